@@ -1,0 +1,15 @@
+#pragma once
+/* The process's own log: JSON lines on stderr. Only floors 4 and up log. */
+
+#include "base/slice.h"
+
+typedef enum LogLevel { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG } LogLevel;
+
+/** Lines above @level are dropped. Default LOG_INFO. Process-wide, set once at start. */
+void log_set_level(LogLevel level);
+LogLevel log_level(void);
+/** One JSON line: {"time","level","message", then the key/value pairs}. Thread-safe, one write(2). */
+void log_event(LogLevel level, const char *message, const char *key, ...) __attribute__((sentinel));
+/* Pairs are (const char *key, const char *value)…, NULL: log_event(LOG_WARN, "nats is away", "url", url, NULL);
+ * log_event(LOG_INFO, "started", NULL) has no pairs. A NULL value is written as null. */
+void log_printf(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,16 @@
+#pragma once
+/* YAML 1.1 documents as JSON trees, through libyaml (the only file that includes <yaml.h> is yaml.c). */
+
+#include <jansson.h>
+#include "base/report.h"
+
+#define YAML_ALIASES_MAX 1000      /* alias nodes expanded in one document */
+#define YAML_NODES_MAX 4000000     /* nodes after expansion: stops "billion laughs" */
+
+/**
+ * One document, at most @size_max bytes, JSON_DEPTH_MAX deep. Core schema scalars: null/~/empty, true/false,
+ * decimal integers and floats; everything else, and everything quoted, is a string. Duplicate keys, anchors that
+ * contain themselves, several documents and non-string keys are errors with line and column (INVALID_REQUEST,
+ * TOO_DEEP, TOO_LARGE, LIMIT_EXCEEDED). An owned reference, or NULL with @report set.
+ */
+json_t *yaml_parse(Slice text, size_t size_max, Report *report);
