@@ -1,0 +1,148 @@
+#pragma once
+/*
+ * What the runtime needs from the world, as small tables of functions: a clock, random bits, executors, the
+ * audit stream. The daemon gives real ones, tests and the simulator give theirs. And what the world gives the runtime:
+ * requests and task results.
+ */
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/report.h"
+#include "base/uuid.h"
+#include "model/execution.h"
+#include "model/input.h"
+
+/* ---- time and randomness --------------------------------------------------------------------------- */
+
+typedef struct Clock {
+        /** Unix milliseconds that never go back within a process; may be called by any thread. */
+        int64_t (*now_ms)(void *userdata);
+        void *userdata;
+} Clock;
+
+typedef struct Ids {
+        /** Fill @n words with unpredictable bits; any thread. */
+        void (*random)(void *userdata, uint64_t *words, size_t n);
+        void *userdata;
+} Ids;
+
+/* ---- tasks and executors ------------------------------------------------------------------------------ */
+
+/** One attempt of a step that touches the outside. One allocation; whoever holds it frees it with task_free. */
+typedef struct Task {
+        List node;                /* for its holder's queue */
+        Uuid execution_id;
+        uint32_t instance, attempt;
+        Runbook *runbook;         /* reference owned: `step` points into it */
+        const RunbookStep *step;  /* type, secret_headers, evidence… */
+        Slice tenant, initiated_by, step_path, traceparent; /* NUL-terminated */
+        char idempotency_key[DIGEST_TEXT_SIZE + 1];
+        int64_t timeout_ms;       /* for this attempt; 0: the executor's own default */
+        Value *config, *input, *context; /* references owned; config is the resolved one */
+} Task;
+void task_free(Task *task); /* NULL-safe; runtime/task.c */
+
+/** How an attempt ended; the values are references that the receiver takes. */
+typedef struct TaskResult {
+        Uuid execution_id;
+        uint32_t instance, attempt;
+        bool ok;
+        Value *output;   /* ok */
+        Value *error;    /* !ok: {"code":"HTTP_503","message":…,"retryable":bool, "details"?} */
+        Value *logs;     /* array of {"level","message","metadata"?}; NULL: none */
+        Value *evidence; /* array of {"type","sourceRef","confidence","sha256","value"?}; NULL: none */
+        int64_t retry_after_ms; /* what the receiver asked for; 0: nothing */
+} TaskResult;
+
+/** What executors may call; all of it from any thread. */
+typedef struct ExecutorHost {
+        /** Takes the values inside @result. Never blocks: results have room kept for them. */
+        void (*post_result)(void *userdata, const TaskResult *result);
+        /** The secret @name of @tenant as an owned string (wipe and free), NULL if there is none. */
+        char *(*secret)(void *userdata, Slice tenant, Slice name);
+        Clock clock;
+        Ids ids;
+        void *userdata;
+} ExecutorHost;
+
+typedef struct Executor Executor;
+typedef struct ExecutorVtable {
+        const char *name;
+        /** Takes @task. Never blocks, never fails: what can't be done becomes a result. Exactly one result per task, none after
+         * cancel returned for an attempt whose result was not posted yet (a result under way may still arrive: it is ignored). */
+        void (*submit)(Executor *e, Task *task);
+        /** Abort the attempt if it is here; absent is fine. Never blocks. */
+        void (*cancel)(Executor *e, Uuid execution_id, uint32_t instance, uint32_t attempt);
+        /** Tasks taken and not finished. Any thread. */
+        uint64_t (*n_open)(Executor *e);
+        /** Stop: abort what is open without results (recovery dispatches it again), join threads, free. */
+        void (*stop)(Executor *e);
+} ExecutorVtable;
+struct Executor { const ExecutorVtable *vtable; };
+
+/* ---- requests ------------------------------------------------------------------------------------------- */
+
+typedef enum RequestKind {
+        REQUEST_COMMAND,   /* input.kind: PAUSE RESUME CANCEL APPROVE RETRY, to input.execution_id */
+        REQUEST_EVENT,     /* external event: event_type, correlation, event_id, input.value */
+        REQUEST_REGISTER,  /* runbook: compiled */
+        REQUEST_REPLAY,    /* of input.execution_id; text "rerun" or "verify" */
+        REQUEST_START,     /* runbook_id, version, input.{value,context,idempotency_key,pause_at,dry_run}, input.execution_id or nil */
+        REQUEST_TASK_RESULT, /* made by runtime itself from post_result */
+        N_REQUEST_KINDS
+} RequestKind;
+
+/**
+ * A decoded, checked command on its way to the writer. All slices live in `arena`; values and runbook are owned references. The maker
+ * fills everything but input.now_ms and input.seed, which the writer sets.
+ */
+typedef struct Request {
+        List node;              /* the inbox's */
+        Arena arena;
+        RequestKind kind;
+        Input input;            /* tenant, user, command_id, traceparent always */
+        Digest digest;          /* of subject tail and body: tells one command id on two commands; zeros without command id */
+        Slice runbook_id, version;
+        bool skip_idempotency_check;
+        Slice event_type, correlation, event_id;
+        Runbook *runbook;
+        /**
+         * Called exactly once, by the writer after the commit (or by whoever refuses it), then the request is freed by
+         * request_free. @code RUNBOOK_OK: @body is the reply's JSON; else @body is the error JSON. @durable false: nothing was
+         * recorded (a durable queue must deliver it again: OVERLOADED, UNAVAILABLE, STORE_FULL). Must not block.
+         */
+        void (*done)(struct Request *r, RunbookCode code, Slice body, bool durable);
+        /** Releases `userdata`; called by request_free. May be NULL. */
+        void (*release)(void *userdata);
+        void *userdata;
+} Request;
+Request *request_new(RequestKind kind); /* NULL when out of memory; runtime/request.c */
+void request_free(Request *r);          /* NULL-safe */
+
+/* ---- the audit stream --------------------------------------------------------------------------------- */
+
+typedef struct AuditMessage {
+        Slice subject;  /* NUL-terminated */
+        Slice id;       /* Nats-Msg-Id, NUL-terminated */
+        Slice payload;
+} AuditMessage;
+
+typedef struct AuditTail {
+        uint64_t last_seq;
+        int64_t created_ms; /* the stream's own creation time: another one is another stream */
+        uint64_t epoch;     /* grows with every (re)connect of the bus */
+} AuditTail;
+
+/** How the outbox reaches the stream. Called by the outbox thread only; may block for a bounded time. */
+typedef struct AuditStream {
+        /**
+         * Publish in order and return once the stream holds all of them. 0 with the stream's sequence after the last;
+         * -EAGAIN: unknown how many arrived (disconnect, timeout, reconnect in between): send them all again; -ENOSPC: the stream is full or refuses.
+         */
+        int (*publish)(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret_stream_seq);
+        /** The stream's end; -EAGAIN while there is no connection. */
+        int (*tail)(void *userdata, AuditTail *ret);
+        /** Counts connects without asking the server. */
+        uint64_t (*epoch)(void *userdata);
+        void *userdata;
+} AuditStream;

@@ -1,0 +1,73 @@
+#pragma once
+/*
+ * The writer's road: inbox → one write transaction per batch → commit → replies, tasks, outbox. One thread owns
+ * all executions of a partition; everyone else hands it requests and reads committed state.
+ */
+
+#include "engine/engine.h"
+#include "runtime/ports.h"
+#include "storage/store.h"
+
+typedef struct Runtime Runtime;
+
+typedef struct RuntimeSettings {
+        EngineSettings engine;
+        RunbookDefaults definitions;
+        Slice subject_prefix;         /* "runbook.v1" */
+        uint32_t inbox_max;           /* requests waiting; default RUNTIME_INBOX_MAX */
+        uint32_t batch_max;           /* inputs of one transaction; default RUNTIME_BATCH_MAX */
+        size_t cache_bytes_max;       /* hot executions kept in memory; default RUNTIME_CACHE_BYTES */
+        uint64_t tasks_max;           /* open tasks beyond which starts are refused; default RUNTIME_TASKS_MAX */
+        int64_t results_ttl_ms;       /* how long command ids are remembered; default RUNTIME_RESULTS_TTL_MS */
+        int64_t outbox_ttl_ms;        /* how long published outbox rows are kept; default RUNTIME_OUTBOX_TTL_MS */
+        unsigned store_high_percent;  /* of the map's maximum: starts are refused beyond; default RUNTIME_STORE_HIGH_PERCENT */
+} RuntimeSettings;
+
+#define RUNTIME_INBOX_MAX 16384
+#define RUNTIME_BATCH_MAX 1024
+#define RUNTIME_CACHE_BYTES (512UL * 1024 * 1024)
+#define RUNTIME_TASKS_MAX 100000
+#define RUNTIME_RESULTS_TTL_MS (7LL * 86400 * 1000)
+#define RUNTIME_OUTBOX_TTL_MS (24LL * 3600 * 1000)
+#define RUNTIME_STORE_HIGH_PERCENT 90
+#define RUNTIME_CHAIN_MAX 100000 /* inputs that one batch's inputs may cause inside (children, early events) */
+
+/**
+ * Make a runtime over @store (borrowed). Executors are chosen by step type: executors[type] may be NULL (then such
+ * a step fails with EXECUTOR_MISSING, retryable). @audit NULL: no outbox publishing (tests). No thread runs yet.
+ */
+int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids ids, const AuditStream *audit, Runtime **ret);
+/** What executors are made with: bind before runtime_start. */
+ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, Slice tenant, Slice name), void *userdata);
+void runtime_set_executor(Runtime *r, StepType type, Executor *executor);
+/** Recover (open tasks again, overdue timers) and start the writer and outbox threads. */
+int runtime_start(Runtime *r, Report *report);
+/** Refuse new requests, finish what is in the inbox, publish what the outbox can within @timeout_ms, stop the threads. */
+void runtime_stop(Runtime *r, int64_t timeout_ms);
+void runtime_free(Runtime *r); /* NULL-safe; after stop */
+
+/** Any thread; takes @request when 0. -EAGAIN: the inbox is full (reply OVERLOADED), -ESHUTDOWN: stopping (UNAVAILABLE). The caller keeps it then. */
+int runtime_submit(Runtime *r, Request *request);
+
+/** StoreRunbookLookup over the shared cache of compiled runbooks; @userdata is the Runtime. Any thread. */
+int runtime_runbook_lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version, Runbook **ret);
+
+/**
+ * For tests and the simulator, instead of runtime_start: recover without threads, then run one batch of what is queued and
+ * due (0: something was done, 1: nothing to do, negative: fatal). *ret_next_ms: when the next timer is due (INT64_MAX: none).
+ */
+int runtime_recover(Runtime *r, Report *report);
+int runtime_turn(Runtime *r, int64_t *ret_next_ms);
+/** The same for the outbox: publish one window. 0 did something, 1 nothing to do, negative: try later. */
+int runtime_outbox_turn(Runtime *r);
+
+typedef struct RuntimeStats {
+        uint64_t n_batches, n_inputs, n_commits_failed, n_refused[RUNBOOK_N_CODES];
+        uint64_t n_started, n_ended, n_tasks, n_timers_fired, n_timers_late;
+        uint64_t inbox_depth, outbox_row, outbox_published_row, cache_executions, cache_bytes;
+        uint64_t commit_us_total, commit_us_max, batch_inputs_max;
+        int64_t outbox_age_ms;
+        bool writable; /* last commit went through */
+} RuntimeStats;
+/** A consistent-enough snapshot; any thread. */
+void runtime_stats(Runtime *r, RuntimeStats *ret);
