@@ -27,7 +27,7 @@ void report_deinit(Report *r);
 int report_set(Report *r, RunbookCode code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /** Add a detail at JSON pointer @path (copied). Code and message are left to report_set. Returns -EINVAL always. */
 int report_detail(Report *r, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
-int report_vdetail(Report *r, const char *path, const char *format, va_list ap);
+int report_vdetail(Report *r, const char *path, const char *format, va_list ap) __attribute__((format(printf, 3, 0)));
 static inline bool report_is_error(const Report *r) { return r->code != RUNBOOK_OK || r->n_details > 0 || r->oom; }
 /** Append the protocol's error body: {"version":"v1","error":…,"message":…,"details":[…]} (details only if any). */
 void report_write_json(const Report *r, Buf *b);

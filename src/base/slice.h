@@ -33,6 +33,10 @@ int slice_cmp(Slice a, Slice b);
 char *slice_dup(Slice s);
 /** Is @s well-formed UTF-8 (no overlongs, no surrogates, at most U+10FFFF)? */
 bool slice_is_utf8(Slice s);
+/** Length of the longest prefix of @s that is well-formed UTF-8. */
+size_t slice_utf8_prefix(Slice s);
+/** @s cut to at most @n_max bytes, never inside a UTF-8 character. */
+Slice slice_cut_utf8(Slice s, size_t n_max);
 /** Parse a decimal number without sign, blanks or overflow; false if @s is anything else. */
 bool slice_to_u64(Slice s, uint64_t *ret);
 /**
