@@ -14,6 +14,12 @@
  */
 json_t *json_parse(Slice text, size_t size_max, Report *report);
 
+/**
+ * Parse bytes that this program wrote: no limits but the parser's own, no report. NULL when they are not JSON or memory
+ * ran out. Integers beyond 64 bits become reals, here and in json_parse.
+ */
+json_t *json_parse_own(Slice text);
+
 /** A cursor: a value and where it stands. Children link to their parents, so a path costs nothing until it is needed. */
 typedef struct JsonAt {
         const json_t *value;          /* borrowed; NULL: absent */

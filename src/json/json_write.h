@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include "base/buf.h"
 
+#define JSON_WRITE_DEPTH_MAX 512 /* nesting of a tree we write: documents we took, put into each other */
+
 /**
  * A direct writer: commas are put by itself, nothing is checked but by assertion.
  *     JsonWriter w = json_writer(&buf);
@@ -30,7 +32,7 @@ void json_put_null(JsonWriter *w);
 /** Already-rendered JSON, verbatim. */
 void json_put_raw(JsonWriter *w, Slice json);
 void json_put_time_ms(JsonWriter *w, int64_t unix_ms);  /* "2026-…Z" */
-/** A tree in canonical form. NULL: null. */
+/** A tree in canonical form. NULL: null. Deeper than JSON_WRITE_DEPTH_MAX: the buffer's error becomes -EFBIG. */
 void json_put_tree(JsonWriter *w, const json_t *value);
 
 /** Append @value in canonical form (RFC 8785). Integers beyond 2^53 keep all digits. 0 or the buffer's sticky error. */

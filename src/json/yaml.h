@@ -6,6 +6,8 @@
 
 #define YAML_ALIASES_MAX 1000      /* alias nodes expanded in one document */
 #define YAML_NODES_MAX 4000000     /* nodes after expansion: stops "billion laughs" */
+#define YAML_ANCHORS_MAX 10000     /* anchors defined in one document */
+#define YAML_BYTES_MAX (64 << 20)  /* bytes of scalars and keys after expansion */
 
 /**
  * One document, at most @size_max bytes, JSON_DEPTH_MAX deep. Core schema scalars: null/~/empty, true/false,
