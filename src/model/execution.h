@@ -67,6 +67,8 @@ typedef struct StepState {
         uint32_t scope;
         uint8_t status;      /* RunbookStepStatus */
         uint8_t skip_reason; /* SkipReason */
+        uint8_t stored_values; /* storage's note: bit 0 the output, bit 1 the error stands alone already. The core clears a
+                                * bit when it replaces that value */
         bool continued;      /* failed, but onFailure is "continue" */
         bool compensated;
         bool timed_out;
@@ -94,6 +96,7 @@ typedef struct Scope {
         uint32_t index;      /* iteration number, from 0 */
         uint32_t first;      /* first instance */
         uint32_t n_open;     /* instances not final yet */
+        uint32_t n_active;   /* of them those that are ready, in flight or waiting */
         uint32_t n_failed;   /* failed for good, not continued */
         uint32_t next_scope; /* next iteration of the same loop; SCOPE_NONE */
         Value *item;         /* `loop.item`; NULL: none */
@@ -138,8 +141,8 @@ typedef struct Execution {
         int64_t global_deadline_ms; /* 0: none or not armed */
         uint32_t n_instances, n_scopes;
         uint32_t n_completed, n_failed, n_skipped, n_cancelled; /* instances by final status */
-        uint32_t n_running;      /* attempts in flight */
-        uint32_t n_waiting;      /* waiting, awaiting_*, retrying */
+        uint32_t n_running;      /* instances in status running whose type holds a slot: attempts in flight */
+        uint32_t n_active;       /* instances ready, running (loops too), retrying, awaiting_* or waiting */
         uint32_t n_refused;
         uint32_t n_done_order;   /* last done_order given */
         uint32_t compensating;   /* instance being compensated; INSTANCE_NONE */
@@ -160,6 +163,10 @@ typedef struct Execution {
         uint32_t *dirty_pages;   /* bitmap over step pages */
         uint32_t *dirty_scopes;  /* bitmap over scopes */
         uint32_t cap_instances, cap_scopes;
+        uint32_t *resolved;      /* the engine's work list: instances whose out-edges are to be followed */
+        uint32_t n_resolved, cap_resolved;
+        uint32_t *fresh;         /* the engine's list of instances unblocked by the current input */
+        uint32_t n_fresh, cap_fresh;
         bool broken;             /* out of memory in the midst of a move: drop and load again */
 } Execution;
 
@@ -179,6 +186,19 @@ uint32_t execution_find_instance(const Execution *x, uint32_t from, uint32_t ste
 void execution_put_path(const Execution *x, uint32_t instance, Buf *b);
 /** Resolve "id", "id[3]" to an instance; INSTANCE_NONE if there is none (yet). */
 uint32_t execution_find_path(const Execution *x, Slice path);
+/** Does an attempt of this type touch the outside, and so count against maxConcurrentSteps while it runs? */
+static inline bool step_type_holds_slot(StepType type) {
+        return type == STEP_TYPE_CALL_SERVICE || type == STEP_TYPE_CUSTOM || type == STEP_TYPE_PUBLISH_EVENT ||
+               type == STEP_TYPE_RUN_RUNBOOK || type == STEP_TYPE_TRANSFORM;
+}
+/** Is @status one of ready … waiting? */
+static inline bool step_status_is_active(uint8_t status) {
+        return status >= RUNBOOK_STEP_READY && status <= RUNBOOK_STEP_WAITING;
+}
+/** Key of @instance in `ready`: steps that need no slot come first, then by instance number. */
+static inline uint64_t execution_ready_key(const Execution *x, uint32_t instance) {
+        return (uint64_t)step_type_holds_slot(x->runbook->steps[x->steps[instance].step].type) << 32 | instance;
+}
 /** The step's extra, made on first use; NULL when out of memory (then x->broken). */
 StepExtra *execution_extra(Execution *x, uint32_t instance);
 static inline void execution_touch(Execution *x, uint32_t instance) {
@@ -195,7 +215,7 @@ static inline const RunbookStep *execution_step(const Execution *x, uint32_t ins
 }
 /** Bytes held, roughly, for cache accounting. */
 size_t execution_size(const Execution *x);
-/** May @user read or control this execution: legalBasis.authorizedUsers absent or empty, or names the user, or is the initiator? */
+/** May @user read or control this execution: legalBasis.authorizedUsers absent or empty, or names the user? */
 bool execution_user_allowed(const Execution *x, Slice user);
 
 /*
