@@ -37,5 +37,21 @@ int engine_reopen_tasks(Execution *x, const EngineSettings *settings, Update *ou
 /** Check every invariant of @x (see engine/README.md); NULL if they hold, else a static sentence naming the broken one. */
 const char *engine_check(const Execution *x);
 
+/** The chain of a series of events: where its next one hangs on. */
+typedef struct EventChain {
+        Uuid id;      /* of the execution, or of the tenant's catalog */
+        uint64_t seq; /* last event's; 0: none yet */
+        Digest hash;  /* of event `seq`; zeros before the first */
+} EventChain;
+
+/** The id under which a tenant's runbook registrations are recorded: a UUIDv8 of SHA-256("catalog:" tenant). 0 or -ENOMEM. */
+int engine_catalog_id(Slice tenant, Uuid *ret);
+/**
+ * Record `runbook.registered` by @in (tenant, user, now_ms, command_id) in the tenant's catalog: appends to out->events
+ * (first_seq, n_events set) and moves @chain. 0 or -ENOMEM.
+ */
+int engine_catalog_event(EventChain *chain, const EngineSettings *settings, const Input *in, const Runbook *runbook,
+                         Update *out);
+
 /** The step's idempotency key: hex of H(execution id, step path), the same for every attempt. */
 int engine_idempotency_key(const Execution *x, uint32_t instance, char ret[DIGEST_TEXT_SIZE + 1]);

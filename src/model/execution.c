@@ -64,6 +64,7 @@ void execution_free(Execution *x) {
         free(x->resolved);
         free(x->fresh);
         heap_deinit(&x->ready);
+        heap_deinit(&x->compensations);
         value_unref(x->context);
         value_unref(x->input);
         value_unref(x->output);

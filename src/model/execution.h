@@ -58,6 +58,7 @@ typedef struct StepExtra {
         Value *items;       /* what it iterates over */
         /* run-runbook */
         Uuid child;
+        bool child_quiet;   /* the child is paused */
         /* custom */
         double progress;    /* 0–1 */
 } StepExtra;
@@ -143,6 +144,7 @@ typedef struct Execution {
         uint32_t n_completed, n_failed, n_skipped, n_cancelled; /* instances by final status */
         uint32_t n_running;      /* instances in status running whose type holds a slot: attempts in flight */
         uint32_t n_active;       /* instances ready, running (loops too), retrying, awaiting_* or waiting */
+        uint32_t n_quiet;        /* of n_running: run-runbook steps whose child is paused */
         uint32_t n_refused;
         uint32_t n_done_order;   /* last done_order given */
         uint32_t compensating;   /* instance being compensated; INSTANCE_NONE */
@@ -163,6 +165,8 @@ typedef struct Execution {
         uint32_t *dirty_pages;   /* bitmap over step pages */
         uint32_t *dirty_scopes;  /* bitmap over scopes */
         uint32_t cap_instances, cap_scopes;
+        Heap compensations;      /* steps still to compensate, last completed first; filled when compensation begins (or goes on) */
+        bool compensations_known;
         uint32_t *resolved;      /* the engine's work list: instances whose out-edges are to be followed */
         uint32_t n_resolved, cap_resolved;
         uint32_t *fresh;         /* the engine's list of instances unblocked by the current input */

@@ -4,11 +4,16 @@
 
 #include "model/update.h"
 
+static void effect_deinit(Effect *e) {
+        value_unref(e->value);
+        value_unref(e->input);
+        *e = (Effect){0};
+}
+
 void update_reset(Update *u) {
-        for (size_t i = 0; i < u->n_effects; i++) {
-                value_unref(u->effects[i].value);
-                value_unref(u->effects[i].input);
-        }
+        for (size_t i = 0; i < u->n_effects; i++)
+                effect_deinit(&u->effects[i]);
+        effect_deinit(&u->scratch);
         u->n_effects = 0;
         buf_reset(&u->events);
         buf_reset(&u->logs);
@@ -37,10 +42,10 @@ Effect *update_effect(Update *u, EffectKind kind, uint32_t instance) {
                 Effect *bigger = realloc(u->effects, cap * sizeof(*bigger));
                 if (!bigger) {
                         /* Nothing will look at this effect: an update that ran out of memory is dropped whole. */
-                        static _Thread_local Effect scratch;
                         u->oom = true;
-                        scratch = (Effect){.kind = kind, .instance = instance};
-                        return &scratch;
+                        effect_deinit(&u->scratch);
+                        u->scratch = (Effect){.kind = kind, .instance = instance};
+                        return &u->scratch;
                 }
                 u->effects = bigger;
                 u->cap_effects = cap;

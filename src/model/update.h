@@ -39,6 +39,7 @@ typedef struct Effect {
 typedef struct Update {
         Effect *effects;
         size_t n_effects, cap_effects;
+        Effect scratch; /* what update_effect gives when out of memory */
         /*
          * Lifecycle events rendered as CloudEvents JSON, each as: u32 length, u8 type length, type
          * ("step.completed"), JSON. `n_events` of them, sequences first_seq….
