@@ -81,6 +81,9 @@ static int fail_parser(Yaml *y) {
         if (p->error == YAML_READER_ERROR) /* the bytes themselves; the reader knows no lines */
                 return report_set(y->report, RUNBOOK_INVALID_REQUEST, "invalid YAML at byte %zu (line %zu, column %zu): %s",
                                   p->problem_offset, p->mark.line + 1, p->mark.column + 1, problem);
+        if (p->context && p->context_mark.line != p->problem_mark.line)
+                return fail(y, RUNBOOK_INVALID_REQUEST, p->problem_mark, "%s %s that begins at line %zu", problem, p->context,
+                            p->context_mark.line + 1);
         return fail(y, RUNBOOK_INVALID_REQUEST, p->problem_mark, "%s%s%s", problem, p->context ? " " : "",
                     p->context ? p->context : "");
 }
