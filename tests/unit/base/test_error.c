@@ -16,7 +16,7 @@ Test(error, every_code_has_a_name_that_leads_back) {
         for (int code = 0; code < RUNBOOK_N_CODES; code++) {
                 const char *name = runbook_code_name((RunbookCode)code);
                 cr_assert_not_null(name);
-                cr_assert_eq(runbook_code_from_name(name), code, "%s", name);
+                cr_assert_eq((int)runbook_code_from_name(name), code, "%s", name);
                 int status = runbook_code_http_status((RunbookCode)code);
                 cr_assert(code == 0 ? status == 200 : status >= 400 && status < 600, "%s", name);
         }
