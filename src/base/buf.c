@@ -52,8 +52,8 @@ void buf_vprintf(Buf *b, const char *format, va_list ap) {
         size_t room = b->error ? 0 : b->cap - b->n;
         int n = vsnprintf(room ? b->data + b->n : NULL, room, format, ap);
         if (n < 0) {
-                if (!b->error)
-                        b->error = -ENOMEM; /* the only way left: a format that is the programmer's was checked by the compiler */
+                if (!b->error) /* lack of memory; the compiler has checked the format */
+                        b->error = -ENOMEM;
         } else if (buf_reserve(b, (size_t)n) == 0) {
                 if ((size_t)n >= room)
                         vsnprintf(b->data + b->n, (size_t)n + 1, format, again);
@@ -149,7 +149,7 @@ uint64_t reader_varint(Reader *r) {
                 const uint8_t *p = reader_pull(r, 1);
                 if (!p)
                         return 0;
-                /* The tenth byte has room for one bit; a last byte of 0 would be a longer spelling of a shorter number. */
+                /* The tenth byte has room for one bit; a last byte of 0 makes it longer than needed. */
                 if ((i == VARINT_MAX - 1 && *p > 1) || (i > 0 && *p == 0))
                         break;
                 v |= (uint64_t)(*p & 0x7f) << (7 * i);

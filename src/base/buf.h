@@ -21,7 +21,7 @@ void buf_deinit(Buf *b);
 /** Forget contents and error, keep the memory. */
 void buf_reset(Buf *b);
 static inline Slice buf_slice(const Buf *b) { return (Slice){b->data, b->n}; }
-/** The slow half of buf_reserve: the limit, then the memory. Keeps a byte to spare for buf_steal_str's NUL. */
+/** The slow half of buf_reserve: the limit, then the memory, with a byte to spare for buf_steal_str's NUL. */
 int buf_grow(Buf *b, size_t n);
 /** Room for @n more bytes, without changing n; 0 or the sticky error. */
 static inline int buf_reserve(Buf *b, size_t n) {

@@ -23,7 +23,8 @@ static Date date_from_days(int64_t days) {
         days += EPOCH_DAYS;
         int64_t era = (days >= 0 ? days : days - (ERA_DAYS - 1)) / ERA_DAYS;
         unsigned day_of_era = (unsigned)(days - era * ERA_DAYS);
-        unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+        unsigned year_of_era =
+                (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
         unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         unsigned month = (5 * day_of_year + 2) / 153; /* from March = 0 */
         Date d = {.year = era * 400 + year_of_era, .day = day_of_year - (153 * month + 2) / 5 + 1};

@@ -23,7 +23,9 @@ static const char *const level_names[] = {
 
 static atomic_int current_level = LOG_INFO;
 
-void log_set_level(LogLevel level) { atomic_store_explicit(&current_level, (int)level, memory_order_relaxed); }
+void log_set_level(LogLevel level) {
+        atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
+}
 
 LogLevel log_level(void) { return (LogLevel)atomic_load_explicit(&current_level, memory_order_relaxed); }
 

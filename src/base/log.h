@@ -12,10 +12,11 @@ typedef enum LogLevel { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG } LogLevel;
 void log_set_level(LogLevel level);
 LogLevel log_level(void);
 /**
- * One JSON line: {"time","level","message", then the key/value pairs}. Thread-safe, one write(2); keeps errno.
+ * One JSON line: "time", "level", "message", then the pairs. Thread-safe, one write(2); keeps errno.
  * Values are cut at LOG_VALUE_MAX bytes, a line at LOG_LINE_MAX; bytes that are not UTF-8 show as U+FFFD.
  */
 void log_event(LogLevel level, const char *message, ...) __attribute__((sentinel));
-/* Pairs are (const char *key, const char *value)…, NULL: log_event(LOG_WARN, "nats is away", "url", url, NULL);
+/* Pairs are (const char *key, const char *value)…, NULL:
+ * log_event(LOG_WARN, "nats is away", "url", url, NULL);
  * log_event(LOG_INFO, "started", NULL) has no pairs. A NULL value is written as null. */
 void log_printf(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -20,10 +20,11 @@ static const char escapes[256] = {
 #define ONES 0x0101010101010101ULL
 #define HIGHS 0x8080808080808080ULL
 
-/** Has one of the eight bytes in @w a value below 0x20, or is it '"' or '\\'? May say yes too often, never no. */
+/** Is one of the eight bytes in @w below 0x20, or '"', or '\\'? Says yes too often at times, never no. */
 static inline bool word_needs_escape(uint64_t w) {
         uint64_t quote = w ^ (ONES * '"'), backslash = w ^ (ONES * '\\');
-        return (((w - ONES * 0x20) & ~w) | ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash)) & HIGHS;
+        return (((w - ONES * 0x20) & ~w) | ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash)) &
+               HIGHS;
 }
 
 /** How many bytes at the start of @p stand for themselves. */

@@ -53,7 +53,7 @@ int report_vdetail(Report *r, const char *path, const char *format, va_list ap) 
                 r->n_dropped++;
                 return -EINVAL;
         }
-        if (!r->details) /* all at once: most reports never get a detail, those that do are about to be refused anyway */
+        if (!r->details) /* all at once: most reports never get a detail */
                 r->details = calloc(REPORT_DETAILS_MAX, sizeof(*r->details));
         ReportDetail detail = {.path = strdup(path), .message = print(format, ap)};
         if (!r->details || !detail.path || !detail.message) {
@@ -87,7 +87,9 @@ void report_write_json(const Report *r, Buf *b) {
         const char *message = r->message;
         if (code == RUNBOOK_OK) { /* details alone were noted, or not even they could be */
                 code = r->n_details > 0 ? RUNBOOK_INVALID_REQUEST : RUNBOOK_INTERNAL;
-                message = r->n_details > 0 ? "the request has errors, see details" : r->oom ? no_memory : NULL;
+                message = r->n_details > 0 ? "the request has errors, see details"
+                          : r->oom         ? no_memory
+                                           : NULL;
         }
         buf_put_str(b, "{\"version\":\"v1\",\"error\":\"");
         buf_put_str(b, runbook_code_name(code));

@@ -23,11 +23,17 @@ typedef struct Report {
 } Report;
 
 void report_deinit(Report *r);
-/** Set code and sentence, replacing what was there; details stay. Returns -EINVAL always, so a caller can `return report_set(…)`. */
+/**
+ * Set code and sentence, replacing what was there; details stay. Returns -EINVAL always, so that a caller can
+ * `return report_set(…)`.
+ */
 int report_set(Report *r, RunbookCode code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/** Add a detail at JSON pointer @path (copied). Code and message are left to report_set. Returns -EINVAL always. */
+/** Add a detail at JSON pointer @path (copied); code and message are left to report_set. Returns -EINVAL. */
 int report_detail(Report *r, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
-int report_vdetail(Report *r, const char *path, const char *format, va_list ap) __attribute__((format(printf, 3, 0)));
-static inline bool report_is_error(const Report *r) { return r->code != RUNBOOK_OK || r->n_details > 0 || r->oom; }
-/** Append the protocol's error body: {"version":"v1","error":…,"message":…,"details":[…]} (details only if any). */
+int report_vdetail(Report *r, const char *path, const char *format, va_list ap)
+        __attribute__((format(printf, 3, 0)));
+static inline bool report_is_error(const Report *r) {
+        return r->code != RUNBOOK_OK || r->n_details > 0 || r->oom;
+}
+/** Append the protocol's error body: {"version":"v1","error":…,"message":…,"details":[…]}, details if any. */
 void report_write_json(const Report *r, Buf *b);

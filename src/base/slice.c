@@ -86,7 +86,8 @@ bool slice_to_u64(Slice s, uint64_t *ret) {
         for (size_t i = 0; i < s.n; i++) {
                 if (s.data[i] < '0' || s.data[i] > '9')
                         return false;
-                if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(s.data[i] - '0'), &v))
+                if (__builtin_mul_overflow(v, 10, &v) ||
+                    __builtin_add_overflow(v, (uint64_t)(s.data[i] - '0'), &v))
                         return false;
         }
         *ret = v;
@@ -109,7 +110,8 @@ static unsigned edit_distance(Slice a, Slice b) {
                 for (size_t j = 1; j <= b.n; j++) {
                         bool differs = a.data[i - 1] != b.data[j - 1];
                         unsigned d = min3(above[j] + 1u, row[j - 1] + 1u, above[j - 1] + differs);
-                        bool swapped = i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] && a.data[i - 2] == b.data[j - 1];
+                        bool swapped = i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+                                       a.data[i - 2] == b.data[j - 1];
                         if (swapped && before[j - 2] + 1u < d)
                                 d = before[j - 2] + 1u;
                         row[j] = (unsigned char)d;

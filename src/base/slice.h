@@ -19,7 +19,9 @@ typedef struct Slice {
 
 static inline Slice slice_from_str(const char *s) { return (Slice){s, s ? strlen(s) : 0}; }
 static inline Slice slice_from_bytes(const void *p, size_t n) { return (Slice){(const char *)p, n}; }
-static inline bool slice_eq(Slice a, Slice b) { return a.n == b.n && (a.n == 0 || !memcmp(a.data, b.data, a.n)); }
+static inline bool slice_eq(Slice a, Slice b) {
+        return a.n == b.n && (a.n == 0 || !memcmp(a.data, b.data, a.n));
+}
 static inline bool slice_eq_str(Slice a, const char *s) { return slice_eq(a, slice_from_str(s)); }
 static inline bool slice_starts_with(Slice a, Slice prefix) {
         return a.n >= prefix.n && (prefix.n == 0 || !memcmp(a.data, prefix.data, prefix.n));

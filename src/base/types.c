@@ -36,7 +36,9 @@ static const Status step_statuses[RUNBOOK_N_STEP_STATUSES] = {
         [RUNBOOK_STEP_CANCELLED] = {"cancelled", true},
 };
 
-static const Status *status_at(const Status *table, unsigned n, unsigned i) { return i < n ? &table[i] : NULL; }
+static const Status *status_at(const Status *table, unsigned n, unsigned i) {
+        return i < n ? &table[i] : NULL;
+}
 
 static int status_from_name(const Status *table, int n, const char *name) {
         for (int i = 0; name && i < n; i++)

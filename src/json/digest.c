@@ -6,17 +6,18 @@
  * These are caches: nothing that a caller can see depends on them.
  */
 #include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
+#include <threads.h>
 
 #include <openssl/evp.h>
 
 #include "json/digest.h"
 
 static EVP_MD *sha256;
-static pthread_key_t context_key;
-static bool ready;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static _Thread_local EVP_MD_CTX *thread_context;
+static tss_t context_key; /* its destructor frees a thread's context when the thread ends */
+static atomic_bool ready;
+static once_flag once = ONCE_FLAG_INIT;
+static thread_local EVP_MD_CTX *thread_context;
 
 static void context_free(void *context) {
         EVP_MD_CTX_free(context);
@@ -25,18 +26,19 @@ static void context_free(void *context) {
 
 static void init(void) {
         sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-        ready = sha256 && pthread_key_create(&context_key, context_free) == 0;
+        bool ok = sha256 && tss_create(&context_key, context_free) == thrd_success;
+        atomic_store_explicit(&ready, ok, memory_order_release);
 }
 
 /** This thread's context, NULL when there is no memory. Stays the library's. */
 static EVP_MD_CTX *context_get(void) {
         if (thread_context)
                 return thread_context;
-        pthread_once(&once, init);
-        EVP_MD_CTX *context = ready ? EVP_MD_CTX_new() : NULL;
+        call_once(&once, init);
+        EVP_MD_CTX *context = atomic_load_explicit(&ready, memory_order_acquire) ? EVP_MD_CTX_new() : NULL;
         if (!context)
                 return NULL;
-        if (pthread_setspecific(context_key, context) != 0) { /* what would free it at thread exit */
+        if (tss_set(context_key, context) != thrd_success) {
                 EVP_MD_CTX_free(context);
                 return NULL;
         }

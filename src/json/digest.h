@@ -8,9 +8,11 @@
 
 typedef struct Digest { uint8_t bytes[DIGEST_SIZE]; } Digest;
 
-/** SHA-256 of the concatenated slices; 0 or -ENOMEM. Keeps one context per thread: no allocation after the first call. */
+/** SHA-256 of the concatenated slices; 0 or -ENOMEM. One context is kept per thread. */
 int digest_slices(const Slice *slices, size_t n_slices, Digest *ret);
 static inline int digest_slice(Slice s, Digest *ret) { return digest_slices(&s, 1, ret); }
 void digest_format(const Digest *d, char ret[DIGEST_TEXT_SIZE + 1]);
 bool digest_parse(Slice hex, Digest *ret);
-static inline bool digest_eq(const Digest *a, const Digest *b) { return !memcmp(a->bytes, b->bytes, DIGEST_SIZE); }
+static inline bool digest_eq(const Digest *a, const Digest *b) {
+        return !memcmp(a->bytes, b->bytes, DIGEST_SIZE);
+}

@@ -72,9 +72,11 @@ static void widen_integers(Slice text, Buf *b) {
                         i++;
                 i += !number;
                 buf_put(b, text.data + start, i - start);
-                bool after_number = start > 0 && (text.data[start - 1] == '.' || text.data[start - 1] == '+' ||
-                                                  text.data[start - 1] == 'e' || text.data[start - 1] == 'E');
-                bool has_more = i < text.n && (text.data[i] == '.' || text.data[i] == 'e' || text.data[i] == 'E');
+                bool after_number =
+                        start > 0 && (text.data[start - 1] == '.' || text.data[start - 1] == '+' ||
+                                      text.data[start - 1] == 'e' || text.data[start - 1] == 'E');
+                bool has_more =
+                        i < text.n && (text.data[i] == '.' || text.data[i] == 'e' || text.data[i] == 'E');
                 bool is_exponent = start > 1 && text.data[start - 1] == '-' &&
                                    (text.data[start - 2] == 'e' || text.data[start - 2] == 'E');
                 if (!number || i - start < I64_DIGITS || after_number || has_more || is_exponent)
@@ -121,8 +123,8 @@ static void report_load_error(Report *report, const json_error_t *error) {
                 return;
         }
         const char *sentence = error_sentence(code);
-        report_set(report, RUNBOOK_INVALID_JSON, "invalid JSON at line %d, column %d: %s", error->line, error->column,
-                   sentence ? sentence : error->text);
+        report_set(report, RUNBOOK_INVALID_JSON, "invalid JSON at line %d, column %d: %s", error->line,
+                   error->column, sentence ? sentence : error->text);
 }
 
 static void report_too_deep(Report *report, Slice text, size_t at) {
@@ -134,17 +136,20 @@ static void report_too_deep(Report *report, Slice text, size_t at) {
                         column = 1;
                 }
         }
-        report_set(report, RUNBOOK_TOO_DEEP, "the JSON is nested more than %d levels deep at line %zu, column %zu",
-                   JSON_DEPTH_MAX, line, column);
+        report_set(report, RUNBOOK_TOO_DEEP,
+                   "the JSON is nested more than %d levels deep at line %zu, column %zu", JSON_DEPTH_MAX,
+                   line, column);
 }
 
 json_t *json_parse(Slice text, size_t size_max, Report *report) {
         if (text.n > size_max) {
-                report_set(report, RUNBOOK_TOO_LARGE, "the JSON has %zu bytes, more than the %zu allowed", text.n, size_max);
+                report_set(report, RUNBOOK_TOO_LARGE, "the JSON has %zu bytes, more than the %zu allowed",
+                           text.n, size_max);
                 return NULL;
         }
         if (text.n == 0) {
-                report_set(report, RUNBOOK_INVALID_JSON, "invalid JSON at line 1, column 1: there is no text at all");
+                report_set(report, RUNBOOK_INVALID_JSON,
+                           "invalid JSON at line 1, column 1: there is no text at all");
                 return NULL;
         }
         size_t too_deep = find_too_deep(text);
@@ -159,16 +164,24 @@ json_t *json_parse(Slice text, size_t size_max, Report *report) {
         return json;
 }
 
-JsonAt json_at_root(const json_t *value, Report *report) { return (JsonAt){.value = value, .report = report}; }
+JsonAt json_at_root(const json_t *value, Report *report) {
+        return (JsonAt){.value = value, .report = report};
+}
 
 JsonAt json_at_key(const JsonAt *parent, const char *key) {
         const json_t *value = json_object_get(parent->value, key);
-        return (JsonAt){.value = json_is_null(value) ? NULL : value, .parent = parent, .key = key, .report = parent->report};
+        return (JsonAt){.value = json_is_null(value) ? NULL : value,
+                        .parent = parent,
+                        .key = key,
+                        .report = parent->report};
 }
 
 JsonAt json_at_index(const JsonAt *parent, size_t index) {
         const json_t *value = json_array_get(parent->value, index);
-        return (JsonAt){.value = json_is_null(value) ? NULL : value, .parent = parent, .index = index, .report = parent->report};
+        return (JsonAt){.value = json_is_null(value) ? NULL : value,
+                        .parent = parent,
+                        .index = index,
+                        .report = parent->report};
 }
 
 /** A path being written; what would not fit is cut off once and for all. */
@@ -233,8 +246,9 @@ int json_at_error(const JsonAt *at, const char *format, ...) {
 
 const char *json_type_text(const json_t *value) {
         static const char *const texts[] = {
-                [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",   [JSON_STRING] = "a string", [JSON_INTEGER] = "a number",
-                [JSON_REAL] = "a number",    [JSON_TRUE] = "a boolean", [JSON_FALSE] = "a boolean", [JSON_NULL] = "null",
+                [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
+                [JSON_INTEGER] = "a number", [JSON_REAL] = "a number",  [JSON_TRUE] = "a boolean",
+                [JSON_FALSE] = "a boolean",  [JSON_NULL] = "null",
         };
         return value ? texts[json_typeof(value)] : "nothing";
 }
@@ -309,7 +323,8 @@ bool json_get_i64(const JsonAt *object, const char *key, int64_t min, int64_t ma
         else if (max == INT64_MAX && whole && v < min)
                 json_at_error(&at, "must be at least %lld, is %lld", (long long)min, (long long)v);
         else if (whole)
-                json_at_error(&at, "must be between %lld and %lld, is %lld", (long long)min, (long long)max, (long long)v);
+                json_at_error(&at, "must be between %lld and %lld, is %lld", (long long)min, (long long)max,
+                              (long long)v);
         else
                 json_at_error(&at, "must be between %lld and %lld, is %.17g", (long long)min, (long long)max,
                               json_real_value(at.value));
@@ -359,7 +374,8 @@ static bool is_known(const char *key, const char *const *known, size_t n_known) 
 }
 
 static void report_unknown(const JsonAt *object, const char *key, const char *const *known, size_t n_known) {
-        if (object->report->n_details >= REPORT_DETAILS_MAX) { /* don't search names for a million unknown keys */
+        if (object->report->n_details >=
+            REPORT_DETAILS_MAX) { /* don't search names for a million unknown keys */
                 object->report->n_dropped++;
                 return;
         }
@@ -368,7 +384,8 @@ static void report_unknown(const JsonAt *object, const char *key, const char *co
         const char *nearest = slice_nearest(whole, known, n_known);
         const char *mark = shown.n < whole.n ? "…" : "";
         if (nearest)
-                json_at_error(&at, "unknown field \"%.*s%s\"; did you mean \"%s\"?", SLICE_ARG(shown), mark, nearest);
+                json_at_error(&at, "unknown field \"%.*s%s\"; did you mean \"%s\"?", SLICE_ARG(shown), mark,
+                              nearest);
         else
                 json_at_error(&at, "unknown field \"%.*s%s\"", SLICE_ARG(shown), mark);
 }

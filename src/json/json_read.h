@@ -8,19 +8,19 @@
 #define JSON_POINTER_MAX 1024        /* bytes of a path shown to people; longer ones are cut with "…" */
 
 /**
- * Parse @text (UTF-8, at most @size_max bytes, at most JSON_DEPTH_MAX deep, no duplicate keys, any value at the top).
+ * Parse @text: UTF-8, at most @size_max bytes and JSON_DEPTH_MAX deep, no duplicate keys, any value at the top.
  * Depth and size are checked before the parser runs. On failure @report has INVALID_JSON, TOO_DEEP or
  * TOO_LARGE with line and column, and NULL is returned. Else an owned reference.
  */
 json_t *json_parse(Slice text, size_t size_max, Report *report);
 
 /**
- * Parse bytes that this program wrote: no limits but the parser's own, no report. NULL when they are not JSON or memory
- * ran out. Integers beyond 64 bits become reals, here and in json_parse.
+ * Parse bytes that this program wrote: no limits but the parser's own, no report. NULL when they are not JSON
+ * or memory ran out. Integers beyond 64 bits become reals, here and in json_parse.
  */
 json_t *json_parse_own(Slice text);
 
-/** A cursor: a value and where it stands. Children link to their parents, so a path costs nothing until it is needed. */
+/** A cursor: a value and where it stands. Children link to their parents, so a path costs nothing. */
 typedef struct JsonAt {
         const json_t *value;          /* borrowed; NULL: absent */
         const struct JsonAt *parent;

@@ -147,7 +147,9 @@ static int key_cmp(Slice a, Slice b) {
         return x < y ? -1 : 1;
 }
 
-static int member_cmp(const void *a, const void *b) { return key_cmp(((const Member *)a)->key, ((const Member *)b)->key); }
+static int member_cmp(const void *a, const void *b) {
+        return key_cmp(((const Member *)a)->key, ((const Member *)b)->key);
+}
 
 static void sort_members(Member *m, size_t n) {
         if (n > 16) {

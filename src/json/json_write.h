@@ -32,8 +32,8 @@ void json_put_null(JsonWriter *w);
 /** Already-rendered JSON, verbatim. */
 void json_put_raw(JsonWriter *w, Slice json);
 void json_put_time_ms(JsonWriter *w, int64_t unix_ms);  /* "2026-…Z" */
-/** A tree in canonical form. NULL: null. Deeper than JSON_WRITE_DEPTH_MAX: the buffer's error becomes -EFBIG. */
+/** A tree in canonical form. NULL: null. Deeper than JSON_WRITE_DEPTH_MAX: error -EFBIG. */
 void json_put_tree(JsonWriter *w, const json_t *value);
 
-/** Append @value in canonical form (RFC 8785). Integers beyond 2^53 keep all digits. 0 or the buffer's sticky error. */
+/** Append @value in canonical form (RFC 8785); integers keep all digits. 0 or the buffer's sticky error. */
 int json_canonical(const json_t *value, Buf *b);

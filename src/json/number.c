@@ -16,11 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "json/number.h"
 
 #define DIGITS_MAX 17
 #define POINT_MAX 21 /* larger ones are written with an exponent */
 #define POINT_MIN (-5)
+#define SHORT_MAX 1e15 /* below it all integers have at most 15 digits */
 #define INTEGER_EXACT_MAX 9007199254740992.0 /* 2^53 */
 
 /** 0.d1d2d3… × 10^point */
@@ -82,11 +84,6 @@ static char *put(char *p, const char *data, int n) {
         return p + n;
 }
 
-static char *put_zeros(char *p, int n) {
-        memset(p, '0', (size_t)n);
-        return p + n;
-}
-
 static char *put_integer(char *p, uint64_t v) {
         char text[20];
         int at = sizeof(text);
@@ -94,6 +91,30 @@ static char *put_integer(char *p, uint64_t v) {
                 text[--at] = (char)('0' + v % 10);
         while ((v /= 10) > 0);
         return put(p, text + at, (int)sizeof(text) - at);
+}
+
+/**
+ * The usual case, 0.25 or 12.5, without libc. m / 10^k, both exact in a double, is rounded once: if it gives
+ * @v, then so does reading "m × 10^-k"; and as m has at most 15 digits, no other decimal as short does.
+ */
+static bool decimal_short(double v, Decimal *ret) {
+        static const double powers[] = {1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+        for (int k = 0; k < (int)N_ELEMENTS(powers); k++) {
+                double m = v * powers[k];
+                if (m >= SHORT_MAX)
+                        return false;
+                if (m < 1 || m != (double)(uint64_t)m || m / powers[k] != v)
+                        continue;
+                ret->n = (int)(put_integer(ret->digits, (uint64_t)m) - ret->digits);
+                ret->point = ret->n - (k + 1);
+                return true;
+        }
+        return false;
+}
+
+static char *put_zeros(char *p, int n) {
+        memset(p, '0', (size_t)n);
+        return p + n;
 }
 
 static char *put_decimal(char *p, const Decimal *d) {
@@ -130,7 +151,9 @@ size_t number_format(double v, char ret[NUMBER_TEXT_MAX]) {
         }
         if (v < INTEGER_EXACT_MAX && v == (double)(uint64_t)v) /* also -0, which prints as 0 */
                 return (size_t)(put_integer(p, (uint64_t)v) - ret);
-        Decimal d = decimal_shortest(v);
+        Decimal d;
+        if (!decimal_short(v, &d))
+                d = decimal_shortest(v);
         while (d.n > 1 && d.digits[d.n - 1] == '0')
                 d.n--;
         return (size_t)(put_decimal(p, &d) - ret);

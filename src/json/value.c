@@ -107,7 +107,8 @@ static size_t tree_size(const json_t *json, unsigned depth) {
         } else if (json_is_object(json)) {
                 json_t *o = (json_t *)json; /* the iterators are not const; nothing is changed */
                 for (void *it = json_object_iter(o); it; it = json_object_iter_next(o, it))
-                        size += strlen(json_object_iter_key(it)) + tree_size(json_object_iter_value(it), depth + 1);
+                        size += strlen(json_object_iter_key(it)) +
+                                tree_size(json_object_iter_value(it), depth + 1);
         }
         return size;
 }

@@ -1,5 +1,5 @@
 #pragma once
-/* An immutable JSON value with two faces, each made once and only when asked for: canonical bytes and tree. */
+/* An immutable JSON value with two faces, canonical bytes and tree, each made once, when asked for. */
 
 #include <jansson.h>
 #include "base/buf.h"
@@ -13,7 +13,7 @@ Value *value_new_bytes(Slice canonical);
 /** Reference counts are atomic; the lazily made faces are not: one thread at a time may read a value. */
 Value *value_ref(Value *v);
 void value_unref(Value *v); /* NULL-safe */
-/** Borrowed, valid as long as the value; NULL when @v is NULL or out of memory (or bytes that are not JSON). */
+/** Borrowed, valid as long as the value; NULL when @v is NULL, memory ran out, or the bytes are not JSON. */
 const json_t *value_json(Value *v);
 /** Canonical bytes, borrowed; SLICE_NULL when @v is NULL or out of memory. */
 Slice value_bytes(Value *v);

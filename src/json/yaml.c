@@ -56,7 +56,8 @@ typedef struct Yaml {
         json_t *root; /* owned */
 } Yaml;
 
-static __attribute__((format(printf, 4, 5))) int fail(Yaml *y, RunbookCode code, yaml_mark_t at, const char *format, ...) {
+static __attribute__((format(printf, 4, 5))) int fail(Yaml *y, RunbookCode code, yaml_mark_t at,
+                                                      const char *format, ...) {
         _cleanup_(buf_deinit) Buf b = {0};
         va_list ap;
         va_start(ap, format);
@@ -64,9 +65,12 @@ static __attribute__((format(printf, 4, 5))) int fail(Yaml *y, RunbookCode code,
         va_end(ap);
         _cleanup_free_ char *sentence = buf_steal_str(&b);
         y->report->oom |= !sentence;
-        return report_set(y->report, code, "invalid YAML at line %zu, column %zu: %s", at.line + 1, at.column + 1,
-                          sentence ? sentence : "out of memory");
+        return report_set(y->report, code, "invalid YAML at line %zu, column %zu: %s", at.line + 1,
+                          at.column + 1, sentence ? sentence : "out of memory");
 }
+
+/** The usual refusal, at the event @e. */
+#define REFUSE(y, e, ...) fail((y), RUNBOOK_INVALID_REQUEST, (e)->start_mark, __VA_ARGS__)
 
 static int fail_memory(Yaml *y) {
         y->report->oom = true;
@@ -79,11 +83,12 @@ static int fail_parser(Yaml *y) {
         if (p->error == YAML_MEMORY_ERROR)
                 return fail_memory(y);
         if (p->error == YAML_READER_ERROR) /* the bytes themselves; the reader knows no lines */
-                return report_set(y->report, RUNBOOK_INVALID_REQUEST, "invalid YAML at byte %zu (line %zu, column %zu): %s",
-                                  p->problem_offset, p->mark.line + 1, p->mark.column + 1, problem);
+                return report_set(y->report, RUNBOOK_INVALID_REQUEST,
+                                  "invalid YAML at byte %zu (line %zu, column %zu): %s", p->problem_offset,
+                                  p->mark.line + 1, p->mark.column + 1, problem);
         if (p->context && p->context_mark.line != p->problem_mark.line)
-                return fail(y, RUNBOOK_INVALID_REQUEST, p->problem_mark, "%s %s that begins at line %zu", problem, p->context,
-                            p->context_mark.line + 1);
+                return fail(y, RUNBOOK_INVALID_REQUEST, p->problem_mark, "%s %s that begins at line %zu",
+                            problem, p->context, p->context_mark.line + 1);
         return fail(y, RUNBOOK_INVALID_REQUEST, p->problem_mark, "%s%s%s", problem, p->context ? " " : "",
                     p->context ? p->context : "");
 }
@@ -92,13 +97,16 @@ static int weigh(Yaml *y, const yaml_event_t *e, Weight w) {
         y->total.nodes += w.nodes;
         y->total.bytes += w.bytes;
         if (y->total.nodes > YAML_NODES_MAX)
-                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "with its aliases written out the document has more than %d nodes",
+                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark,
+                            "with its aliases written out the document has more than %d nodes",
                             YAML_NODES_MAX);
         if (y->total.bytes > YAML_BYTES_MAX)
-                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "with its aliases written out the document has more than %d bytes",
+                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark,
+                            "with its aliases written out the document has more than %d bytes",
                             YAML_BYTES_MAX);
         if (y->depth + w.height > JSON_DEPTH_MAX)
-                return fail(y, RUNBOOK_TOO_DEEP, e->start_mark, "the document is nested more than %d levels deep", JSON_DEPTH_MAX);
+                return fail(y, RUNBOOK_TOO_DEEP, e->start_mark,
+                            "the document is nested more than %d levels deep", JSON_DEPTH_MAX);
         return 0;
 }
 
@@ -111,12 +119,12 @@ static bool expects_key(const Yaml *y) {
 static int take_key(Yaml *y, const yaml_event_t *e, const json_t *node) {
         Frame *frame = &y->stack[y->depth - 1];
         if (!json_is_string(node))
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "a key must be a string, is %s: put it in quotes",
+                return REFUSE(y, e, "a key must be a string, is %s: put it in quotes",
                             json_type_text(node));
         const char *key = json_string_value(node);
         if (json_object_get(frame->json, key)) {
                 Slice shown = slice_cut_utf8(slice_from_str(key), 64);
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "the key \"%.*s\" is there twice", SLICE_ARG(shown));
+                return REFUSE(y, e, "the key \"%.*s\" is there twice", SLICE_ARG(shown));
         }
         frame->key = strdup(key);
         return frame->key ? 0 : fail_memory(y);
@@ -155,11 +163,12 @@ static int anchor_open(Yaml *y, const yaml_event_t *e, const yaml_char_t *name, 
         if (!name)
                 return 0;
         if (++y->n_anchors > YAML_ANCHORS_MAX)
-                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "more than %d anchors", YAML_ANCHORS_MAX);
+                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "more than %d anchors",
+                            YAML_ANCHORS_MAX);
         Slice key = slice_from_str((const char *)name);
         Anchor *anchor = map_get(&y->anchors, key);
         if (anchor) {
-                /* An open node of the same name goes on to belong to nobody: aliases from here on mean the new one. */
+                /* If its node is still open, it loses the name: aliases mean the new one from here on. */
                 for (size_t i = 0; i < y->depth; i++)
                         if (y->stack[i].anchor == anchor)
                                 y->stack[i].anchor = NULL;
@@ -188,11 +197,12 @@ static int on_alias(Yaml *y, const yaml_event_t *e) {
         Slice shown = slice_cut_utf8(slice_from_str(name), 64);
         const Anchor *anchor = map_get(&y->anchors, slice_from_str(name));
         if (!anchor)
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "there is no anchor &%.*s before this alias", SLICE_ARG(shown));
+                return REFUSE(y, e, "there is no anchor &%.*s before this alias", SLICE_ARG(shown));
         if (!anchor->json)
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "the anchor &%.*s contains itself", SLICE_ARG(shown));
+                return REFUSE(y, e, "the anchor &%.*s contains itself", SLICE_ARG(shown));
         if (++y->n_aliases > YAML_ALIASES_MAX)
-                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "more than %d aliases", YAML_ALIASES_MAX);
+                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "more than %d aliases",
+                            YAML_ALIASES_MAX);
         int r = weigh(y, e, anchor->weight);
         return r < 0 ? r : place(y, e, json_incref(anchor->json), anchor->weight);
 }
@@ -205,8 +215,9 @@ typedef struct Word {
 } Word;
 
 static const Word words[] = {
-        {"", JSON_NULL},     {"FALSE", JSON_FALSE}, {"False", JSON_FALSE}, {"NULL", JSON_NULL}, {"Null", JSON_NULL}, {"TRUE", JSON_TRUE},
-        {"True", JSON_TRUE}, {"false", JSON_FALSE}, {"null", JSON_NULL},   {"true", JSON_TRUE}, {"~", JSON_NULL},
+        {"", JSON_NULL},     {"FALSE", JSON_FALSE}, {"False", JSON_FALSE}, {"NULL", JSON_NULL},
+        {"Null", JSON_NULL}, {"TRUE", JSON_TRUE},   {"True", JSON_TRUE},   {"false", JSON_FALSE},
+        {"null", JSON_NULL}, {"true", JSON_TRUE},   {"~", JSON_NULL},
 };
 
 /** The type of a plain scalar in YAML 1.2's core schema, less what JSON has no value for. */
@@ -240,7 +251,7 @@ static json_type plain_type(Slice s) {
         return p == end ? JSON_REAL : JSON_STRING;
 }
 
-/** The scalar's type by its tag, or without one by its looks; -1 for a tag we don't know or that doesn't fit. */
+/** The scalar's type by its tag, or without one by its looks; -1 for a tag that is unknown or doesn't fit. */
 static int scalar_type(const yaml_event_t *e) {
         const char *tag = (const char *)e->data.scalar.tag;
         Slice text = slice_from_bytes(e->data.scalar.value, e->data.scalar.length);
@@ -278,7 +289,7 @@ static int make_number(Yaml *y, const yaml_event_t *e, int type, json_t **ret) {
                 return fail_memory(y);
         double d = strtod_l(text, NULL, y->c_locale);
         if (!isfinite(d))
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "the number is too large");
+                return REFUSE(y, e, "the number is too large");
         *ret = json_real(d);
         return 0;
 }
@@ -288,7 +299,7 @@ static int make_scalar(Yaml *y, const yaml_event_t *e, json_t **ret) {
         int type = scalar_type(e), r = 0;
         *ret = NULL;
         if (type < 0)
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "the tag %.64s is not supported here", e->data.scalar.tag);
+                return REFUSE(y, e, "the tag %.64s is not supported here", e->data.scalar.tag);
         switch (type) {
         case JSON_NULL: *ret = json_null(); break;
         case JSON_TRUE: *ret = json_true(); break;
@@ -297,9 +308,9 @@ static int make_scalar(Yaml *y, const yaml_event_t *e, json_t **ret) {
         case JSON_REAL: r = make_number(y, e, type, ret); break;
         default:
                 if (memchr(text.data, '\0', text.n))
-                        return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "strings must not hold the character U+0000");
+                        return REFUSE(y, e, "strings must not hold the character U+0000");
                 if (!slice_is_utf8(text))
-                        return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "the text is not UTF-8");
+                        return REFUSE(y, e, "the text is not UTF-8");
                 *ret = json_stringn_nocheck(text.data, text.n);
                 break;
         }
@@ -311,7 +322,7 @@ static int make_scalar(Yaml *y, const yaml_event_t *e, json_t **ret) {
 static int on_scalar(Yaml *y, const yaml_event_t *e) {
         bool untagged_plain = !e->data.scalar.tag && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
         if (expects_key(y) && untagged_plain && !strcmp((const char *)e->data.scalar.value, "<<"))
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "merge keys (<<) are not supported, write the fields out");
+                return REFUSE(y, e, "merge keys (<<) are not supported, write the fields out");
         Weight w = {.nodes = 1, .bytes = e->data.scalar.length};
         Anchor *anchor;
         json_t *node;
@@ -331,14 +342,15 @@ static int on_scalar(Yaml *y, const yaml_event_t *e) {
 static int on_start(Yaml *y, const yaml_event_t *e, bool mapping) {
         const char *tag = (const char *)(mapping ? e->data.mapping_start.tag : e->data.sequence_start.tag);
         if (tag && strcmp(tag, "!") && strcmp(tag, mapping ? TAG_PREFIX "map" : TAG_PREFIX "seq"))
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "the tag %.64s is not supported here", tag);
+                return REFUSE(y, e, "the tag %.64s is not supported here", tag);
         if (expects_key(y))
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "a key must be a string, is %s", mapping ? "an object" : "an array");
+                return REFUSE(y, e, "a key must be a string, is %s", mapping ? "an object" : "an array");
         Weight w = {.nodes = 1, .height = 1};
         Anchor *anchor;
         int r = weigh(y, e, w);
         if (r == 0)
-                r = anchor_open(y, e, mapping ? e->data.mapping_start.anchor : e->data.sequence_start.anchor, &anchor);
+                r = anchor_open(y, e, mapping ? e->data.mapping_start.anchor : e->data.sequence_start.anchor,
+                                &anchor);
         if (r < 0)
                 return r;
         json_t *json = mapping ? json_object() : json_array();
@@ -356,7 +368,7 @@ static int on_end(Yaml *y, const yaml_event_t *e) {
 
 static int on_document(Yaml *y, const yaml_event_t *e) {
         if (y->root)
-                return fail(y, RUNBOOK_INVALID_REQUEST, e->start_mark, "a second document begins here, only one is expected");
+                return REFUSE(y, e, "a second document begins here, only one is expected");
         return 0;
 }
 
@@ -385,7 +397,8 @@ static int parse(Yaml *y) {
                         return r;
         }
         if (!y->root)
-                return report_set(y->report, RUNBOOK_INVALID_REQUEST, "invalid YAML at line 1, column 1: the document is empty");
+                return report_set(y->report, RUNBOOK_INVALID_REQUEST,
+                                  "invalid YAML at line 1, column 1: the document is empty");
         return 0;
 }
 
@@ -409,7 +422,8 @@ static void yaml_deinit(Yaml *y) {
 
 json_t *yaml_parse(Slice text, size_t size_max, Report *report) {
         if (text.n > size_max) {
-                report_set(report, RUNBOOK_TOO_LARGE, "the YAML has %zu bytes, more than the %zu allowed", text.n, size_max);
+                report_set(report, RUNBOOK_TOO_LARGE, "the YAML has %zu bytes, more than the %zu allowed",
+                           text.n, size_max);
                 return NULL;
         }
         Yaml y = {.report = report};

@@ -11,8 +11,10 @@
 
 /**
  * One document, at most @size_max bytes, JSON_DEPTH_MAX deep. Core schema scalars: null/~/empty, true/false,
- * decimal integers and floats; everything else, and everything quoted, is a string. Duplicate keys, anchors that
- * contain themselves, several documents and non-string keys are errors with line and column (INVALID_REQUEST,
- * TOO_DEEP, TOO_LARGE, LIMIT_EXCEEDED). An owned reference, or NULL with @report set.
+ * decimal integers and floats; everything else, and everything quoted, is a string (0123 too: YAML's versions
+ * disagree on it). Duplicate keys, anchors that contain themselves, several documents, merge keys, other tags
+ * and keys that are not strings are errors with line and column (INVALID_REQUEST, TOO_DEEP, TOO_LARGE,
+ * LIMIT_EXCEEDED). An owned reference, or NULL with @report set. Subtrees behind aliases are shared: the tree is
+ * not to be changed.
  */
 json_t *yaml_parse(Slice text, size_t size_max, Report *report);

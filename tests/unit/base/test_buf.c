@@ -82,7 +82,8 @@ Test(buf, printf_of_any_length) {
 }
 
 Test(buf, decimals) {
-        const int64_t numbers[] = {0, 1, -1, 9, 10, 99, 100, -100, 1234567890, INT64_MAX, INT64_MIN, INT64_MIN + 1};
+        const int64_t numbers[] = {0,   1,    -1,         9,         10,        99,
+                                   100, -100, 1234567890, INT64_MAX, INT64_MIN, INT64_MIN + 1};
         for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
                 _cleanup_(buf_deinit) Buf b = {0};
                 char text[32];

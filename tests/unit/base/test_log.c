@@ -37,12 +37,14 @@ static const char *without_time(const char *line) {
         return line + 9 + TIME_TEXT_SIZE + 1;
 }
 
-static void write_pairs(void) { log_event(LOG_WARN, "nats is \"away\"", "url", "nats://x\n", "error", NULL, NULL); }
+static void write_pairs(void) {
+        log_event(LOG_WARN, "nats is \"away\"", "url", "nats://x\n", "error", NULL, NULL);
+}
 
 Test(log, one_line_with_pairs) {
         _cleanup_free_ char *text = capture(write_pairs);
-        cr_assert_str_eq(without_time(text),
-                         ",\"level\":\"warn\",\"message\":\"nats is \\\"away\\\"\",\"url\":\"nats://x\\n\",\"error\":null}\n");
+        cr_assert_str_eq(without_time(text), ",\"level\":\"warn\",\"message\":\"nats is "
+                                             "\\\"away\\\"\",\"url\":\"nats://x\\n\",\"error\":null}\n");
 }
 
 static void write_printf(void) { log_printf(LOG_ERROR, "step %d of %s", 3, "x"); }
@@ -118,7 +120,8 @@ Test(log, lines_of_several_threads_do_not_mix) {
         size_t n = 0;
         for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1, n++) {
                 *end = '\0';
-                cr_assert_str_eq(without_time(line), ",\"level\":\"info\",\"message\":\"0123456789\",\"key\":\"value\"}");
+                cr_assert_str_eq(without_time(line),
+                                 ",\"level\":\"info\",\"message\":\"0123456789\",\"key\":\"value\"}");
         }
         cr_assert_eq(n, 2000);
 }

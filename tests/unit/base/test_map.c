@@ -101,10 +101,13 @@ Test(map, hash_vectors) {
         static const struct {
                 size_t n;
                 uint64_t hash;
-        } vectors[] = {{0, 0xabac0158050fc4dcULL}, {1, 0xc9f49bf37d57ca93ULL}, {7, 0xd3927d989bb11140ULL}, {8, 0x369095118d299a8eULL}, {9, 0x25a48eb36c063de4ULL}, {15, 0xd320d86d2a519956ULL}, {63, 0x9d199062b7bbb3a8ULL}};
+        } vectors[] = {{0, 0xabac0158050fc4dcULL}, {1, 0xc9f49bf37d57ca93ULL}, {7, 0xd3927d989bb11140ULL},
+                       {8, 0x369095118d299a8eULL}, {9, 0x25a48eb36c063de4ULL}, {15, 0xd320d86d2a519956ULL},
+                       {63, 0x9d199062b7bbb3a8ULL}};
         char data[64];
         for (size_t i = 0; i < sizeof(data); i++)
                 data[i] = (char)i;
         for (size_t i = 0; i < N_ELEMENTS(vectors); i++)
-                cr_assert_eq(map_hash(seed, (Slice){data, vectors[i].n}), vectors[i].hash, "%zu bytes", vectors[i].n);
+                cr_assert_eq(map_hash(seed, (Slice){data, vectors[i].n}), vectors[i].hash, "%zu bytes",
+                             vectors[i].n);
 }

@@ -24,7 +24,8 @@ Test(report, code_and_sentence) {
         cr_assert_eq(report_set(&r, RUNBOOK_STEP_NOT_FOUND, "there is no step \"%s\"", "a\nb"), -EINVAL);
         cr_assert(report_is_error(&r));
         _cleanup_free_ char *json = json_of(&r);
-        cr_assert_str_eq(json, "{\"version\":\"v1\",\"error\":\"STEP_NOT_FOUND\",\"message\":\"there is no step \\\"a\\nb\\\"\"}");
+        cr_assert_str_eq(json, "{\"version\":\"v1\",\"error\":\"STEP_NOT_FOUND\",\"message\":\"there is no "
+                               "step \\\"a\\nb\\\"\"}");
 }
 
 Test(report, set_replaces_and_may_use_what_it_replaces) {
@@ -42,9 +43,11 @@ Test(report, details) {
         report_detail(&r, "", "bytes \xff from outside");
         report_set(&r, RUNBOOK_INVALID_RUNBOOK, "2 errors");
         _cleanup_free_ char *json = json_of(&r);
-        cr_assert_str_eq(json, "{\"version\":\"v1\",\"error\":\"INVALID_RUNBOOK\",\"message\":\"2 errors\",\"details\":["
-                               "{\"path\":\"/steps/0/id\",\"message\":\"must be a string\"},"
-                               "{\"path\":\"\",\"message\":\"bytes \xef\xbf\xbd from outside\"}]}");
+        cr_assert_str_eq(
+                json,
+                "{\"version\":\"v1\",\"error\":\"INVALID_RUNBOOK\",\"message\":\"2 errors\",\"details\":["
+                "{\"path\":\"/steps/0/id\",\"message\":\"must be a string\"},"
+                "{\"path\":\"\",\"message\":\"bytes \xef\xbf\xbd from outside\"}]}");
 }
 
 Test(report, details_without_a_code_are_an_invalid_request) {

@@ -24,18 +24,44 @@ Test(slice, dup_ends_in_nul) {
 }
 
 Test(slice, well_formed_utf8) {
-        const Slice good[] = {SLICE_NULL, SLICE("plain ascii, more than eight bytes"), SLICE("\0"), SLICE("\x7f"), SLICE("\xc2\x80"),
-                              SLICE("\xdf\xbf"), SLICE("\xe0\xa0\x80"), SLICE("\xed\x9f\xbf"), SLICE("\xee\x80\x80"),
-                              SLICE("\xef\xbf\xbf"), SLICE("\xf0\x90\x80\x80"), SLICE("\xf4\x8f\xbf\xbf"), SLICE("grüße, 世界 🎈 and on")};
+        const Slice good[] = {SLICE_NULL,
+                              SLICE("plain ascii, more than eight bytes"),
+                              SLICE("\0"),
+                              SLICE("\x7f"),
+                              SLICE("\xc2\x80"),
+                              SLICE("\xdf\xbf"),
+                              SLICE("\xe0\xa0\x80"),
+                              SLICE("\xed\x9f\xbf"),
+                              SLICE("\xee\x80\x80"),
+                              SLICE("\xef\xbf\xbf"),
+                              SLICE("\xf0\x90\x80\x80"),
+                              SLICE("\xf4\x8f\xbf\xbf"),
+                              SLICE("grüße, 世界 🎈 and on")};
         for (size_t i = 0; i < N_ELEMENTS(good); i++)
                 cr_assert(slice_is_utf8(good[i]), "good %zu", i);
 }
 
 Test(slice, malformed_utf8) {
-        const Slice bad[] = {SLICE("\x80"), SLICE("\xbf"), SLICE("\xc0\x80"), SLICE("\xc1\xbf"), SLICE("\xc2"), SLICE("\xc2\x7f"),
-                             SLICE("\xc2\xc0"), SLICE("\xe0\x9f\xbf"), SLICE("\xe0\xa0"), SLICE("\xed\xa0\x80"), SLICE("\xed\xbf\xbf"),
-                             SLICE("\xef\xbf\x7f"), SLICE("\xf0\x8f\xbf\xbf"), SLICE("\xf0\x90\x80"), SLICE("\xf4\x90\x80\x80"),
-                             SLICE("\xf5\x80\x80\x80"), SLICE("\xfe"), SLICE("\xff"), SLICE("12345678\x80"), SLICE("1234567\xe2\x82")};
+        const Slice bad[] = {SLICE("\x80"),
+                             SLICE("\xbf"),
+                             SLICE("\xc0\x80"),
+                             SLICE("\xc1\xbf"),
+                             SLICE("\xc2"),
+                             SLICE("\xc2\x7f"),
+                             SLICE("\xc2\xc0"),
+                             SLICE("\xe0\x9f\xbf"),
+                             SLICE("\xe0\xa0"),
+                             SLICE("\xed\xa0\x80"),
+                             SLICE("\xed\xbf\xbf"),
+                             SLICE("\xef\xbf\x7f"),
+                             SLICE("\xf0\x8f\xbf\xbf"),
+                             SLICE("\xf0\x90\x80"),
+                             SLICE("\xf4\x90\x80\x80"),
+                             SLICE("\xf5\x80\x80\x80"),
+                             SLICE("\xfe"),
+                             SLICE("\xff"),
+                             SLICE("12345678\x80"),
+                             SLICE("1234567\xe2\x82")};
         for (size_t i = 0; i < N_ELEMENTS(bad); i++)
                 cr_assert_not(slice_is_utf8(bad[i]), "bad %zu", i);
         cr_assert_eq(slice_utf8_prefix(SLICE("1234567\xe2\x82")), 7);
@@ -53,8 +79,16 @@ Test(slice, numbers) {
         cr_assert(slice_to_u64(SLICE("0"), &v) && v == 0);
         cr_assert(slice_to_u64(SLICE("18446744073709551615"), &v) && v == UINT64_MAX);
         cr_assert(slice_to_u64(SLICE("007"), &v) && v == 7);
-        const Slice bad[] = {SLICE_NULL, SLICE("18446744073709551616"), SLICE("99999999999999999999"), SLICE("-1"), SLICE("+1"),
-                             SLICE(" 1"), SLICE("1 "), SLICE("1.0"), SLICE("0x1"), SLICE("1\0")};
+        const Slice bad[] = {SLICE_NULL,
+                             SLICE("18446744073709551616"),
+                             SLICE("99999999999999999999"),
+                             SLICE("-1"),
+                             SLICE("+1"),
+                             SLICE(" 1"),
+                             SLICE("1 "),
+                             SLICE("1.0"),
+                             SLICE("0x1"),
+                             SLICE("1\0")};
         for (size_t i = 0; i < N_ELEMENTS(bad); i++)
                 cr_assert_not(slice_to_u64(bad[i], &v), "bad %zu", i);
         cr_assert_eq(v, 7, "untouched by failures");

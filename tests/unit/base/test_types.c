@@ -6,7 +6,9 @@ TestSuite(types, .fini = check_leaks);
 
 Test(types, execution_statuses) {
         for (int i = 0; i < RUNBOOK_N_EXECUTION_STATUSES; i++)
-                cr_assert_eq(runbook_execution_status_from_name(runbook_execution_status_name((RunbookExecutionStatus)i)), i);
+                cr_assert_eq(runbook_execution_status_from_name(
+                                     runbook_execution_status_name((RunbookExecutionStatus)i)),
+                             i);
         cr_assert_str_eq(runbook_execution_status_name(RUNBOOK_EXECUTION_COMPENSATING), "compensating");
         cr_assert_null(runbook_execution_status_name((RunbookExecutionStatus)RUNBOOK_N_EXECUTION_STATUSES));
         cr_assert_null(runbook_execution_status_name((RunbookExecutionStatus)-1));
@@ -21,7 +23,8 @@ Test(types, execution_statuses) {
 Test(types, step_statuses) {
         int n_final = 0;
         for (int i = 0; i < RUNBOOK_N_STEP_STATUSES; i++) {
-                cr_assert_eq(runbook_step_status_from_name(runbook_step_status_name((RunbookStepStatus)i)), i);
+                cr_assert_eq(runbook_step_status_from_name(runbook_step_status_name((RunbookStepStatus)i)),
+                             i);
                 n_final += runbook_step_status_is_final((RunbookStepStatus)i);
         }
         cr_assert_eq(n_final, 4);

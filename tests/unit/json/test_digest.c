@@ -33,7 +33,8 @@ Test(digest, known_answers) {
 
 Test(digest, slices_are_concatenated) {
         char a[DIGEST_TEXT_SIZE + 1], b[DIGEST_TEXT_SIZE + 1];
-        cr_assert_str_eq(text_of((Slice[]){SLICE("a"), SLICE_NULL, SLICE("bc")}, 3, a), text_of((Slice[]){SLICE("abc")}, 1, b));
+        cr_assert_str_eq(text_of((Slice[]){SLICE("a"), SLICE_NULL, SLICE("bc")}, 3, a),
+                         text_of((Slice[]){SLICE("abc")}, 1, b));
         cr_assert_str_eq(text_of(NULL, 0, a), text_of((Slice[]){SLICE("")}, 1, b));
 }
 

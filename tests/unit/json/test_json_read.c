@@ -38,15 +38,18 @@ static char *nested(int n, const char *open, const char *middle, const char *clo
 }
 
 Test(json_read, any_value_at_the_top) {
-        const char *const texts[] = {"null", "true", "1", "-1.5e3", "\"x\"", "[]", "{}", " \n[1, {\"a\": [2]}]\t"};
+        const char *const texts[] = {"null",  "true", "1",  "-1.5e3",
+                                     "\"x\"", "[]",   "{}", " \n[1, {\"a\": [2]}]\t"};
         for (size_t i = 0; i < N_ELEMENTS(texts); i++)
                 json_decref(parse(texts[i]));
 }
 
 Test(json_read, malformed) {
-        const char *const texts[] = {"{",        "[1,]",      "{\"a\":}", "nul",       "'a'",     "[1 2]",     "{\"a\" 1}", "01",  "1.",
-                                     "+1",       "NaN",       "Infinity", "\"\\x\"",   "\"a\nb\"", "[1]]",      "\"\\ud800\"", "}",   "]",
-                                     "[\"a\\\"", "// c\n1", " ",        "{\"a\":1,}", "\"",      "[\"\\\\\"", "{a:1}",     "0x10"};
+        const char *const texts[] = {"{",         "[1,]",     "{\"a\":}", "nul",         "'a'", "[1 2]",
+                                     "{\"a\" 1}", "01",       "1.",       "+1",          "NaN", "Infinity",
+                                     "\"\\x\"",   "\"a\nb\"", "[1]]",     "\"\\ud800\"", "}",   "]",
+                                     "[\"a\\\"",  "// c\n1",  " ",        "{\"a\":1,}",  "\"",  "[\"\\\\\"",
+                                     "{a:1}",     "0x10"};
         for (size_t i = 0; i < N_ELEMENTS(texts); i++)
                 expect_error(slice_from_str(texts[i]), 1000, RUNBOOK_INVALID_JSON, "line 1, column");
         expect_error(SLICE_NULL, 1000, RUNBOOK_INVALID_JSON, "no text");
@@ -66,8 +69,9 @@ Test(json_read, nul_in_every_disguise) {
 }
 
 Test(json_read, what_is_not_utf8) {
-        const Slice texts[] = {SLICE("\"\xff\""), SLICE("\"\xc0\x80\""), SLICE("\"\xed\xa0\x80\""), SLICE("\"\xe2\x82\""),
-                               SLICE("{\"\xfe\":1}"), SLICE("[1,\"ok\",\"\xf5\x80\x80\x80\"]")};
+        const Slice texts[] = {SLICE("\"\xff\""),         SLICE("\"\xc0\x80\""),
+                               SLICE("\"\xed\xa0\x80\""), SLICE("\"\xe2\x82\""),
+                               SLICE("{\"\xfe\":1}"),     SLICE("[1,\"ok\",\"\xf5\x80\x80\x80\"]")};
         for (size_t i = 0; i < N_ELEMENTS(texts); i++)
                 expect_error(texts[i], 1000, RUNBOOK_INVALID_JSON, "not UTF-8");
 }
@@ -85,16 +89,21 @@ Test(json_read, depth) {
                 const char *open, *middle, *close;
         } shapes[] = {{"[", "", "]"}, {"{\"a\":", "1", "}"}, {"[\"]]]\\\"]\",", "0", "]"}};
         for (size_t i = 0; i < N_ELEMENTS(shapes); i++) {
-                _cleanup_free_ char *deepest = nested(JSON_DEPTH_MAX, shapes[i].open, shapes[i].middle, shapes[i].close);
+                _cleanup_free_ char *deepest =
+                        nested(JSON_DEPTH_MAX, shapes[i].open, shapes[i].middle, shapes[i].close);
                 json_decref(parse(deepest));
-                _cleanup_free_ char *deeper = nested(JSON_DEPTH_MAX + 1, shapes[i].open, shapes[i].middle, shapes[i].close);
-                expect_error(slice_from_str(deeper), SIZE_MAX, RUNBOOK_TOO_DEEP, "more than 64 levels deep at line 1, column");
-                _cleanup_free_ char *absurd = nested(100000, shapes[i].open, shapes[i].middle, shapes[i].close);
+                _cleanup_free_ char *deeper =
+                        nested(JSON_DEPTH_MAX + 1, shapes[i].open, shapes[i].middle, shapes[i].close);
+                expect_error(slice_from_str(deeper), SIZE_MAX, RUNBOOK_TOO_DEEP,
+                             "more than 64 levels deep at line 1, column");
+                _cleanup_free_ char *absurd =
+                        nested(100000, shapes[i].open, shapes[i].middle, shapes[i].close);
                 expect_error(slice_from_str(absurd), SIZE_MAX, RUNBOOK_TOO_DEEP, "line 1");
         }
         _cleanup_free_ char *open_only = nested(100000, "[\n", "", "");
         expect_error(slice_from_str(open_only), SIZE_MAX, RUNBOOK_TOO_DEEP, "line 65, column 1");
-        _cleanup_free_ char *brackets_in_text = nested(1, "\"", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "\"");
+        _cleanup_free_ char *brackets_in_text = nested(
+                1, "\"", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "\"");
         json_decref(parse(brackets_in_text));
         _cleanup_free_ char *wide = nested(1000, "[],", "", "");
         expect_error(slice_from_str(wide), SIZE_MAX, RUNBOOK_INVALID_JSON, "more text after");
@@ -103,9 +112,10 @@ Test(json_read, depth) {
 }
 
 Test(json_read, integers_beyond_64_bits_become_reals) {
-        _cleanup_json_ json_t *json = parse("{\"99999999999999999999\": [9223372036854775807, 9223372036854775808, -9223372036854775808,"
-                                            " -9223372036854775809, 1e-10, 12345678901234567890123.5, 1E+0000000000000000000001,"
-                                            " 0.1234567890123456789012, 1e-0000000000000000000002, \"\\\"99999999999999999999\"]}");
+        _cleanup_json_ json_t *json = parse(
+                "{\"99999999999999999999\": [9223372036854775807, 9223372036854775808, -9223372036854775808,"
+                " -9223372036854775809, 1e-10, 12345678901234567890123.5, 1E+0000000000000000000001,"
+                " 0.1234567890123456789012, 1e-0000000000000000000002, \"\\\"99999999999999999999\"]}");
         const json_t *list = json_object_get(json, "99999999999999999999");
         cr_assert_eq(json_integer_value(json_array_get(list, 0)), INT64_MAX);
         cr_assert_eq(json_real_value(json_array_get(list, 1)), 9223372036854775808.0);
@@ -155,7 +165,8 @@ Test(json_read, paths) {
         char path[JSON_POINTER_MAX + 8];
         cr_assert_str_eq(json_at_path(&f.root, path), "");
         JsonAt steps = json_at_key(&f.root, "steps"), first = json_at_index(&steps, 0);
-        JsonAt slashed = json_at_key(&first, "a/b~c"), empty = json_at_key(&slashed, ""), absent = json_at_index(&steps, 7);
+        JsonAt slashed = json_at_key(&first, "a/b~c"), empty = json_at_key(&slashed, ""),
+               absent = json_at_index(&steps, 7);
         cr_assert_str_eq(json_at_path(&first, path), "/steps/0");
         cr_assert_str_eq(json_at_path(&empty, path), "/steps/0/a~1b~0c/");
         cr_assert_not_null(empty.value);
@@ -234,7 +245,8 @@ Test(json_read, booleans_objects_arrays) {
 }
 
 Test(json_read, whole_numbers) {
-        FIXTURE(f, "{\"a\":5,\"b\":1e3,\"c\":2.5,\"d\":\"5\",\"e\":1e300,\"max\":9223372036854775807,\"neg\":-3,\"big\":9007199254740994.0}");
+        FIXTURE(f, "{\"a\":5,\"b\":1e3,\"c\":2.5,\"d\":\"5\",\"e\":1e300,\"max\":9223372036854775807,\"neg\":"
+                   "-3,\"big\":9007199254740994.0}");
         int64_t v = 42;
         cr_assert(json_get_i64(&f.root, "a", 5, 5, &v) && v == 5);
         cr_assert(json_get_i64(&f.root, "b", 0, 1000, &v) && v == 1000);
@@ -251,7 +263,8 @@ Test(json_read, whole_numbers) {
         cr_assert_not(json_get_i64(&f.root, "d", 0, 10, &v));
         expect_detail(&f, 3, "/d", "must be a whole number, is a string");
         cr_assert_not(json_get_i64(&f.root, "e", 0, INT64_MAX, &v));
-        cr_assert_not(json_get_i64(&f.root, "big", 0, INT64_MAX, &v), "a double that may have been another number");
+        cr_assert_not(json_get_i64(&f.root, "big", 0, INT64_MAX, &v),
+                      "a double that may have been another number");
         cr_assert_eq(f.report.n_details, 6);
         cr_assert_eq(v, 42, "untouched by failures");
 }
@@ -276,7 +289,8 @@ Test(json_read, unknown_fields) {
         step = json_at_index(&steps, 0);
         json_check_keys(&step, known, N_ELEMENTS(known));
         cr_assert_eq(f.report.n_details, 2);
-        expect_detail(&f, 0, "/steps/0/dependson", "unknown field \"dependson\"; did you mean \"dependsOn\"?");
+        expect_detail(&f, 0, "/steps/0/dependson",
+                      "unknown field \"dependson\"; did you mean \"dependsOn\"?");
         expect_detail(&f, 1, "/steps/0/colour", "unknown field \"colour\"");
         json_check_keys(&steps, known, N_ELEMENTS(known)); /* not an object: nothing to say */
         cr_assert_eq(f.report.n_details, 2);

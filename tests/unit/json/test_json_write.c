@@ -51,8 +51,10 @@ Test(json_write, direct_writer) {
         json_key(&w, "tree");
         json_put_tree(&w, NULL);
         json_end_object(&w);
-        cr_assert(slice_eq_str(buf_slice(&b), "{\"a\":-7,\"b\":[true,false,null,null,\"x\\ny\",{},[],2.5],\"k\\\"\\u0001\":[1],"
-                                              "\"t\":\"2026-01-02T03:04:05.678Z\",\"tree\":null}"),
+        cr_assert(slice_eq_str(
+                          buf_slice(&b),
+                          "{\"a\":-7,\"b\":[true,false,null,null,\"x\\ny\",{},[],2.5],\"k\\\"\\u0001\":[1],"
+                          "\"t\":\"2026-01-02T03:04:05.678Z\",\"tree\":null}"),
                   "%.*s", SLICE_ARG(buf_slice(&b)));
 }
 
@@ -67,19 +69,25 @@ Test(json_write, several_values_at_the_top_are_separated) {
 /* RFC 8785, 3.2.2 and 3.2.3. */
 Test(json_write, examples_of_rfc_8785) {
         expect("{\"numbers\": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],"
-               "\"string\": \"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\", \"literals\": [null, true, false]}",
+               "\"string\": \"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\", \"literals\": "
+               "[null, true, false]}",
                "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],"
                "\"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
-        expect("{\"\\u20ac\": \"Euro Sign\", \"\\r\": \"Carriage Return\", \"\\ufb33\": \"Hebrew Letter Dalet With Dagesh\","
+        expect("{\"\\u20ac\": \"Euro Sign\", \"\\r\": \"Carriage Return\", \"\\ufb33\": \"Hebrew Letter "
+               "Dalet With Dagesh\","
                "\"1\": \"One\", \"\\ud83d\\ude00\": \"Emoji: Grinning Face\", \"\\u0080\": \"Control\","
                "\"\\u00f6\": \"Latin Small Letter O With Diaeresis\"}",
-               "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xc2\x80\":\"Control\",\"ö\":\"Latin Small Letter O With Diaeresis\","
-               "\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning Face\",\"\xef\xac\xb3\":\"Hebrew Letter Dalet With Dagesh\"}");
+               "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xc2\x80\":\"Control\",\"ö\":\"Latin Small "
+               "Letter O With Diaeresis\","
+               "\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning Face\",\"\xef\xac\xb3\":\"Hebrew Letter Dalet "
+               "With Dagesh\"}");
 }
 
 Test(json_write, members_are_sorted_at_every_level) {
-        expect("{\"b\":{\"z\":1,\"a\":{\"y\":[],\"x\":{}}},\"a\":[{\"d\":1,\"c\":2}],\"\":0,\"ab\":1,\"aa\":2}",
-               "{\"\":0,\"a\":[{\"c\":2,\"d\":1}],\"aa\":2,\"ab\":1,\"b\":{\"a\":{\"x\":{},\"y\":[]},\"z\":1}}");
+        expect("{\"b\":{\"z\":1,\"a\":{\"y\":[],\"x\":{}}},\"a\":[{\"d\":1,\"c\":2}],\"\":0,\"ab\":1,\"aa\":"
+               "2}",
+               "{\"\":0,\"a\":[{\"c\":2,\"d\":1}],\"aa\":2,\"ab\":1,\"b\":{\"a\":{\"x\":{},\"y\":[]},\"z\":1}"
+               "}");
 }
 
 Test(json_write, numbers) {

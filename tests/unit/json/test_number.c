@@ -51,7 +51,8 @@ Test(number, vectors_of_rfc_8785) {
         };
         char text[NUMBER_TEXT_MAX];
         for (size_t i = 0; i < N_ELEMENTS(vectors); i++)
-                cr_assert(slice_eq_str(format(from_bits(vectors[i].bits), text), vectors[i].text), "%s", vectors[i].text);
+                cr_assert(slice_eq_str(format(from_bits(vectors[i].bits), text), vectors[i].text), "%s",
+                          vectors[i].text);
 }
 
 /* Around powers of two, where the nearest 16 digits may not read back but the next ones do; and the rims. */
@@ -79,8 +80,8 @@ Test(number, hard_ones) {
         };
         char text[NUMBER_TEXT_MAX];
         for (size_t i = 0; i < N_ELEMENTS(vectors); i++)
-                cr_assert(slice_eq_str(format(vectors[i].v, text), vectors[i].text), "%s, not %.*s", vectors[i].text,
-                          SLICE_ARG(format(vectors[i].v, text)));
+                cr_assert(slice_eq_str(format(vectors[i].v, text), vectors[i].text), "%s, not %.*s",
+                          vectors[i].text, SLICE_ARG(format(vectors[i].v, text)));
 }
 
 Test(number, read_back_and_fit) {

@@ -41,28 +41,86 @@ Test(yaml, a_runbook) {
                "    description: |\n"
                "      two\n"
                "      lines\n",
-               "{\"id\":\"incident\",\"steps\":[{\"config\":{\"body\":null,\"url\":\"http://x/\"},\"id\":\"check\",\"timeoutMs\":5000},"
-               "{\"dependsOn\":[\"check\"],\"description\":\"two\\nlines\\n\",\"id\":\"ask\"}],\"version\":\"1.0\"}");
-        expect("{\"json\": [1, true, null, \"x\", {\"a\": -1.5e3}]}", "{\"json\":[1,true,null,\"x\",{\"a\":-1500}]}");
+               "{\"id\":\"incident\",\"steps\":[{\"config\":{\"body\":null,\"url\":\"http://x/"
+               "\"},\"id\":\"check\",\"timeoutMs\":5000},"
+               "{\"dependsOn\":[\"check\"],\"description\":\"two\\nlines\\n\",\"id\":\"ask\"}],\"version\":"
+               "\"1.0\"}");
+        expect("{\"json\": [1, true, null, \"x\", {\"a\": -1.5e3}]}",
+               "{\"json\":[1,true,null,\"x\",{\"a\":-1500}]}");
 }
 
 Test(yaml, scalars) {
         static const struct {
                 const char *text, *json;
         } cases[] = {
-                {"null", "null"}, {"~", "null"}, {"Null", "null"}, {"NULL", "null"}, {"---\n", "null"}, {"a:", "{\"a\":null}"},
-                {"true", "true"}, {"True", "true"}, {"FALSE", "false"}, {"false", "false"}, {"yes", "\"yes\""}, {"no", "\"no\""},
-                {"on", "\"on\""}, {"off", "\"off\""}, {"y", "\"y\""}, {"tRUE", "\"tRUE\""}, {"nul", "\"nul\""},
-                {"0", "0"}, {"-0", "0"}, {"42", "42"}, {"-7", "-7"}, {"+7", "7"}, {"9223372036854775807", "9223372036854775807"},
-                {"-9223372036854775808", "-9223372036854775808"}, {"9223372036854775808", "9223372036854776000"},
-                {"1.5", "1.5"}, {"1e3", "1000"}, {"1E-2", "0.01"}, {".5", "0.5"}, {"-.5", "-0.5"}, {"1.", "1"}, {"+1.5e+3", "1500"},
-                {"0.0", "0"}, {"0.5", "0.5"}, {"0123", "\"0123\""}, {"00", "\"00\""}, {"0x1f", "\"0x1f\""}, {"0o17", "\"0o17\""},
-                {"1_000", "\"1_000\""}, {"12:30:45", "\"12:30:45\""}, {"2026-01-02", "\"2026-01-02\""}, {"1.0.0", "\"1.0.0\""},
-                {".", "\".\""}, {"-", "[null]"}, {"+", "\"+\""}, {"1e", "\"1e\""}, {"1e+", "\"1e+\""}, {".e1", "\".e1\""}, {".inf", "\".inf\""},
-                {".nan", "\".nan\""}, {"1 2", "\"1 2\""}, {"'42'", "\"42\""}, {"\"true\"", "\"true\""}, {"''", "\"\""}, {"'null'", "\"null\""},
-                {"|\n  42\n", "\"42\\n\""}, {"\"\\u00e9\\n\\x41\"", "\"é\\nA\""}, {"!!str 42", "\"42\""}, {"! 42", "\"42\""},
-                {"!!int 42", "42"}, {"!!float 42", "42"}, {"!!float 1.5", "1.5"}, {"!!bool true", "true"}, {"!!null ''", "null"},
-                {"!!seq [1]", "[1]"}, {"!!map {a: 1}", "{\"a\":1}"}, {"[]", "[]"}, {"{}", "{}"},
+                {"null", "null"},
+                {"~", "null"},
+                {"Null", "null"},
+                {"NULL", "null"},
+                {"---\n", "null"},
+                {"a:", "{\"a\":null}"},
+                {"true", "true"},
+                {"True", "true"},
+                {"FALSE", "false"},
+                {"false", "false"},
+                {"yes", "\"yes\""},
+                {"no", "\"no\""},
+                {"on", "\"on\""},
+                {"off", "\"off\""},
+                {"y", "\"y\""},
+                {"tRUE", "\"tRUE\""},
+                {"nul", "\"nul\""},
+                {"0", "0"},
+                {"-0", "0"},
+                {"42", "42"},
+                {"-7", "-7"},
+                {"+7", "7"},
+                {"9223372036854775807", "9223372036854775807"},
+                {"-9223372036854775808", "-9223372036854775808"},
+                {"9223372036854775808", "9223372036854776000"},
+                {"1.5", "1.5"},
+                {"1e3", "1000"},
+                {"1E-2", "0.01"},
+                {".5", "0.5"},
+                {"-.5", "-0.5"},
+                {"1.", "1"},
+                {"+1.5e+3", "1500"},
+                {"0.0", "0"},
+                {"0.5", "0.5"},
+                {"0123", "\"0123\""},
+                {"00", "\"00\""},
+                {"0x1f", "\"0x1f\""},
+                {"0o17", "\"0o17\""},
+                {"1_000", "\"1_000\""},
+                {"12:30:45", "\"12:30:45\""},
+                {"2026-01-02", "\"2026-01-02\""},
+                {"1.0.0", "\"1.0.0\""},
+                {".", "\".\""},
+                {"-", "[null]"},
+                {"+", "\"+\""},
+                {"1e", "\"1e\""},
+                {"1e+", "\"1e+\""},
+                {".e1", "\".e1\""},
+                {".inf", "\".inf\""},
+                {".nan", "\".nan\""},
+                {"1 2", "\"1 2\""},
+                {"'42'", "\"42\""},
+                {"\"true\"", "\"true\""},
+                {"''", "\"\""},
+                {"'null'", "\"null\""},
+                {"|\n  42\n", "\"42\\n\""},
+                {"\"\\u00e9\\n\\x41\"", "\"é\\nA\""},
+                {"!!str 42", "\"42\""},
+                {"! 42", "\"42\""},
+                {"!!int 42", "42"},
+                {"!!float 42", "42"},
+                {"!!float 1.5", "1.5"},
+                {"!!bool true", "true"},
+                {"!!null ''", "null"},
+                {"!!seq [1]", "[1]"},
+                {"!!map {a: 1}", "{\"a\":1}"},
+                {"[]", "[]"},
+                {"{}", "{}"},
         };
         for (size_t i = 0; i < N_ELEMENTS(cases); i++)
                 expect(cases[i].text, cases[i].json);
@@ -102,11 +160,14 @@ Test(yaml, what_json_has_no_word_for) {
 }
 
 Test(yaml, malformed) {
-        const char *const texts[] = {"a: [1, 2", "a: {b: 1", "a: 'x", "a: \"x", "\ta: 1", "a: 1\n b: 2", "- a\nb", "a: b: c", "%YAML 9.9\n---\na",
-                                     "a: \"\\q\"", "a: *", "a: &", "]", "@a", "`a", "a: \"\\ud800\"", "!<tag:x a", "[a]: b: c"};
+        const char *const texts[] = {
+                "a: [1, 2", "a: {b: 1",          "a: 'x",      "a: \"x",   "\ta: 1", "a: 1\n b: 2", "- a\nb",
+                "a: b: c",  "%YAML 9.9\n---\na", "a: \"\\q\"", "a: *",     "a: &",   "]",           "@a",
+                "`a",       "a: \"\\ud800\"",    "!<tag:x a",  "[a]: b: c"};
         for (size_t i = 0; i < N_ELEMENTS(texts); i++)
                 expect_invalid(texts[i], "invalid YAML at line ");
-        expect_invalid("a: 1\nb: [\nc: 2\n", "line 4, column 1: did not find expected ',' or ']' while parsing a flow sequence that begins at line 2");
+        expect_invalid("a: 1\nb: [\nc: 2\n", "line 4, column 1: did not find expected ',' or ']' while "
+                                             "parsing a flow sequence that begins at line 2");
 }
 
 Test(yaml, what_is_not_utf8) {
@@ -136,7 +197,8 @@ static char *nested(int n, const char *open, const char *middle, const char *clo
 }
 
 Test(yaml, depth) {
-        _cleanup_free_ char *flow = nested(JSON_DEPTH_MAX, "[", "1", "]"), *mappings = nested(JSON_DEPTH_MAX, "{a: ", "1", "}");
+        _cleanup_free_ char *flow = nested(JSON_DEPTH_MAX, "[", "1", "]"),
+                            *mappings = nested(JSON_DEPTH_MAX, "{a: ", "1", "}");
         expect(flow, flow);
         _cleanup_(report_deinit) Report report = {0};
         json_t *json = yaml_parse(slice_from_str(mappings), SIZE_MAX, &report);
@@ -144,7 +206,8 @@ Test(yaml, depth) {
         json_decref(json);
         const int depths[] = {JSON_DEPTH_MAX + 1, 100000};
         for (size_t i = 0; i < N_ELEMENTS(depths); i++) {
-                _cleanup_free_ char *a = nested(depths[i], "[", "1", "]"), *b = nested(depths[i], "{a: ", "1", "}"),
+                _cleanup_free_ char *a = nested(depths[i], "[", "1", "]"),
+                                    *b = nested(depths[i], "{a: ", "1", "}"),
                                     *c = nested(depths[i], "- ", "1", "");
                 expect_error(slice_from_str(a), RUNBOOK_TOO_DEEP, "more than 64 levels");
                 expect_error(slice_from_str(b), RUNBOOK_TOO_DEEP, "more than 64 levels");
