@@ -43,7 +43,6 @@ static void extra_free(StepExtra *extra) {
         value_unref(extra->prompt);
         free(extra->event_type);
         free(extra->correlation);
-        value_unref(extra->items);
         free(extra);
 }
 
@@ -283,8 +282,7 @@ size_t execution_size(const Execution *x) {
         for (uint32_t i = 0; i < x->n_instances; i++) {
                 n += value_size(x->steps[i].output) + value_size(x->steps[i].error);
                 if (x->steps[i].extra)
-                        n += sizeof(StepExtra) + x->steps[i].extra->n_votes * sizeof(Vote) +
-                             value_size(x->steps[i].extra->items);
+                        n += sizeof(StepExtra) + x->steps[i].extra->n_votes * sizeof(Vote);
         }
         return n;
 }

@@ -55,7 +55,6 @@ typedef struct StepExtra {
         uint32_t n_opened, n_closed, n_iterations_failed;
         uint32_t first_scope; /* SCOPE_NONE before the first iteration; scopes of one loop are linked by next_scope */
         uint32_t last_scope;
-        Value *items;       /* what it iterates over */
         /* run-runbook */
         Uuid child;
         bool child_quiet;   /* the child is paused */
@@ -68,8 +67,8 @@ typedef struct StepState {
         uint32_t scope;
         uint8_t status;      /* RunbookStepStatus */
         uint8_t skip_reason; /* SkipReason */
-        uint8_t stored_values; /* storage's note: bit 0 the output, bit 1 the error stands alone already. The core clears a
-                                * bit when it replaces that value */
+        uint8_t stored_values; /* storage's note: bit 0 the output, bit 1 the error, bit 2 the prompt stands alone already. The
+                                * core clears a bit when it replaces that value */
         bool continued;      /* failed, but onFailure is "continue" */
         bool compensated;
         bool timed_out;
@@ -99,8 +98,10 @@ typedef struct Scope {
         uint32_t n_open;     /* instances not final yet */
         uint32_t n_active;   /* of them those that are ready, in flight or waiting */
         uint32_t n_failed;   /* failed for good, not continued */
+        bool closed;         /* an iteration that has ended and was counted */
         uint32_t next_scope; /* next iteration of the same loop; SCOPE_NONE */
-        Value *item;         /* `loop.item`; NULL: none */
+        Value *item;         /* `loop.item`; NULL: none. Set before the scope is first saved, never replaced */
+        uint8_t stored_item; /* storage's note: the item stands alone already */
 } Scope;
 
 /** What ends the execution once nothing is in flight any more. */
@@ -227,7 +228,7 @@ bool execution_user_allowed(const Execution *x, Slice user);
  * Decoders validate everything: a damaged record gives -EBADMSG, never a crash.
  */
 #define EXECUTION_RECORD_VERSION 1
-#define OUTPUT_INLINE_MAX 512 /* bytes of an output or error kept inside its step page; larger ones stand alone */
+#define OUTPUT_INLINE_MAX 512 /* bytes of a value (output, error, prompt, item) kept inside its record; larger ones stand alone */
 
 int execution_encode_static(const Execution *x, Buf *b);
 int execution_encode_state(const Execution *x, Buf *b);
@@ -238,9 +239,9 @@ int execution_encode_scope(const Execution *x, uint32_t scope, Buf *b);
 int execution_peek_static(Slice record, Slice *ret_tenant, Slice *ret_runbook_id, Slice *ret_version);
 /** Decode static and state; allocates steps and scopes zeroed, to be filled by the two below. */
 int execution_decode(Runbook *runbook, Uuid id, Slice static_record, Slice state_record, Execution **ret);
-/** Fetches an external output (which: 0 output, 1 error) of @instance as canonical bytes; 0 or negative. */
+/** Fetches a value that stands alone (which: ExecutionValue, execution_codec.h) of an instance or scope; 0 or negative. */
 typedef int (*ExecutionFetch)(void *userdata, uint32_t instance, uint32_t which, Value **ret);
 int execution_decode_page(Execution *x, uint32_t page, Slice record, ExecutionFetch fetch, void *userdata);
-int execution_decode_scope(Execution *x, uint32_t scope, Slice record);
+int execution_decode_scope(Execution *x, uint32_t scope, Slice record, ExecutionFetch fetch, void *userdata);
 /** After all pages and scopes: rebuild working memory (ready heap), check the invariants; -EBADMSG if they don't hold. */
 int execution_finish_load(Execution *x);

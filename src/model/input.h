@@ -20,8 +20,8 @@ typedef enum InputKind {
         INPUT_TASK_RESULT = 8, /* instance, attempt; ok; value: output; error; logs; evidence; retry_after_ms */
         INPUT_TIMER = 9,   /* instance, slot, at_ms */
         INPUT_TASK_PROGRESS = 10, /* instance, attempt; number; logs */
-        INPUT_CHILD_DONE = 11, /* instance, attempt; ok; value: output; error; child */
-        INPUT_CHILD_STATE = 12,
+        INPUT_CHILD_DONE = 11, /* instance; text: the child's id; ok; value: output; error */
+        INPUT_CHILD_STATE = 12, /* instance; text: the child's id; flag: paused */
         INPUT_AUTHZ = 13,  /* instance, attempt; ok; text: reason */
         N_INPUT_KINDS
 } InputKind;

@@ -1,0 +1,286 @@
+/* What people can do to a running execution: pause, resume, cancel, retry. */
+
+#include "engine/internal.h"
+
+static const char *status_text(const Execution *x) {
+        if (x->goal == GOAL_CANCEL && !runbook_execution_status_is_final((RunbookExecutionStatus)x->status))
+                return "being cancelled";
+        if (x->goal == GOAL_FAIL && x->status == RUNBOOK_EXECUTION_RUNNING)
+                return "failing";
+        return runbook_execution_status_name((RunbookExecutionStatus)x->status);
+}
+
+static EventData by_whom(Move *m) { return (EventData){.by = m->in->user, .command_id = m->in->command_id}; }
+
+/* ---- pause and resume -------------------------------------------------------------------------------------- */
+
+/* Deadlines that stand still while paused: people's and events' time, not backoff and not absolute times. */
+static bool clock_freezes(const Execution *x, uint32_t instance) {
+        switch (x->steps[instance].status) {
+        case RUNBOOK_STEP_AWAITING_APPROVAL:
+        case RUNBOOK_STEP_AWAITING_EVENT: return true;
+        case RUNBOOK_STEP_WAITING: return !execution_step(x, instance)->wait_until;
+        default: return false;
+        }
+}
+
+static void timer_effect(Move *m, EffectKind kind, uint32_t instance, TimerSlot slot, int64_t at_ms) {
+        Effect *e = update_effect(m->out, kind, instance);
+        e->slot = (uint8_t)slot;
+        e->at_ms = at_ms;
+}
+
+static void freeze_clocks(Move *m) {
+        Execution *x = m->x;
+        x->paused_ms = m->in->now_ms;
+        for (uint32_t i = 0; i < x->n_instances; i++)
+                for (int slot = TIMER_STEP; clock_freezes(x, i) && slot <= TIMER_ESCALATE; slot++)
+                        if (x->steps[i].timer_ms[slot] > 0)
+                                timer_effect(m, EFFECT_TIMER_CLEAR, i, (TimerSlot)slot, x->steps[i].timer_ms[slot]);
+        if (x->global_deadline_ms > 0)
+                timer_effect(m, EFFECT_TIMER_CLEAR, INSTANCE_NONE, TIMER_GLOBAL, x->global_deadline_ms);
+}
+
+static void thaw_clocks(Move *m) {
+        Execution *x = m->x;
+        int64_t delta = x->paused_ms > 0 ? m->in->now_ms - x->paused_ms : 0;
+        if (x->paused_ms == 0)
+                return;
+        x->paused_ms = 0;
+        for (uint32_t i = 0; i < x->n_instances; i++)
+                for (int slot = TIMER_STEP; clock_freezes(x, i) && slot <= TIMER_ESCALATE; slot++) {
+                        int64_t *at = &x->steps[i].timer_ms[slot];
+                        if (*at == 0)
+                                continue;
+                        *at += delta;
+                        timer_effect(m, EFFECT_TIMER_SET, i, (TimerSlot)slot, *at);
+                        execution_touch(x, i);
+                }
+        if (x->global_deadline_ms > 0) {
+                x->global_deadline_ms += delta;
+                timer_effect(m, EFFECT_TIMER_SET, INSTANCE_NONE, TIMER_GLOBAL, x->global_deadline_ms);
+        }
+}
+
+static void begin_pause(Move *m, bool freeze, EventData data) {
+        if (freeze)
+                freeze_clocks(m);
+        execution_set_status(m, RUNBOOK_EXECUTION_PAUSING);
+        record_execution(m, "execution.pausing", &data);
+        child_signal_all(m, INPUT_PAUSE);
+        finish_settle(m);
+}
+
+void control_pause(Move *m) {
+        Execution *x = m->x;
+        if (!may_control(m))
+                return;
+        if (x->status != RUNBOOK_EXECUTION_RUNNING || x->goal != GOAL_COMPLETE) {
+                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; only a running one can be paused", status_text(x));
+                return;
+        }
+        x->freeze_clocks = m->in->flag;
+        begin_pause(m, m->in->flag, by_whom(m));
+        reply_status(m, x->status == RUNBOOK_EXECUTION_PAUSED ? "paused" : "pausing");
+}
+
+void control_pause_at(Move *m) {
+        Execution *x = m->x;
+        char *step = STEAL(x->pause_at);
+        record_log(m, "info", INSTANCE_NONE, "pausing before step \"%s\", as the start asked", step);
+        free(step);
+        begin_pause(m, true, (EventData){.reason = SLICE("pauseAt")});
+}
+
+void control_resume(Move *m) {
+        Execution *x = m->x;
+        if (!may_control(m))
+                return;
+        if (x->status != RUNBOOK_EXECUTION_PAUSED && x->status != RUNBOOK_EXECUTION_PAUSING) {
+                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; only a paused one can be resumed", status_text(x));
+                return;
+        }
+        thaw_clocks(m);
+        execution_set_status(m, RUNBOOK_EXECUTION_RUNNING);
+        EventData data = by_whom(m);
+        record_execution(m, "execution.resumed", &data);
+        child_tell_parent(m, INPUT_CHILD_STATE, false);
+        child_signal_all(m, INPUT_RESUME);
+        reply_status(m, "resumed");
+}
+
+/* ---- cancel -------------------------------------------------------------------------------------------------- */
+
+void control_cancel(Move *m) {
+        Execution *x = m->x;
+        if (!may_control(m))
+                return;
+        if (runbook_execution_status_is_final((RunbookExecutionStatus)x->status) || x->goal != GOAL_COMPLETE) {
+                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s and can't be cancelled", status_text(x));
+                return;
+        }
+        x->goal = GOAL_CANCEL;
+        x->cancelled_by = slice_dup(m->in->user.n > 0 ? m->in->user : SLICE("engine"));
+        x->cancel_reason = m->in->text.n > 0 ? slice_dup(m->in->text) : NULL;
+        if (!x->cancelled_by || (m->in->text.n > 0 && !x->cancel_reason)) {
+                move_oom(m);
+                return;
+        }
+        x->paused_ms = 0; /* its clocks stand still for good */
+        m->out->applied = true;
+        record_log(m, "warn", INSTANCE_NONE, "cancelled by %s%s%s", x->cancelled_by, x->cancel_reason ? ": " : "",
+                   x->cancel_reason ? x->cancel_reason : "");
+        schedule_stop_scope(m, 0, true);
+        reply_status(m, "cancelled");
+}
+
+/* ---- retry ------------------------------------------------------------------------------------------------- */
+
+static void revive(Move *m, uint32_t instance) {
+        StepState *s = move_state(m, instance);
+        step_set_status(m, instance, RUNBOOK_STEP_PENDING);
+        s->retries_from = s->attempt;
+        s->end_ms = 0;
+        s->timed_out = false;
+}
+
+/* Open the iteration that @scope is, and all around it, again; each loop forgets that it failed. */
+static void reopen_around(Move *m, uint32_t scope) {
+        Execution *x = m->x;
+        while (x->scopes[scope].owner != INSTANCE_NONE) {
+                uint32_t owner = x->scopes[scope].owner;
+                StepExtra *extra = x->steps[owner].extra;
+                if (x->scopes[scope].closed) {
+                        x->scopes[scope].closed = false;
+                        extra->n_closed--;
+                        extra->n_iterations_failed -= x->scopes[scope].n_failed > 0;
+                }
+                x->scopes[scope].n_failed = 0;
+                execution_touch_scope(x, scope);
+                scope = x->steps[owner].scope;
+                if (x->steps[owner].status == RUNBOOK_STEP_FAILED || x->steps[owner].status == RUNBOOK_STEP_CANCELLED) {
+                        if (x->steps[owner].status == RUNBOOK_STEP_FAILED && x->scopes[scope].n_failed > 0)
+                                x->scopes[scope].n_failed--;
+                        step_set_status(m, owner, RUNBOOK_STEP_RUNNING);
+                        x->steps[owner].end_ms = 0;
+                }
+                execution_touch(x, owner);
+        }
+}
+
+/* May steps of @scope run: is the root's, or does every loop around it run, with its iteration open? */
+static bool scope_is_live(const Execution *x, uint32_t scope) {
+        for (; x->scopes[scope].owner != INSTANCE_NONE; scope = x->steps[x->scopes[scope].owner].scope)
+                if (x->scopes[scope].region == REGION_COMPENSATION || x->scopes[scope].closed ||
+                    x->steps[x->scopes[scope].owner].status != RUNBOOK_STEP_RUNNING)
+                        return false;
+        return true;
+}
+
+/* What the failure had stopped goes on: owners have smaller numbers than what is in them, so one pass does. */
+static void revive_stopped(Move *m) {
+        Execution *x = m->x;
+        for (uint32_t i = 0; i < x->n_instances && !x->broken; i++) {
+                StepState *s = &x->steps[i];
+                if (!scope_is_live(x, s->scope))
+                        continue;
+                if (s->status == RUNBOOK_STEP_CANCELLED) {
+                        if (execution_step(x, i)->type == STEP_TYPE_LOOP && s->extra && s->extra->first_scope != SCOPE_NONE) {
+                                step_set_status(m, i, RUNBOOK_STEP_RUNNING);
+                                s->end_ms = 0;
+                                for (uint32_t c = s->extra->first_scope; c != SCOPE_NONE; c = x->scopes[c].next_scope)
+                                        if (x->scopes[c].closed && x->scopes[c].n_open > 0 && x->scopes[c].n_failed == 0) {
+                                                x->scopes[c].closed = false;
+                                                s->extra->n_closed--;
+                                                execution_touch_scope(x, c);
+                                        }
+                        } else {
+                                revive(m, i);
+                        }
+                }
+                schedule_resolve_again(m, i);
+        }
+}
+
+/* Loops that run again may have nothing open: let each look. */
+static void advance_loops(Move *m) {
+        Execution *x = m->x;
+        for (uint32_t i = 0; i < x->n_instances && !x->broken; i++)
+                if (x->steps[i].status == RUNBOOK_STEP_RUNNING && execution_step(x, i)->type == STEP_TYPE_LOOP &&
+                    scope_is_live(x, x->steps[i].scope))
+                        loop_advance(m, i);
+}
+
+static bool was_compensated(const Execution *x) {
+        for (uint32_t i = 0; i < x->n_scopes; i++)
+                if (x->scopes[i].region == REGION_COMPENSATION)
+                        return true;
+        return false;
+}
+
+static void run_again(Move *m, uint32_t instance) {
+        Execution *x = m->x;
+        uint32_t scope = x->steps[instance].scope;
+
+        x->goal = GOAL_COMPLETE;
+        x->end_ms = 0;
+        x->compensations_known = false;
+        value_unref(x->error);
+        x->error = NULL;
+        if (x->runbook->global_timeout_ms > 0) {
+                x->global_deadline_ms = m->in->now_ms + x->runbook->global_timeout_ms;
+                timer_effect(m, EFFECT_TIMER_SET, INSTANCE_NONE, TIMER_GLOBAL, x->global_deadline_ms);
+        }
+        execution_set_status(m, RUNBOOK_EXECUTION_RUNNING);
+        EventData data = by_whom(m);
+        data.reason = SLICE("retry");
+        record_execution(m, "execution.resumed", &data);
+        update_effect(m->out, EFFECT_IDEMPOTENCY_CLAIM, INSTANCE_NONE);
+
+        if (x->scopes[scope].owner == INSTANCE_NONE) {
+                x->scopes[scope].n_failed--;
+                execution_touch_scope(x, scope);
+                revive(m, instance);
+        } else {
+                /* Within an iteration all that failed runs again: it can't end well while one of them stays failed. */
+                const Region *region = &x->runbook->regions[x->scopes[scope].region];
+                for (uint32_t i = 0; i < region->n_steps; i++) {
+                        uint32_t sibling = x->scopes[scope].first + i;
+                        if (x->steps[sibling].status == RUNBOOK_STEP_FAILED && !x->steps[sibling].continued)
+                                revive(m, sibling);
+                }
+                reopen_around(m, scope);
+        }
+        revive_stopped(m);
+        advance_loops(m);
+}
+
+void control_retry(Move *m) {
+        const Input *in = m->in;
+        Execution *x = m->x;
+        if (!may_control(m))
+                return;
+        uint32_t instance = execution_find_path(x, in->path);
+        if (instance == INSTANCE_NONE) {
+                const char *near = runbook_nearest_step(x->runbook, in->path);
+                refuse(m, RUNBOOK_STEP_NOT_FOUND, "this execution has no step \"%.*s\"%s%s%s", SLICE_ARG(in->path),
+                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+                return;
+        }
+        const StepState *s = move_state(m, instance);
+        if (x->status != RUNBOOK_EXECUTION_FAILED) {
+                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; a step can be retried once the execution has failed", status_text(x));
+                return;
+        }
+        if (s->status != RUNBOOK_STEP_FAILED || s->continued || x->scopes[s->scope].region == REGION_COMPENSATION) {
+                refuse(m, RUNBOOK_WRONG_STATE, "step \"%.*s\" is %s%s; only a step that failed the execution can be retried", SLICE_ARG(in->path),
+                       runbook_step_status_name((RunbookStepStatus)s->status), s->continued ? " and was let pass" : "");
+                return;
+        }
+        if (was_compensated(x)) {
+                refuse(m, RUNBOOK_WRONG_STATE, "the execution has been compensated: what came before the failure is undone. Replay it instead");
+                return;
+        }
+        run_again(m, instance);
+        reply_status(m, "retried");
+}
