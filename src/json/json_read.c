@@ -87,14 +87,24 @@ static void widen_integers(Slice text, Buf *b) {
         }
 }
 
+static json_t *load_once(Slice text, json_error_t *error) {
+        /* jansson says nothing when memory runs out, so that is what silence means. */
+        *error = (json_error_t){0};
+        error->text[JSON_ERROR_TEXT_LENGTH - 1] = (char)json_error_out_of_memory;
+        return json_loadb(text.data ? text.data : "", text.n, PARSE_FLAGS, error);
+}
+
 /** jansson, and once more with wide integers made real if it met one. */
 static json_t *load(Slice text, json_error_t *error) {
-        json_t *json = json_loadb(text.data ? text.data : "", text.n, PARSE_FLAGS, error);
+        json_t *json = load_once(text, error);
         if (json || json_error_code(error) != json_error_numeric_overflow)
                 return json;
         _cleanup_(buf_deinit) Buf b = {0};
         widen_integers(text, &b);
-        return b.error ? NULL : json_loadb(b.data, b.n, PARSE_FLAGS, error);
+        if (!b.error)
+                return load_once(buf_slice(&b), error);
+        error->text[JSON_ERROR_TEXT_LENGTH - 1] = (char)json_error_out_of_memory;
+        return NULL;
 }
 
 json_t *json_parse_own(Slice text) {
