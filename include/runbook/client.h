@@ -255,8 +255,8 @@ typedef struct RunbookEvent {
 /** NULL-safe. For events got from runbook_subscription_next. */
 RUNBOOK_API void runbook_event_free(RunbookEvent *event);
 
-/** Called on a thread of the library, one call at a time per subscription; the event is valid until it returns. It must
- * not free the subscription nor close the client. */
+/** Called on a thread of the library, one call at a time per subscription; the event is valid until it returns. It may send
+ * requests, but must not subscribe, free a subscription or close the client. */
 typedef void (*RunbookEventHandler)(void *userdata, const RunbookEvent *event);
 
 /**
