@@ -1,0 +1,409 @@
+#!/usr/bin/env python3
+"""The house rules that a program can check. Prints TAP; every fault is a sentence with file and line.
+
+    tests/tidy/tidy.py SOURCE_ROOT [--libs LIBRARY...]
+
+Each rule is a generator of (place, sentence); the table at the end names them. What the rules hold is
+written down here and nowhere else: floors, third-party headers, the pure core's forbidden symbols, sizes.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+# ---- what there is ----------------------------------------------------------------------------------
+
+SKIPPED_DIRS = {".git", "node_modules", "__pycache__", ".cache"}
+TEXT_ENDINGS = (".c", ".h", ".py", ".js", ".md", ".sh", ".build", ".conf", ".yaml", ".yml", ".json", ".service")
+TOP_LEVEL = {"meson.build", "meson_options.txt", "README.md", "LICENSE", "src", "include", "subjects", "storage", "tests",
+             "deploy"}
+FILE_LINES_MAX = 700
+LINE_COLUMNS_MAX = 120
+
+# Folder: the project folders that its files may include (its own is always allowed, and so is <runbook/…>).
+# The longest matching folder counts.
+PURE = {"src/base", "src/json", "src/model", "src/expr"}
+FLOORS = {
+    "include": set(),
+    "src/base": set(),
+    "src/json": {"src/base"},
+    "src/expr": {"src/base", "src/json", "src/model"},
+    "src/model": {"src/base", "src/json", "src/expr"},
+    "src/engine": PURE,
+    "storage": PURE,
+    "src/runtime": PURE | {"src/engine", "storage"},
+    "src/executors": PURE | {"src/runtime/ports.h"},
+    "subjects": PURE | {"src/runtime/ports.h", "storage"},
+    "src/daemon": PURE | {"src/engine", "src/runtime", "src/executors", "storage", "subjects"},
+    "src/client": {"src/base", "src/json"},
+    "src/cli": PURE | {"src/client"},  # model and expr: `validate` and `graph` work offline
+    "src/gateway": {"src/base", "src/json", "src/client"},
+    "deploy": set(),
+    "tests": None,  # anything
+}
+
+# Third-party header: the only files that may include it, as patterns over the path.
+THIRD_PARTY = {
+    r"openssl/": [r"src/json/digest\.c"],
+    r"jansson\.h": [r"src/(?!base/).*", r"storage/.*", r"subjects/.*"],
+    r"yaml\.h": [r"src/json/yaml\.c"],
+    r"nats(/nats)?\.h": [r"subjects/bus_[^/]*", r"src/client/[^/]*"],
+    r"lmdb\.h": [r"storage/kv_lmdb[^/]*"],
+    r"curl/": [r"src/executors/http[^/]*"],
+    r"pcre2\.h": [r"src/expr/[^/]*", r"src/model/schema[^/]*"],
+    r"uuid/": [r"src/base/uuid\.c"],
+    r"pthread\.h": [r"(?!src/(json|model|expr|engine)/).*"],
+    r"sys/socket\.h": [r"src/(client|executors|daemon|gateway)/.*", r"subjects/.*", r"deploy/.*"],
+}
+
+# What the pure libraries' objects must not call: clock, randomness, files, network, threads, output.
+FORBIDDEN_SYMBOLS = re.compile(
+    r"^(clock_\w+|time|gettimeofday|localtime\w*|gmtime\w*|nanosleep|usleep|sleep|alarm|setitimer|timer_\w+"
+    r"|rand\w*|srand\w*|[dlemj]rand48|getrandom|getentropy|arc4random\w*|uuid_generate\w*"
+    r"|open(at|64)?|fopen(64)?|freopen|fdopen|creat|read|write|pread\w*|pwrite\w*|fread|fwrite|unlink\w*|rename\w*|mmap\w*"
+    r"|ioctl|fcntl\w*|stat|lstat|fstat\w*|opendir|readdir\w*"
+    r"|socket|connect|bind|listen|accept4?|send(to|msg)?|recv(from|msg)?|poll|ppoll|select|epoll_\w+|getaddrinfo"
+    r"|pthread_(create|join|cond_\w+|mutex_\w+|rwlock_\w+)|fork|vfork|execv\w*|posix_spawn\w*|system|popen|kill|raise|signal|sigaction"
+    r"|v?printf|v?fprintf|puts|fputs|putchar|fputc|perror|__v?f?printf_chk"
+    r"|getenv|secure_getenv|setenv|exit|_exit"
+    r"|log_(set|error|warn|info|debug|write|emit|line|begin|end|field)\w*)$")
+PURE_LIBRARIES = ("libjson.a", "libmodel.a", "libexpr.a", "libengine.a")
+# mutexes and output that a pure library's dependencies bring in at places that are not the core's
+SYMBOL_EXCEPTIONS = {}
+
+MARKS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK")) + r")\b"
+                   r"|\bnot yet " + r"implemented\b|\bfor " + r"now\b")
+
+
+class House:
+    def __init__(self, root, libraries):
+        self.root = os.path.abspath(root)
+        self.libraries = libraries
+        self.files = sorted(self._walk())
+        self._lines = {}
+
+    def _walk(self):
+        listed = subprocess.run(["git", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                                capture_output=True, check=False)
+        if listed.returncode == 0:
+            for name in listed.stdout.decode().split("\0"):
+                if name and os.path.isfile(os.path.join(self.root, name)):
+                    yield name
+            return
+        for folder, dirs, names in os.walk(self.root):  # a tarball has no git
+            dirs[:] = [d for d in dirs if d not in SKIPPED_DIRS
+                       and not os.path.exists(os.path.join(folder, d, "meson-info"))]
+            for name in names:
+                yield os.path.relpath(os.path.join(folder, name), self.root)
+
+    def lines(self, name):
+        if name not in self._lines:
+            with open(os.path.join(self.root, name), encoding="utf-8", errors="replace") as f:
+                self._lines[name] = f.read().splitlines()
+        return self._lines[name]
+
+    def sources(self, *endings):
+        return [f for f in self.files if f.endswith(endings or (".c", ".h"))]
+
+    def texts(self):
+        for f in self.files:
+            base = os.path.basename(f)
+            if "/corpus/" in f or "/golden/" in f or base == "package-lock.json":
+                continue
+            if f.endswith(TEXT_ENDINGS) or "." not in base:
+                yield f
+
+
+# ---- floors -----------------------------------------------------------------------------------------
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
+
+
+def includes(house, name):
+    for number, line in enumerate(house.lines(name), 1):
+        found = INCLUDE.match(line)
+        if found:
+            yield number, found.group(1) == "<", found.group(2)
+
+
+def floor_of(name):
+    best = None
+    for folder in FLOORS:
+        if name == folder or name.startswith(folder + "/"):
+            if best is None or len(folder) > len(best):
+                best = folder
+    return best
+
+
+def resolve(house, name, path):
+    """Where an include of the project leads; None if it is no file of ours."""
+    for base in (os.path.dirname(name), "src", "", "include"):
+        candidate = os.path.normpath(os.path.join(base, path))
+        if candidate in house.file_set:
+            return candidate
+    return None
+
+
+def rule_floors(house):
+    house.file_set = set(house.files)
+    for name in house.sources():
+        folder = floor_of(name)
+        if folder is None:
+            yield name, "lies in no folder that has a floor; tests/tidy/tidy.py names them"
+            continue
+        allowed = FLOORS[folder]
+        for number, _, path in includes(house, name):
+            target = resolve(house, name, path)
+            if target is None or allowed is None:
+                continue
+            target_floor = floor_of(target)
+            if target_floor == folder or target.startswith("include/"):
+                continue
+            if target_floor not in allowed and target not in allowed:
+                may = ", ".join(sorted(allowed)) or "nothing of the project but include/"
+                yield f"{name}:{number}", f"{folder} must not include {target}; it may include {may}"
+
+
+def rule_third_party(house):
+    house.file_set = set(house.files)
+    for name in house.sources():
+        if name.startswith("tests/"):
+            continue
+        for number, _, path in includes(house, name):
+            if resolve(house, name, path):
+                continue
+            for header, places in THIRD_PARTY.items():
+                if re.match(header, path) and not any(re.fullmatch(p, name) for p in places):
+                    yield f"{name}:{number}", f"<{path}> is kept out of here; only {' '.join(places)} may include it"
+
+
+def rule_pragma_once(house):
+    for name in house.sources(".h"):
+        if not any(line.strip() == "#pragma once" for line in house.lines(name)[:5]):
+            yield f"{name}:1", "a header begins with #pragma once"
+
+
+def rule_public_headers(house):
+    """Public headers compile alone as C99 and as C++."""
+    compilers = [("C99", ["cc", "-std=c99", "-xc"]), ("C++11", ["c++", "-std=c++11", "-xc++"])]
+    for name in house.sources(".h"):
+        if not name.startswith("include/"):
+            continue
+        for label, command in compilers:
+            with tempfile.TemporaryDirectory() as scratch:
+                unit = os.path.join(scratch, "alone")
+                with open(unit, "w", encoding="utf-8") as f:
+                    f.write(f"#include <{os.path.relpath(name, 'include')}>\n"
+                            f"#include <{os.path.relpath(name, 'include')}>\nint main(void);\n")
+                done = subprocess.run([*command, "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only",
+                                       "-I", os.path.join(house.root, "include"), unit],
+                                      capture_output=True, text=True, check=False)
+                if done.returncode:
+                    first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
+                    yield f"{name}:1", f"does not compile alone as {label}: {first}"
+
+
+# ---- the pure core ----------------------------------------------------------------------------------
+
+def rule_pure_objects(house):
+    if not house.libraries:
+        yield "tests/tidy/meson.build", "no libraries were given to look into"
+    for library in house.libraries:
+        base = os.path.basename(library)
+        if base not in PURE_LIBRARIES:
+            yield library, f"is not one of {' '.join(PURE_LIBRARIES)}"
+            continue
+        shown = subprocess.run(["nm", "--undefined-only", "--format=posix", library], capture_output=True, text=True, check=False)
+        if shown.returncode:
+            yield library, f"nm fails: {shown.stderr.strip()}"
+            continue
+        member = base
+        n_symbols = 0
+        for line in shown.stdout.splitlines():
+            if line.endswith("]:") or line.endswith(":"):
+                member = line.rstrip(":")
+                continue
+            symbol = line.split()[0] if line.split() else ""
+            n_symbols += bool(symbol)
+            where = re.sub(r".*\[(?:.*_)?(.*)\.o\]$", r"\1", member)
+            if FORBIDDEN_SYMBOLS.match(symbol) and symbol not in SYMBOL_EXCEPTIONS.get((base, where), ()):
+                yield f"{base}({where})", f"calls {symbol}(): clock, randomness, I/O, threads and output stay out of the pure floors"
+        if n_symbols == 0:
+            yield library, "has no undefined symbols at all: nothing was looked at"
+
+
+# ---- papers -----------------------------------------------------------------------------------------
+
+def rule_top_level(house):
+    for entry in sorted({f.split("/")[0] for f in house.files}):
+        if entry not in TOP_LEVEL and not entry.startswith("."):
+            yield entry, f"the top level holds only {' '.join(sorted(TOP_LEVEL))} and dotfiles"
+
+
+def needs_readme(folder):
+    parts = folder.split("/")
+    if "corpus" in parts or "golden" in parts or parts[0].startswith("."):
+        return False
+    if parts[0] == "tests":
+        return len(parts) <= 2  # tests/unit mirrors the tree and explains it once
+    return True
+
+
+def rule_readmes(house):
+    folders = set()
+    for name in house.files:
+        folder = os.path.dirname(name)
+        while folder:
+            folders.add(folder)
+            folder = os.path.dirname(folder)
+    for folder in sorted(folders):
+        own = [f for f in house.files if os.path.dirname(f) == folder]
+        if needs_readme(folder) and own and f"{folder}/README.md" not in house.files:
+            yield f"{folder}/", "has no README.md that says what lives here, what may include it, how to add one more"
+
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def rule_links(house):
+    known = set(house.files)
+    folders = {os.path.dirname(f) for f in house.files}
+    for name in house.files:
+        if not name.endswith(".md"):
+            continue
+        for number, line in enumerate(house.lines(name), 1):
+            for target in LINK.findall(line):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                path = os.path.normpath(os.path.join(os.path.dirname(name), target))
+                if path not in known and path not in folders and not any(f.startswith(path + "/") for f in folders):
+                    yield f"{name}:{number}", f"links to {target}, which is not there"
+
+
+SUBJECT_TABLE = re.compile(r"\b\w*(?:verbs|queries|commands|families|subjects|handlers|routes)\w*\[\]\s*=\s*\{", re.IGNORECASE)
+TABLE_NAME = re.compile(r'^\s*\{\s*(?:\.(?:name|verb|what|token)\s*=\s*)?(?:S(?:LICE)?\w*\()?"([a-z$][A-Za-z$.-]*)"')
+
+
+def rule_subjects(house):
+    """Every name in a table of subjects/*.c stands, as `name`, in subjects/README.md."""
+    documents = "\n".join("\n".join(house.lines(f)) for f in house.files if f.startswith("subjects/") and f.endswith(".md"))
+    n_names = 0
+    for name in house.sources(".c"):
+        if not name.startswith("subjects/"):
+            continue
+        inside = False
+        for number, line in enumerate(house.lines(name), 1):
+            if SUBJECT_TABLE.search(line):
+                inside = True
+            if inside:
+                found = TABLE_NAME.match(line)
+                if found:
+                    n_names += 1
+                    if not re.search(r"[`.{,|]" + re.escape(found.group(1)) + r"\b", documents):
+                        yield f"{name}:{number}", f"the subject {found.group(1)} is not documented in subjects/README.md"
+                if line.startswith("};"):
+                    inside = False
+    if n_names == 0:
+        yield "subjects/", "no table of subjects was found in subjects/*.c: this check looks at nothing"
+
+
+def rule_sizes(house):
+    for name in house.texts():
+        if name == "LICENSE":
+            continue
+        lines = house.lines(name)
+        if name.endswith((".c", ".h", ".py", ".js")) and len(lines) > FILE_LINES_MAX:
+            yield f"{name}:{len(lines)}", f"{len(lines)} lines; more than {FILE_LINES_MAX} are more than one idea"
+        if name.endswith((".md", ".json", ".yaml", ".yml")):
+            continue
+        for number, line in enumerate(lines, 1):
+            if len(line.expandtabs(8)) > LINE_COLUMNS_MAX:
+                yield f"{name}:{number}", f"{len(line.expandtabs(8))} columns; the cap is {LINE_COLUMNS_MAX}"
+
+
+def rule_whitespace(house):
+    for name in house.sources():
+        for number, line in enumerate(house.lines(name), 1):
+            if line != line.rstrip():
+                yield f"{name}:{number}", "ends in blanks"
+            if "\t" in line:
+                yield f"{name}:{number}", "has a tab; indent with spaces"
+
+
+def rule_marks(house):
+    for name in house.texts():
+        for number, line in enumerate(house.lines(name), 1):
+            found = MARKS.search(line)
+            if found:
+                yield f"{name}:{number}", f"left-over mark: {found.group(0)}"
+
+
+HOME_PATH = re.compile(r"(?<![\w.$}])/(?:home|root|Users)/\w")
+REGISTRY = re.compile(r'"resolved":')
+
+
+def rule_strangers(house):
+    """Nothing of one person's machine is in the project: home directories, hosts that packages came from."""
+    for name in house.texts():
+        for number, line in enumerate(house.lines(name), 1):
+            if HOME_PATH.search(line) and not name.startswith("tests/tidy/"):
+                yield f"{name}:{number}", "names somebody's home directory"
+    for name in house.files:
+        if os.path.basename(name) == "package-lock.json":
+            for number, line in enumerate(house.lines(name), 1):
+                if REGISTRY.search(line):
+                    yield f"{name}:{number}", "names the host a package came from; npm's --omit-lockfile-registry-resolved leaves it out"
+
+
+def rule_executable(house):
+    """Scripts with a #! line can be run, and nothing else is executable."""
+    for name in house.files:
+        path = os.path.join(house.root, name)
+        with open(path, "rb") as f:
+            is_script = f.read(2) == b"#!"
+        may_run = os.access(path, os.X_OK)
+        if is_script and not may_run:
+            yield f"{name}:1", "begins with #! but is not executable"
+        if may_run and not is_script:
+            yield name, "is executable but has no #! line"
+
+
+RULES = [
+    ("files include only the floors below them", rule_floors),
+    ("third-party headers are included in their one place", rule_third_party),
+    ("headers begin with #pragma once", rule_pragma_once),
+    ("public headers stand alone as C99 and C++", rule_public_headers),
+    ("the pure floors call no clock, randomness, I/O, threads", rule_pure_objects),
+    ("the top level holds what it should", rule_top_level),
+    ("every folder explains itself", rule_readmes),
+    ("links in the papers lead somewhere", rule_links),
+    ("every subject is documented", rule_subjects),
+    ("files and lines keep to their sizes", rule_sizes),
+    ("no tabs and no trailing blanks", rule_whitespace),
+    ("no left-over marks", rule_marks),
+    ("nothing of one person's machine is in the tree", rule_strangers),
+    ("scripts are executable", rule_executable),
+]
+
+
+def main(arguments):
+    if not arguments or arguments[0].startswith("-"):
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    libraries = arguments[2:] if arguments[1:2] == ["--libs"] else []
+    house = House(arguments[0], libraries)
+    print(f"1..{len(RULES)}")
+    n_failed = 0
+    for number, (title, rule) in enumerate(RULES, 1):
+        faults = list(rule(house))
+        n_failed += bool(faults)
+        print(f"{'not ok' if faults else 'ok'} {number} - {title}")
+        for place, sentence in faults:
+            print(f"# {place}: {sentence}")
+    return 1 if n_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
