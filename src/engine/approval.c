@@ -149,6 +149,7 @@ void approval_start(Move *m, uint32_t instance) {
                 return;
         forget_votes(extra); /* of an attempt before a retry: they were given to something else */
         value_unref(extra->prompt);
+        move_state(m, instance)->stored_values &= (uint8_t)~4u;
         extra->prompt = config->prompt ? template_value(m, instance, config->prompt, &error) : NULL;
         _cleanup_(value_unref_p) Value *input = error ? NULL : step_input(m, instance, &error);
         if (error) {

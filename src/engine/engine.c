@@ -184,7 +184,12 @@ int engine_step(Execution *x, const EngineSettings *settings, const Input *in, U
         assert(!x->broken);
         if (in->kind < N_INPUT_KINDS && handlers[in->kind])
                 handlers[in->kind](&m);
-        return run_to_rest(&m);
+        int r = run_to_rest(&m);
+        if (r == 0 && out->applied) {
+                x->n_journal++;
+                x->dirty |= DIRTY_STATE;
+        }
+        return r;
 }
 
 int engine_reopen_tasks(Execution *x, const EngineSettings *settings, Update *out) {
