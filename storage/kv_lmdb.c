@@ -278,7 +278,7 @@ static int lmdb_cursor_prev(KvCursor *c, Slice *ret_key, Slice *ret_value) {
 /** The key is kept and sought again: where LMDB's own cursor stands after a deletion depends on how pages merged. */
 static int lmdb_cursor_remove(KvCursor *c) {
         LmdbCursor *lc = cursor_of(c);
-        Slice key, value;
+        Slice key = SLICE_NULL, value;
 
         int r = cursor_move(c, MDB_GET_CURRENT, SLICE_NULL, &key, &value);
         if (r)

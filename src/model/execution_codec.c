@@ -458,6 +458,8 @@ int execution_decode(Runbook *runbook, Uuid id, Slice static_record, Slice state
         x->id = id;
         x->dirty = 0;
         int e = decode_static(x, static_record);
+        if (e == 0 && !(slice_eq(x->runbook_id, runbook->id) && slice_eq(x->runbook_version, runbook->version)))
+                e = -EBADMSG;
         if (e == 0)
                 e = decode_state(x, state_record);
         if (e < 0)
