@@ -61,8 +61,19 @@ const ExprPath *expr_path_compile(Slice text, const JsonAt *at, Arena *arena, co
 const ExprTemplate *expr_template_compile(const JsonAt *at, Arena *arena, const ExprSink *sink);
 const ExprCondition *expr_condition_compile(const JsonAt *at, Arena *arena, const ExprSink *sink);
 /** Trees that templates keep of the definition are borrowed: the definition must outlive them. Compiled
- * patterns are foreign memory: release them when the arena's owner goes. */
+ * patterns and defaults are foreign memory: release them when the arena's owner goes. NULL-safe. */
 void expr_condition_release(const ExprCondition *c);
+void expr_template_release(const ExprTemplate *t);
+
+/** Does @text hold no `${`, or only escaped ones? */
+bool expr_text_is_constant(Slice text);
+
+/** `prefix${secrets.name}suffix`; slices live in the arena. */
+typedef struct ExprSecret {
+        Slice prefix, name, suffix;
+} ExprSecret;
+/** 1: @text is of that form, *ret is filled; 0: no secret in it; -EINVAL (reported at @at): a secret among other things; -ENOMEM. */
+int expr_secret_split(Slice text, const JsonAt *at, Arena *arena, ExprSecret *ret);
 
 /** Where names get their meaning while evaluating. */
 typedef struct ExprEnv {
@@ -76,13 +87,17 @@ typedef struct ExprEnv {
 
 /** Why an evaluation failed: a code for retry filters and history, and a sentence. */
 typedef struct ExprError {
-        char code[32];     /* "TEMPLATE_MISSING", "CONDITION_TYPE", "PATTERN_LIMIT", "OUT_OF_MEMORY" */
+        /* "TEMPLATE_MISSING", "TEMPLATE_TOO_LARGE", "TEMPLATE_TOO_DEEP", "CONDITION_TYPE", "PATTERN_LIMIT", "OUT_OF_MEMORY" */
+        char code[32];
         char message[480];
 } ExprError;
 
 /** Borrowed value at @path, NULL if missing. */
 const json_t *expr_path_eval(const ExprPath *path, const ExprEnv *env);
-/** 0 and an owned tree; -EINVAL with @error; -ENOMEM. Constant subtrees are shared, not copied: treat the result as immutable. */
+/**
+ * 0 and an owned tree; -EINVAL or -ENOMEM with @error. Constant subtrees and values found are shared, not copied: treat the
+ * result as immutable. The default of `${path ?? default}` serves missing and null values.
+ */
 int expr_template_eval(const ExprTemplate *t, const ExprEnv *env, json_t **ret, ExprError *error);
 /** Does the template hold no path at all? Then eval gives the same every time. */
 bool expr_template_is_constant(const ExprTemplate *t);

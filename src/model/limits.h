@@ -16,9 +16,15 @@
 #define LIMIT_ANCESTRY_VISITS 50000000  /* edges walked in all to check `steps.<id>` references */
 #define LIMIT_PATTERN_BYTES 1024        /* a `matches` pattern */
 #define LIMIT_PATTERN_MATCH_STEPS 100000 /* PCRE2 match limit: a hostile pattern is an error, not a stall */
+#define LIMIT_PATTERN_WORK 1000000      /* items tried and bytes passed by all patterns of one condition, each time it is evaluated */
 #define LIMIT_LOOP_ITERATIONS 1000      /* hard cap of maxIterations */
 #define LIMIT_LOOP_NESTING 8            /* loops within loops */
 #define LIMIT_RETRY_ATTEMPTS 1000       /* maxAttempts */
+#define LIMIT_RETRY_CODES 1000          /* entries of retryableErrors and of nonRetryableErrors */
+#define LIMIT_PERMISSIONS 1000          /* requiredPermissions of one step */
+#define LIMIT_EVIDENCE_SPECS 100        /* evidence entries of one step */
+#define LIMIT_HEADERS 100               /* headers (metadata) of one call-service step */
+#define LIMIT_PROGRAM_BYTES 65536       /* a transform step's jq program */
 #define LIMIT_DURATION_MS (10LL * 366 * 86400 * 1000) /* any duration: ten years */
 
 /* Executions */
