@@ -127,6 +127,7 @@ void control_cancel(Move *m) {
                 return;
         }
         x->paused_ms = 0; /* its clocks stand still for good */
+        finish_clear_deadline(m);
         m->out->applied = true;
         record_log(m, "warn", INSTANCE_NONE, "cancelled by %s%s%s", x->cancelled_by, x->cancel_reason ? ": " : "",
                    x->cancel_reason ? x->cancel_reason : "");

@@ -6,6 +6,16 @@
 #include "engine/internal.h"
 #include "json/json_read.h"
 
+void finish_clear_deadline(Move *m) {
+        Execution *x = m->x;
+        if (x->global_deadline_ms == 0)
+                return;
+        Effect *e = update_effect(m->out, EFFECT_TIMER_CLEAR, INSTANCE_NONE);
+        e->slot = TIMER_GLOBAL;
+        e->at_ms = x->global_deadline_ms;
+        x->global_deadline_ms = 0;
+}
+
 void finish_begin_fail(Move *m, Value *error, bool abort) {
         Execution *x = m->x;
         if (x->goal != GOAL_COMPLETE)
@@ -13,6 +23,7 @@ void finish_begin_fail(Move *m, Value *error, bool abort) {
         x->goal = GOAL_FAIL;
         value_unref(x->error);
         x->error = value_ref(error);
+        finish_clear_deadline(m); /* it is failing already: what is in flight has deadlines of its own */
         x->dirty |= DIRTY_STATE;
         m->out->applied = true;
         if (x->n_scopes > 0)
@@ -77,19 +88,9 @@ void finish_compensated(Move *m, uint32_t instance) {
 
 /* ---- ends ---------------------------------------------------------------------------------------------------- */
 
-static void clear_global_timer(Move *m) {
-        Execution *x = m->x;
-        if (x->global_deadline_ms == 0)
-                return;
-        Effect *e = update_effect(m->out, EFFECT_TIMER_CLEAR, INSTANCE_NONE);
-        e->slot = TIMER_GLOBAL;
-        e->at_ms = x->global_deadline_ms;
-        x->global_deadline_ms = 0;
-}
-
 static void end(Move *m, RunbookExecutionStatus status) {
         Execution *x = m->x;
-        clear_global_timer(m);
+        finish_clear_deadline(m);
         x->end_ms = m->in->now_ms;
         x->paused_ms = 0;
         execution_set_status(m, status);

@@ -122,6 +122,7 @@ void control_retry(Move *m);
 void control_pause_at(Move *m); /* pauseAt reached */
 
 /* finish.c */
+void finish_clear_deadline(Move *m); /* of the whole execution */
 void finish_begin_fail(Move *m, Value *error, bool abort); /* borrows @error */
 bool finish_settle(Move *m); /* when quiet: pause, compensate, end. True: something new is to be scheduled */
 void finish_compensated(Move *m, uint32_t instance); /* a compensation step became final */

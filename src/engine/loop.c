@@ -184,9 +184,7 @@ void loop_scope_changed(Move *m, uint32_t scope) {
         extra->n_iterations_failed += s->n_failed > 0;
         execution_touch(x, owner);
         if (loop_is_failing(x, owner) && !was_failing)
-                for (uint32_t i = extra->first_scope; i != SCOPE_NONE; i = x->scopes[i].next_scope)
-                        if (!x->scopes[i].closed)
-                                schedule_stop_scope(m, i, false);
+                loop_stop(m, owner, false); /* comes back here for the others, which then find it failing already */
         if (x->steps[owner].status == RUNBOOK_STEP_RUNNING)
                 loop_advance(m, owner);
 }
