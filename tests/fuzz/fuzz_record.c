@@ -67,7 +67,7 @@ static void fuzz_execution(Slice rest) {
         for (uint32_t page = 0; r == 0 && page * STEP_PAGE < x->n_instances; page++)
                 r = execution_decode_page(x, page, take(&rest), fetch, NULL);
         for (uint32_t scope = 0; r == 0 && scope < x->n_scopes; scope++)
-                r = execution_decode_scope(x, scope, take(&rest));
+                r = execution_decode_scope(x, scope, take(&rest), fetch, NULL);
         if (r == 0)
                 r = execution_finish_load(x);
         PROMISE(r == 0 || r == -EBADMSG || r == -ENOMEM, "a damaged record is -EBADMSG");
