@@ -183,7 +183,8 @@ int store_outbox_append(StoreTxn *t, uint64_t row, int64_t at_ms, const StoreOut
 int store_outbox_read(StoreTxn *t, uint64_t row, uint64_t *ret_row, int64_t *ret_at_ms,
                       bool (*each)(void *userdata, const StoreOutboxEntry *e), void *userdata);
 int store_outbox_last(StoreTxn *t, uint64_t *ret_row); /* 0 with row 0 when empty */
-/** Marks: up to row `row` everything was acknowledged by the stream, whose last sequence was `stream_seq` then. */
+/** Marks: up to row `row` everything was acknowledged by the stream, whose last sequence was `stream_seq` then. Marks of later rows
+ * are forgotten: they spoke of what the stream has lost since. */
 int store_outbox_mark(StoreTxn *t, uint64_t row, uint64_t stream_seq);
 int store_outbox_last_mark(StoreTxn *t, uint64_t *ret_row, uint64_t *ret_stream_seq); /* zeros: none */
 /** The newest mark with stream_seq ≤ @stream_seq (zeros: none): from its row on everything must be sent again. */

@@ -91,7 +91,27 @@ int store_outbox_last(StoreTxn *t, uint64_t *ret_row) {
 
 /* ---- marks --------------------------------------------------------------------------------------------------------- */
 
+/** Marks of rows behind @row speak of what a stream has lost since. */
+static int forget_marks_after(StoreTxn *t, uint64_t row) {
+        _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
+        Key from = row_key(row + 1);
+        Slice k, v;
+
+        int r = store_cursor(t, TABLE_MARKS, &c);
+        if (r == 0)
+                r = store_fail(t, kv_cursor_seek(c, key_slice(&from), &k, &v));
+        for (; r == 0; r = store_fail(t, kv_cursor_next(c, &k, &v))) {
+                r = store_fail(t, kv_cursor_delete(c));
+                if (r)
+                        return r;
+        }
+        return r == KV_E_NOT_FOUND ? 0 : r;
+}
+
 int store_outbox_mark(StoreTxn *t, uint64_t row, uint64_t stream_seq) {
+        int r = forget_marks_after(t, row);
+        if (r)
+                return r;
         Key key = row_key(row);
         Buf *b = store_value(t);
         buf_put_varint(b, stream_seq);
