@@ -1,0 +1,420 @@
+/*
+ * call-service over HTTP
+ *
+ * Any thread submits and cancels; one thread does everything else. The two meet in a locked inbox. The thread turns: take what
+ * was submitted, start what may start (http_queue.c), let curl work (http_loop.c), post what is finished (http_result.c), end
+ * what is overdue.
+ *
+ * A call's life: submitted → queued → running → over. Once it is in `calls` it can be cancelled; whoever takes it out of there, under
+ * the lock, decides how it ends: the thread by posting a result, a cancel by leaving it to the thread to be thrown away.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "executors/http_internal.h"
+#include "json/json_write.h"
+
+#define NS_PER_MS 1000000LL
+#define USER_AGENT_DEFAULT "runbookd/0.1.0"
+#define IN_FLIGHT_LIMIT 1000000
+
+void http_fault_set(HttpFault *f, const char *code, bool retryable, const char *format, ...) {
+        snprintf(f->code, sizeof(f->code), "%s", code);
+        f->retryable = retryable;
+        va_list ap;
+        va_start(ap, format);
+        vsnprintf(f->message, sizeof(f->message), format, ap);
+        va_end(ap);
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------------- */
+
+static void call_key(uint8_t key[HTTP_CALL_KEY], Uuid execution_id, uint32_t instance, uint32_t attempt) {
+        memcpy(key, execution_id.bytes, 16);
+        memcpy(key + 16, &instance, 4);
+        memcpy(key + 20, &attempt, 4);
+}
+
+static Slice call_key_slice(const HttpCall *c) { return slice_from_bytes(c->key, HTTP_CALL_KEY); }
+
+/** Take it off wherever it is and free it. */
+static void call_free(HttpEngine *e, HttpCall *c) {
+        if (c->state == HTTP_CALL_QUEUED)
+                http_queue_remove(e, c);
+        if (c->transfer)
+                http_transfer_end(e, c->transfer);
+        http_due_remove(e, c);
+        http_request_deinit(e, &c->request);
+        task_free(c->task);
+        free(c);
+}
+
+void http_call_finish(HttpEngine *e, HttpCall *c, HttpFault *fault) {
+        pthread_mutex_lock(&e->lock);
+        bool cancelled = c->cancelled;
+        if (cancelled)
+                list_remove(&c->cancel_node);
+        else if (map_get(&e->calls, call_key_slice(c)) == c)
+                map_remove(&e->calls, call_key_slice(c));
+        pthread_mutex_unlock(&e->lock);
+        if (!cancelled)
+                http_result_post(e, c, fault);
+        call_free(e, c);
+        pthread_mutex_lock(&e->lock);
+        e->n_open--;
+        pthread_mutex_unlock(&e->lock);
+}
+
+static void begin(HttpEngine *e, HttpCall *c) {
+        HttpFault fault = {0};
+        int64_t look_ns = c->submit_ns + e->settings.slow_window_ms * NS_PER_MS;
+        if (http_due_set(e, c, look_ns < c->deadline_ns ? look_ns : c->deadline_ns) < 0)
+                http_fault_set(&fault, "OUT_OF_MEMORY", true, "there was not enough memory to call the service");
+        else if (http_request_make(e, c, &fault) == 0)
+                http_queue_add(e, c);
+        if (fault.code[0])
+                http_call_finish(e, c, &fault);
+}
+
+/* ---- what is due ------------------------------------------------------------------------------------------- */
+
+static void set_timed_out(const HttpCall *c, HttpFault *fault) {
+        const HttpTransfer *t = c->transfer;
+        const HttpRequest *r = &c->request;
+        const char *phase = !t                ? "it was still waiting for its turn, too many calls to this host are under way"
+                            : t->resolving    ? "the host's name was not resolved"
+                            : !t->connected   ? "there was no connection"
+                            : t->status == 0  ? "no answer came"
+                                              : "the answer was not complete";
+        http_fault_set(fault, "TIMEOUT", true, "%s %.300s: %s within %lld ms", r->method, r->url->source, phase, (long long)c->timeout_ms);
+}
+
+/** Time is up, or one more look at how fast the answer comes. */
+static void look_at(HttpEngine *e, HttpCall *c) {
+        HttpTransfer *t = c->transfer;
+        HttpFault fault = {0};
+        if (e->now_ns >= c->deadline_ns) {
+                set_timed_out(c, &fault);
+                http_call_finish(e, c, &fault);
+                return;
+        }
+        int64_t window_ms = e->settings.slow_window_ms;
+        uint64_t wanted = (uint64_t)window_ms * e->settings.slow_bytes_per_s / 1000;
+        /* An answer that has not begun is not slow: the service may be working. That is what the timeout is for. */
+        if (t && t->n_received_then > 0 && t->n_received - t->n_received_then < wanted) {
+                http_fault_set(&fault, "TOO_SLOW", true, "the answer came slower than %u bytes/s over %lld ms", e->settings.slow_bytes_per_s,
+                               (long long)window_ms);
+                http_call_finish(e, c, &fault);
+                return;
+        }
+        if (t)
+                t->n_received_then = t->n_received;
+        int64_t look_ns = e->now_ns + window_ms * NS_PER_MS;
+        (void)http_due_set(e, c, look_ns < c->deadline_ns ? look_ns : c->deadline_ns); /* it is in the heap: can't fail */
+}
+
+static void run_due(HttpEngine *e) {
+        while (e->n_due > 0 && e->due[1]->due_ns <= e->now_ns)
+                look_at(e, e->due[1]);
+}
+
+static int64_t next_due_ns(const HttpEngine *e) {
+        int64_t next = e->n_due > 0 ? e->due[1]->due_ns : -1;
+        if (e->n_holds > 0 && (next < 0 || e->holds[e->hold_first].until_ns < next))
+                next = e->holds[e->hold_first].until_ns;
+        return next;
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------- */
+
+static void list_take(List *from, List *to) {
+        list_init(to);
+        if (list_is_empty(from))
+                return;
+        *to = *from;
+        to->next->prev = to->prev->next = to;
+        list_init(from);
+}
+
+/** False: stop. */
+static bool take_inbox(HttpEngine *e) {
+        List fresh, cancelled;
+        pthread_mutex_lock(&e->lock);
+        bool stopping = e->stopping;
+        if (!stopping) { /* else they stay for stop() to find */
+                list_take(&e->inbox, &fresh);
+                list_take(&e->cancelled, &cancelled);
+        }
+        pthread_mutex_unlock(&e->lock);
+        if (stopping)
+                return false;
+        while (!list_is_empty(&fresh)) {
+                HttpCall *c = LIST_ENTRY(fresh.next, HttpCall, node);
+                list_remove(&c->node);
+                begin(e, c);
+        }
+        while (!list_is_empty(&cancelled)) {
+                HttpCall *c = LIST_ENTRY(cancelled.next, HttpCall, cancel_node);
+                list_remove(&c->cancel_node);
+                call_free(e, c);
+                pthread_mutex_lock(&e->lock);
+                e->n_open--;
+                pthread_mutex_unlock(&e->lock);
+        }
+        return true;
+}
+
+static void take_finished(HttpEngine *e) {
+        int n_left;
+        for (CURLMsg *m; (m = curl_multi_info_read(e->loop.multi, &n_left));) {
+                if (m->msg != CURLMSG_DONE)
+                        continue;
+                CURLcode code = m->data.result;
+                HttpTransfer *t = NULL;
+                curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+                if (code == CURLE_COULDNT_RESOLVE_HOST)
+                        http_queue_resolved(e, t, false);
+                if (code == CURLE_OK && t->status == 0)
+                        code = CURLE_WEIRD_SERVER_REPLY;
+                HttpFault fault = {0};
+                http_transfer_fault(e, t, code, &fault);
+                http_call_finish(e, t->call, &fault);
+        }
+}
+
+static void *run(void *engine) {
+        HttpEngine *e = engine;
+        e->now_ns = http_now_ns();
+        while (take_inbox(e)) {
+                http_queue_release_holds(e);
+                if (e->queue_dirty)
+                        http_queue_pump(e);
+                pthread_mutex_lock(&e->lock);
+                bool idle = list_is_empty(&e->inbox) && list_is_empty(&e->cancelled) && !e->stopping && !e->queue_dirty;
+                e->sleeping = idle;
+                pthread_mutex_unlock(&e->lock);
+                http_loop_turn(e, idle ? next_due_ns(e) : e->now_ns);
+                take_finished(e);
+                run_due(e);
+        }
+        return NULL;
+}
+
+/* ---- for other threads --------------------------------------------------------------------------------------- */
+
+static HttpEngine *engine_of(Executor *executor) { return (HttpEngine *)executor; }
+
+/** Not even a call could be made of it. */
+static void refuse(HttpEngine *e, Task *task) {
+        TaskResult result = {.execution_id = task->execution_id,
+                             .instance = task->instance,
+                             .attempt = task->attempt,
+                             .error = value_ref(e->out_of_memory)};
+        task_free(task);
+        e->host.post_result(e->host.userdata, &result);
+}
+
+static void submit(Executor *executor, Task *task) {
+        HttpEngine *e = engine_of(executor);
+        HttpCall *c = calloc(1, sizeof(*c));
+        if (!c) {
+                refuse(e, task);
+                return;
+        }
+        c->task = task;
+        c->submit_ns = http_now_ns();
+        c->timeout_ms = task->timeout_ms > 0 ? task->timeout_ms : e->settings.timeout_default_ms;
+        c->deadline_ns = c->submit_ns + c->timeout_ms * NS_PER_MS;
+        list_init(&c->node);
+        list_init(&c->cancel_node);
+        call_key(c->key, task->execution_id, task->instance, task->attempt);
+        http_request_touch(task);
+        pthread_mutex_lock(&e->lock);
+        bool noted = map_put(&e->calls, call_key_slice(c), c) >= 0;
+        bool wake = noted && e->sleeping;
+        if (noted) {
+                list_push_back(&e->inbox, &c->node);
+                e->n_open++;
+                e->sleeping = false;
+        }
+        pthread_mutex_unlock(&e->lock);
+        if (wake)
+                http_loop_wake(&e->loop);
+        if (!noted) {
+                free(c);
+                refuse(e, task);
+        }
+}
+
+static void cancel(Executor *executor, Uuid execution_id, uint32_t instance, uint32_t attempt) {
+        HttpEngine *e = engine_of(executor);
+        uint8_t key[HTTP_CALL_KEY];
+        call_key(key, execution_id, instance, attempt);
+        pthread_mutex_lock(&e->lock);
+        HttpCall *c = map_remove(&e->calls, slice_from_bytes(key, sizeof(key)));
+        bool wake = c && e->sleeping;
+        if (c) {
+                c->cancelled = true;
+                list_push_back(&e->cancelled, &c->cancel_node);
+                e->sleeping = false;
+        }
+        pthread_mutex_unlock(&e->lock);
+        if (wake)
+                http_loop_wake(&e->loop);
+}
+
+static uint64_t n_open(Executor *executor) {
+        HttpEngine *e = engine_of(executor);
+        pthread_mutex_lock(&e->lock);
+        uint64_t n = e->n_open;
+        pthread_mutex_unlock(&e->lock);
+        return n;
+}
+
+static void engine_free(HttpEngine *e) {
+        while (e->n_due > 0)
+                call_free(e, e->due[1]);
+        while (!list_is_empty(&e->inbox)) {
+                HttpCall *c = LIST_ENTRY(e->inbox.next, HttpCall, node);
+                list_remove(&c->node);
+                call_free(e, c);
+        }
+        http_transfers_free(e);
+        for (; e->n_holds > 0; e->n_holds--, e->hold_first = (e->hold_first + 1) % HTTP_RESOLVING_MAX)
+                http_host_unref(e, e->holds[e->hold_first].host);
+        http_urls_forget(e);
+        map_deinit(&e->urls);
+        map_deinit(&e->hosts);
+        map_deinit(&e->calls);
+        http_loop_deinit(&e->loop);
+        if (e->has_curl)
+                curl_global_cleanup();
+        http_json_deinit(&e->json);
+        buf_deinit(&e->output);
+        buf_deinit(&e->aside);
+        free(e->headers);
+        free(e->holds);
+        free(e->due);
+        address_policy_deinit(&e->policy);
+        value_unref(e->out_of_memory);
+        free((char *)e->settings.allow);
+        free((char *)e->settings.ca_file);
+        free((char *)e->settings.user_agent);
+        pthread_mutex_destroy(&e->lock);
+        free(e);
+}
+
+static void stop(Executor *executor) {
+        HttpEngine *e = engine_of(executor);
+        pthread_mutex_lock(&e->lock);
+        e->stopping = true;
+        pthread_mutex_unlock(&e->lock);
+        http_loop_wake(&e->loop);
+        pthread_join(e->thread, NULL);
+        engine_free(e);
+}
+
+static const ExecutorVtable vtable = {.name = "http", .submit = submit, .cancel = cancel, .n_open = n_open, .stop = stop};
+
+/* ---- making one ---------------------------------------------------------------------------------------------- */
+
+static char *text_or(const char *given, const char *otherwise) {
+        const char *text = given && *given ? given : otherwise;
+        return text ? strdup(text) : NULL;
+}
+
+static int settings_take(HttpEngine *e, const HttpSettings *given, Report *report) {
+        HttpSettings *s = &e->settings;
+        *s = *given;
+        s->in_flight_max = s->in_flight_max ? s->in_flight_max : HTTP_IN_FLIGHT_MAX;
+        s->per_host_max = s->per_host_max ? s->per_host_max : HTTP_PER_HOST_MAX;
+        s->timeout_default_ms = s->timeout_default_ms > 0 ? s->timeout_default_ms : HTTP_TIMEOUT_DEFAULT_MS;
+        s->response_bytes_max = s->response_bytes_max ? s->response_bytes_max : HTTP_RESPONSE_BYTES_MAX;
+        s->slow_bytes_per_s = s->slow_bytes_per_s ? s->slow_bytes_per_s : HTTP_SLOW_BYTES_PER_S;
+        s->slow_window_ms = s->slow_window_ms > 0 ? s->slow_window_ms : HTTP_SLOW_WINDOW_MS;
+        s->allow = NULL;
+        s->ca_file = text_or(given->ca_file, NULL);
+        s->user_agent = text_or(given->user_agent, USER_AGENT_DEFAULT);
+        if (!s->user_agent || (given->ca_file && *given->ca_file && !s->ca_file))
+                return -ENOMEM;
+        if (s->in_flight_max > IN_FLIGHT_LIMIT)
+                return report_set(report, RUNBOOK_LIMIT_EXCEEDED, "HTTP calls in flight: %u is more than %d", s->in_flight_max,
+                                  IN_FLIGHT_LIMIT);
+        FILE *f = s->ca_file ? fopen(s->ca_file, "re") : NULL;
+        if (s->ca_file && !f)
+                return report_set(report, RUNBOOK_INVALID_REQUEST, "the file of certificate authorities %s can't be read: %s", s->ca_file,
+                                  strerror(errno));
+        if (f)
+                fclose(f);
+        return address_policy_parse(given->allow, report, &e->policy);
+}
+
+static int parts_make(HttpEngine *e) {
+        Buf b = {0};
+        JsonWriter w = json_writer(&b);
+        json_begin_object(&w);
+        json_key(&w, "code");
+        json_put_str(&w, "OUT_OF_MEMORY");
+        json_key(&w, "message");
+        json_put_str(&w, "there was not enough memory to call the service");
+        json_key(&w, "retryable");
+        json_put_bool(&w, true);
+        json_end_object(&w);
+        e->out_of_memory = b.error ? NULL : value_new_bytes(buf_slice(&b));
+        buf_deinit(&b);
+        e->holds = calloc(HTTP_RESOLVING_MAX, sizeof(*e->holds));
+        if (!e->out_of_memory || !e->holds)
+                return -ENOMEM;
+        uint64_t seeds[6];
+        e->host.ids.random(e->host.ids.userdata, seeds, N_ELEMENTS(seeds));
+        map_init(&e->calls, seeds[0], seeds[1]);
+        map_init(&e->hosts, seeds[2], seeds[3]);
+        map_init(&e->urls, seeds[4], seeds[5]);
+        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+                return -ENOMEM;
+        e->has_curl = true;
+        return http_loop_init(e);
+}
+
+/** The thread takes no signals: they are the daemon's. */
+static int thread_start(HttpEngine *e) {
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &before);
+        int r = -pthread_create(&e->thread, NULL, run, e);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (r == 0)
+                pthread_setname_np(e->thread, "http");
+        return r;
+}
+
+int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Report *report, Executor **ret) {
+        HttpEngine *e = calloc(1, sizeof(*e));
+        if (!e)
+                return -ENOMEM;
+        e->executor.vtable = &vtable;
+        e->host = *host;
+        e->loop = (HttpLoop){.epoll = -1, .wakeup = -1};
+        pthread_mutex_init(&e->lock, NULL);
+        list_init(&e->inbox);
+        list_init(&e->cancelled);
+        list_init(&e->waiting);
+        list_init(&e->idle);
+        int r = settings_take(e, settings, report);
+        if (r == 0)
+                r = parts_make(e);
+        if (r == 0)
+                r = thread_start(e);
+        if (r < 0) {
+                if (!report_is_error(report))
+                        report_set(report, RUNBOOK_INTERNAL, "HTTP calls can't be made: %s", strerror(-r));
+                engine_free(e);
+                return r;
+        }
+        *ret = &e->executor;
+        return 0;
+}

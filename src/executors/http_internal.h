@@ -1,0 +1,262 @@
+#pragma once
+/*
+ * The inside of the HTTP executor. A HttpCall is one task from submit to result; a HttpHost is one server and its
+ * queue; a HttpTransfer is a reusable curl handle with its buffers. All of it belongs to the executor's thread, except
+ * what stands under HttpEngine.lock.
+ */
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+#include "executors/address_policy.h"
+#include "executors/http.h"
+#include "executors/http_json.h"
+#include "base/map.h"
+
+/* Limits */
+#define HTTP_CONNECTING_PER_HOST_MAX 64 /* connections being set up to one host at once */
+#define HTTP_RESOLVING_PER_HOST_MAX 4   /* of them before its name was resolved once: each takes a resolver thread */
+#define HTTP_RESOLVING_MAX 256          /* the same over all hosts */
+#define HTTP_RESOLVER_HOLD_MS 10000     /* a resolver thread that nobody waits for any more is counted so much longer */
+#define HTTP_CONNECT_TIMEOUT_MS 10000   /* name, TCP and TLS together */
+#define HTTP_RETRY_AFTER_MAX_MS (3600LL * 1000) /* longest Retry-After that is honoured; more is cut to this */
+#define HTTP_EXCERPT_BYTES_MAX 2048     /* of a response body in an error */
+#define HTTP_URL_BYTES_MAX (16 << 10)   /* with query */
+#define HTTP_HEADERS_MAX 256            /* request headers given by the step */
+#define HTTP_REQUEST_HEADER_BYTES_MAX (64 << 10)
+#define HTTP_EXPECT_MAX 32              /* entries of expectStatus */
+#define HTTP_URLS_MAX 2048              /* parsed URLs remembered */
+#define HTTP_URL_REMEMBERED_MAX 2048    /* bytes; longer ones are parsed each time */
+#define HTTP_TRANSFERS_IDLE_MAX 512     /* curl handles kept for reuse */
+#define HTTP_BUFFER_KEPT (64 << 10)     /* larger buffers of idle handles are given back */
+#define HTTP_METHOD_MAX 24
+#define HTTP_MESSAGE_MAX 640            /* an error's sentence */
+#define HTTP_CALL_KEY 24                /* execution id, instance, attempt */
+
+typedef struct HttpEngine HttpEngine;
+typedef struct HttpTransfer HttpTransfer;
+
+/** One scheme, name and port. Referenced by URLs and calls. */
+typedef struct HttpHost {
+        unsigned refs;
+        char *name;  /* lower-case, no brackets */
+        uint16_t port;
+        bool numeric;   /* an address: nothing to resolve */
+        bool resolved;  /* its name was resolved once */
+        uint32_t n_running, n_connecting, n_resolving;
+        uint64_t n_queued;
+        List queue;     /* calls that wait for their turn */
+        List node;      /* in HttpEngine.waiting while the queue is not empty */
+        char checked_ip[ADDRESS_TEXT_SIZE]; /* the last address that passed the policy */
+        size_t n_key;
+        char key[]; /* "https://name:port" */
+} HttpHost;
+
+/** A parsed URL. */
+typedef struct HttpUrl {
+        unsigned refs;
+        HttpHost *host;
+        char *text;   /* normalised, without fragment */
+        char *source; /* scheme://host[:port]/path, for people: no userinfo, no query */
+        char *public; /* `text` without userinfo */
+        bool has_query;
+        size_t n_key;
+        char key[]; /* as the step wrote it */
+} HttpUrl;
+
+typedef struct HttpStatusRange { uint16_t from, to; } HttpStatusRange;
+
+/** What a call sends; made once from the task's config. */
+typedef struct HttpRequest {
+        HttpUrl *url;
+        char *full_url;    /* with config.query; NULL: url->text */
+        char method[HTTP_METHOD_MAX];
+        bool has_body, is_head;
+        Slice body;        /* in body_buf, or borrowed from the task's input */
+        Buf body_buf;
+        Buf headers;       /* NUL-terminated lines */
+        uint32_t n_headers;
+        const json_t *auth; /* borrowed from the config; NULL: none */
+        HttpStatusRange expect[HTTP_EXPECT_MAX];
+        uint32_t n_expect;
+        Digest digest;
+} HttpRequest;
+
+/** Why an attempt failed. */
+typedef struct HttpFault {
+        char code[32]; /* "": it did not */
+        bool retryable;
+        char message[HTTP_MESSAGE_MAX];
+} HttpFault;
+
+typedef enum HttpCallState { HTTP_CALL_SUBMITTED, HTTP_CALL_QUEUED, HTTP_CALL_RUNNING } HttpCallState;
+
+typedef struct HttpCall {
+        List node;         /* inbox, or its host's queue */
+        List cancel_node;  /* in HttpEngine.cancelled, under the lock */
+        bool cancelled;    /* under the lock */
+        HttpCallState state;
+        Task *task;
+        HttpRequest request;
+        HttpTransfer *transfer; /* RUNNING */
+        int64_t submit_ns, start_ns, deadline_ns;
+        int64_t timeout_ms;
+        int64_t due_ns;    /* key of the deadline heap: deadline_ns or the next look at its speed */
+        size_t due_at;     /* position in the heap, from 1; 0: not in it */
+        uint8_t key[HTTP_CALL_KEY];
+} HttpCall;
+
+typedef struct HttpTransfer {
+        HttpEngine *engine;
+        HttpCall *call;
+        CURL *easy;
+        struct curl_slist *lines; /* array: nodes of the request's header lines */
+        size_t lines_cap;
+        Buf secret;       /* header lines with secrets; wiped after use */
+        Buf head;         /* the response's header lines */
+        Buf body;         /* decoded */
+        size_t n_head_all; /* header bytes of all responses, 1xx included */
+        uint64_t n_received; /* bytes of head and decoded body, for the speed */
+        uint64_t n_received_then; /* at the last look */
+        uint16_t status;
+        bool in_body;      /* trailers after it are not headers */
+        bool too_large, head_too_large;
+        bool connected;    /* the request is on its way, or about to be */
+        bool resolving;    /* counts in n_resolving */
+        uint32_t n_addresses_tried;
+        const char *refused_kind; /* address policy: what it was, NULL: nothing refused */
+        char refused_ip[ADDRESS_TEXT_SIZE];
+        char error[CURL_ERROR_SIZE];
+        List idle;
+} HttpTransfer;
+
+/** fd as epoll knows it; see http_loop.c */
+typedef struct HttpSocket {
+        uint8_t registered, wanted; /* CURL_POLL_IN | CURL_POLL_OUT */
+        bool ours;                  /* made by our callback, so that we hear when it is closed */
+} HttpSocket;
+
+typedef struct HttpLoop {
+        int epoll, wakeup;
+        CURLM *multi;
+        HttpSocket *sockets;
+        size_t n_sockets;
+        int64_t timer_ns; /* when curl wants to be called; -1: not at all */
+} HttpLoop;
+
+/** A header of a response while its result is made. */
+typedef struct HttpHeader {
+        Slice name, value; /* lower-case; trimmed */
+        uint32_t order;
+} HttpHeader;
+
+typedef struct HttpHold { int64_t until_ns; HttpHost *host; } HttpHold;
+
+struct HttpEngine {
+        Executor executor;
+        ExecutorHost host;
+        HttpSettings settings; /* no zeros left; strings owned */
+        AddressPolicy policy;
+        Value *out_of_memory;  /* the error there may be no memory to make */
+        pthread_t thread;
+        bool has_curl;
+
+        pthread_mutex_t lock;
+        List inbox;       /* submitted calls */
+        List cancelled;   /* calls to abort */
+        Map calls;        /* key → call: those that may still be cancelled */
+        bool sleeping, stopping;
+        uint64_t n_open;
+
+        HttpLoop loop;
+        int64_t now_ns;   /* of this turn */
+        Map hosts, urls;
+        List waiting;     /* hosts with a queue */
+        bool queue_dirty; /* something may start now */
+        uint32_t n_running, n_resolving;
+        HttpHold *holds;  /* ring of abandoned resolver threads */
+        size_t hold_first, n_holds;
+        HttpCall **due;   /* heap by due_ns; due[0] unused */
+        size_t n_due, due_cap;
+        List idle;        /* transfers */
+        size_t n_idle;
+        HttpJson json;
+        Buf output, aside; /* results in the making */
+        HttpHeader *headers;
+        size_t headers_cap;
+};
+
+/* http_loop.c: epoll around curl_multi */
+int http_loop_init(HttpEngine *e);
+void http_loop_deinit(HttpLoop *l);
+/** Wait until @until_ns (-1: without end) and let curl work on what is ready. */
+void http_loop_turn(HttpEngine *e, int64_t until_ns);
+void http_loop_wake(HttpLoop *l);
+curl_socket_t http_loop_socket_opened(HttpLoop *l, int fd);
+void http_loop_socket_closed(HttpLoop *l, int fd);
+int64_t http_now_ns(void);
+
+/* http_url.c */
+/** A reference to the parsed @text, remembered or new; NULL with @fault set. */
+HttpUrl *http_url_get(HttpEngine *e, Slice text, HttpFault *fault);
+void http_url_unref(HttpEngine *e, HttpUrl *u);
+void http_host_unref(HttpEngine *e, HttpHost *h);
+void http_urls_forget(HttpEngine *e);
+/** Append @s percent-encoded: all but unreserved characters; blanks as %20. */
+void http_percent_encode(Buf *b, Slice s);
+
+/* http_request.c: config → request */
+/** Called in submit: makes the faces of the task's values that the thread will read. */
+void http_request_touch(const Task *task);
+/** 0, or -EINVAL with @fault set. */
+int http_request_make(HttpEngine *e, HttpCall *c, HttpFault *fault);
+void http_request_deinit(HttpEngine *e, HttpRequest *r);
+
+/* http_auth.c: secrets */
+/** Header lines with secrets into t->secret. 0, or -EINVAL with @fault set. */
+int http_auth_make(HttpEngine *e, HttpTransfer *t, uint32_t *ret_n_lines, HttpFault *fault);
+
+void http_base64(Buf *b, Slice s); /* http_response.c */
+
+/* http_queue.c: who may start */
+void http_queue_add(HttpEngine *e, HttpCall *c);
+void http_queue_remove(HttpEngine *e, HttpCall *c);
+/** Start what may start. */
+void http_queue_pump(HttpEngine *e);
+/** A transfer takes its place, knows (or not) its host's address, has its connection, is over. */
+void http_queue_started(HttpEngine *e, HttpTransfer *t);
+void http_queue_resolved(HttpEngine *e, HttpTransfer *t, bool found);
+void http_queue_connected(HttpEngine *e, HttpTransfer *t);
+void http_queue_ended(HttpEngine *e, HttpTransfer *t);
+void http_queue_release_holds(HttpEngine *e);
+/** When the call must be looked at next; 0 or -ENOMEM (never once it is in the heap). */
+int http_due_set(HttpEngine *e, HttpCall *c, int64_t due_ns);
+void http_due_remove(HttpEngine *e, HttpCall *c);
+
+/* http_transfer.c: curl handles */
+/** 0, or -EINVAL with @fault set. */
+int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault);
+/** Take it off curl and put it aside for reuse. Its buffers stay until then. */
+void http_transfer_end(HttpEngine *e, HttpTransfer *t);
+void http_transfers_free(HttpEngine *e);
+/** Why curl gave up, in our words. */
+void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, HttpFault *fault);
+
+/* http_result.c: response → result */
+/** Make the result of a finished attempt and post it. Without a code in @fault there is a response to be judged. */
+void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault);
+
+/* http_response.c */
+/** Parse t->head into e->headers, sorted by name then order; 0 or -ENOMEM. */
+int http_response_headers(HttpEngine *e, HttpTransfer *t, size_t *ret_n);
+/** The first header named @name (lower-case); SLICE_NULL if absent. */
+Slice http_response_header(const HttpEngine *e, size_t n, const char *name);
+/** Milliseconds a Retry-After asks for, capped; 0: nothing (or in the past). */
+int64_t http_retry_after_ms(Slice value, int64_t now_ms);
+/** Write the step's output for the response of @t into e->output. 0, -ENOMEM, -EFBIG. @ret_warning: NULL or a static sentence. */
+int http_response_output(HttpEngine *e, HttpTransfer *t, size_t n_headers, const char **ret_warning);
+
+/* http.c */
+/** The call is over: @fault as in http_result_post. Frees it. */
+void http_call_finish(HttpEngine *e, HttpCall *c, HttpFault *fault);
+void http_fault_set(HttpFault *f, const char *code, bool retryable, const char *format, ...) __attribute__((format(printf, 4, 5)));
