@@ -66,7 +66,7 @@ static int dir_check_kind(const char *path, Report *report) {
                                    "put it on a local disk.", path, remote_file_systems[i].name);
                         return -EOPNOTSUPP;
                 }
-        if (access(path, R_OK | W_OK | X_OK) < 0) {
+        if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
                 report_set(report, RUNBOOK_UNAVAILABLE,
                            "The data directory %s belongs to user %u with mode %04o; this program runs as user %u and may not "
                            "write there. Give it to that user or choose another directory.",
