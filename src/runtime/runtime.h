@@ -21,6 +21,10 @@ typedef struct RuntimeSettings {
         int64_t results_ttl_ms;       /* how long command ids are remembered; default RUNTIME_RESULTS_TTL_MS */
         int64_t outbox_ttl_ms;        /* how long published outbox rows are kept; default RUNTIME_OUTBOX_TTL_MS */
         unsigned store_high_percent;  /* of the map's maximum: starts are refused beyond; default RUNTIME_STORE_HIGH_PERCENT */
+        /** The store failed (-EIO) and nothing more can be recorded: the process must end and recover from disk. Called once by the
+         * writer's thread. NULL: it logs and ends the process with status 70. */
+        void (*on_fatal)(void *userdata, int error);
+        void *fatal_userdata;
 } RuntimeSettings;
 
 #define RUNTIME_INBOX_MAX 16384

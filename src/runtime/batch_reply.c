@@ -1,0 +1,67 @@
+/* Answers: rendered while the batch runs, kept in its arena, given after its commit. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "json/json_write.h"
+#include "runtime/runtime_private.h"
+
+static int keep_body(Batch *b, Item *it, const Buf *body) {
+        if (body->error)
+                return -ENOMEM;
+        it->body = arena_dup(&b->arena, buf_slice(body));
+        return it->body.data ? 0 : -ENOMEM;
+}
+
+int batch_reply(Batch *b, Item *it) {
+        it->code = RUNBOOK_OK;
+        return keep_body(b, it, &b->reply);
+}
+
+int batch_refuse_report(Batch *b, Item *it, const Report *report) {
+        it->code = report->code;
+        it->durable = report->code != RUNBOOK_OVERLOADED && report->code != RUNBOOK_UNAVAILABLE && report->code != RUNBOOK_STORE_FULL;
+        buf_reset(&b->reply);
+        report_write_json(report, &b->reply);
+        return keep_body(b, it, &b->reply);
+}
+
+int batch_refuse(Batch *b, Item *it, RunbookCode code, const char *format, ...) {
+        Report report = {0};
+        char sentence[2048]; /* ids and names in it are bounded by limits.h, each cut below this */
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(sentence, sizeof(sentence), format, ap);
+        va_end(ap);
+        report_set(&report, code, "%s", sentence);
+        int r = batch_refuse_report(b, it, &report);
+        report_deinit(&report);
+        return r;
+}
+
+int batch_reply_update(Batch *b, Item *it) {
+        if (b->update.refusal.code != RUNBOOK_OK)
+                return batch_refuse_report(b, it, &b->update.refusal);
+        it->code = RUNBOOK_OK;
+        return keep_body(b, it, &b->update.reply);
+}
+
+bool refuse_new_work(Batch *b, Item *it, int *ret) {
+        Runtime *r = b->r;
+
+        if (r->is_high) {
+                *ret = batch_refuse(b, it, RUNBOOK_STORE_FULL,
+                                    "The store is nearly full: nothing new is taken, what runs goes on. Free room in the data "
+                                    "directory or raise the store's size, then send this again.");
+                return true;
+        }
+        size_t n_open = open_tasks_count(&r->tasks);
+        if (n_open >= r->settings.tasks_max) {
+                *ret = batch_refuse(b, it, RUNBOOK_OVERLOADED,
+                                    "%zu tasks are under way, as many as this engine takes (%llu). Send this again later.", n_open,
+                                    (unsigned long long)r->settings.tasks_max);
+                return true;
+        }
+        return false;
+}

@@ -1,0 +1,34 @@
+#pragma once
+/* The writer's inbox: a bounded queue of requests, an unrefusable one of task results, and the writer's bed. */
+
+#include <pthread.h>
+
+#include "runtime/ports.h"
+
+typedef struct Inbox {
+        pthread_mutex_t lock;
+        pthread_cond_t wake;
+        List requests, results;
+        size_t n_requests, n_results;
+        size_t max;     /* requests waiting at most; results are bounded by the tasks that are out */
+        bool stopping;  /* no more requests */
+        bool poked;     /* somebody wants a turn although nothing is queued */
+        bool sleeping;  /* the writer waits: only then a put pays for a wake-up */
+} Inbox;
+
+int inbox_init(Inbox *i, size_t max);
+/** Everything queued must have been taken. */
+void inbox_deinit(Inbox *i);
+/** Any thread. 0: taken; -EAGAIN: full, -ESHUTDOWN: stopping (the caller keeps @r). */
+int inbox_put(Inbox *i, Request *r);
+/** Any thread. Takes @r always. */
+void inbox_put_result(Inbox *i, Request *r);
+/** Move up to @max of what is queued to the end of @to: results first, but neither sort starves the other. Returns how many. */
+size_t inbox_take(Inbox *i, size_t max, List *to);
+/** Wake the writer for a turn. Any thread. */
+void inbox_poke(Inbox *i);
+void inbox_stop(Inbox *i);
+/** Sleep until something is queued, poked or stopped, at most @timeout_ms (negative: no limit). */
+void inbox_wait(Inbox *i, int64_t timeout_ms);
+size_t inbox_depth(Inbox *i);
+bool inbox_is_stopping(Inbox *i);

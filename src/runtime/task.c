@@ -1,0 +1,185 @@
+/*
+ * Tasks
+ *
+ * An attempt leaves the house as one block of memory that any thread may keep and free. What it shares with
+ * its execution are values; their reference counts are atomic, but their two faces are made on first use and
+ * not locked. So values that the execution keeps get both faces here, on the writer's thread, before another can see them.
+ *
+ * The register knows every attempt that is out. It makes results exactly-once for the core without a look into the
+ * store (a second result, or one of a cancelled attempt, finds no entry), and its entries are the room for results: taking one
+ * never needs memory and never meets a full queue.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/engine.h"
+#include "runtime/task.h"
+
+/** Is the task's input a value that the execution keeps, too? */
+static bool input_is_kept(const Execution *x, const Effect *e) {
+        return e->input == x->input || x->scopes[x->steps[e->instance].scope].region == REGION_COMPENSATION;
+}
+
+static bool value_share(Value *v) { return !v || (value_json(v) && value_bytes(v).data); }
+
+static Slice put_string(char **p, Slice s) {
+        Slice copy = {*p, s.n};
+        if (s.n)
+                memcpy(*p, s.data, s.n);
+        (*p)[s.n] = '\0';
+        *p += s.n + 1;
+        return copy;
+}
+
+/** 24 bytes that name an attempt. */
+static void attempt_key(Uuid id, uint32_t instance, uint32_t attempt, uint8_t ret[24]) {
+        memcpy(ret, id.bytes, 16);
+        memcpy(ret + 16, &instance, 4);
+        memcpy(ret + 20, &attempt, 4);
+}
+
+Task *task_new(const Execution *x, const Effect *e) {
+        const RunbookStep *step = execution_step(x, e->instance);
+        Buf path = {0};
+        Task *t = NULL;
+
+        execution_put_path(x, e->instance, &path);
+        if (path.error || !value_share(x->context) || (input_is_kept(x, e) && !value_share(e->input)))
+                goto out;
+        t = calloc(1, sizeof(*t) + x->tenant.n + x->initiated_by.n + path.n + x->traceparent.n + 4);
+        if (!t)
+                goto out;
+        char *p = (char *)(t + 1);
+        list_init(&t->node);
+        t->execution_id = x->id;
+        t->instance = e->instance;
+        t->attempt = e->attempt;
+        t->runbook = runbook_ref(x->runbook);
+        t->step = step;
+        t->tenant = put_string(&p, x->tenant);
+        t->initiated_by = put_string(&p, x->initiated_by);
+        t->step_path = put_string(&p, buf_slice(&path));
+        t->traceparent = put_string(&p, x->traceparent);
+        t->timeout_ms = step->timeout_ms;
+        t->config = value_ref(e->value);
+        t->input = value_ref(e->input);
+        t->context = value_ref(x->context);
+        if (engine_idempotency_key(x, e->instance, t->idempotency_key) < 0) {
+                task_free(t);
+                t = NULL;
+        }
+out:
+        buf_deinit(&path);
+        return t;
+}
+
+void task_free(Task *task) {
+        if (!task)
+                return;
+        value_unref(task->config);
+        value_unref(task->input);
+        value_unref(task->context);
+        runbook_unref(task->runbook);
+        free(task);
+}
+
+void open_tasks_init(OpenTasks *o, uint64_t seed0, uint64_t seed1) {
+        pthread_mutex_init(&o->lock, NULL);
+        map_init(&o->map, seed0, seed1);
+}
+
+void open_tasks_deinit(OpenTasks *o) {
+        size_t it = 0;
+        Slice key;
+        void *value;
+
+        while (map_next(&o->map, &it, &key, &value))
+                open_task_free(value);
+        map_deinit(&o->map);
+        pthread_mutex_destroy(&o->lock);
+}
+
+void open_task_free(OpenTask *t) {
+        if (!t)
+                return;
+        task_free(t->task);
+        request_free(&t->result);
+}
+
+int open_tasks_add(OpenTasks *o, Task *task, OpenTask **ret) {
+        static_assert(offsetof(OpenTask, result) == 0, "request_free frees the whole entry");
+        OpenTask *t = calloc(1, sizeof(*t));
+        int r = 0;
+
+        if (!t) {
+                task_free(task);
+                return -ENOMEM;
+        }
+        list_init(&t->node);
+        list_init(&t->result.node);
+        t->task = task;
+        t->type = task->step->type;
+        t->result.kind = REQUEST_TASK_RESULT;
+        t->result.input.kind = INPUT_TASK_RESULT;
+        t->result.input.execution_id = task->execution_id;
+        t->result.input.instance = task->instance;
+        t->result.input.attempt = task->attempt;
+        attempt_key(task->execution_id, task->instance, task->attempt, t->key);
+        Slice key = slice_from_bytes(t->key, sizeof(t->key));
+
+        pthread_mutex_lock(&o->lock);
+        r = map_get(&o->map, key) ? -EEXIST : map_put(&o->map, key, t);
+        pthread_mutex_unlock(&o->lock);
+        if (r < 0) {
+                open_task_free(t);
+                return r;
+        }
+        *ret = t;
+        return 0;
+}
+
+OpenTask *open_tasks_take(OpenTasks *o, Uuid execution_id, uint32_t instance, uint32_t attempt) {
+        uint8_t key[24];
+
+        attempt_key(execution_id, instance, attempt, key);
+        pthread_mutex_lock(&o->lock);
+        OpenTask *t = map_remove(&o->map, slice_from_bytes(key, sizeof(key)));
+        pthread_mutex_unlock(&o->lock);
+        return t;
+}
+
+OpenTask *open_tasks_find(OpenTasks *o, Uuid execution_id, uint32_t instance, uint32_t attempt) {
+        uint8_t key[24];
+
+        attempt_key(execution_id, instance, attempt, key);
+        pthread_mutex_lock(&o->lock);
+        OpenTask *t = map_get(&o->map, slice_from_bytes(key, sizeof(key)));
+        pthread_mutex_unlock(&o->lock);
+        return t;
+}
+
+size_t open_tasks_count(OpenTasks *o) {
+        pthread_mutex_lock(&o->lock);
+        size_t n = o->map.n;
+        pthread_mutex_unlock(&o->lock);
+        return n;
+}
+
+void open_task_fill(OpenTask *t, const TaskResult *result) {
+        Input *in = &t->result.input;
+
+        in->ok = result->ok;
+        in->value = result->output;
+        in->error = result->error;
+        in->logs = result->logs;
+        in->evidence = result->evidence;
+        in->retry_after_ms = result->retry_after_ms;
+}
+
+void task_result_drop(const TaskResult *result) {
+        value_unref(result->output);
+        value_unref(result->error);
+        value_unref(result->logs);
+        value_unref(result->evidence);
+}
