@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Counts what test runs have shown: tests/count.py TESTLOG.json...
 
-Each argument is the JSON log of one `meson test` run, or NAME=TESTLOG.json to name the run. A program that speaks TAP counts by its
-cases, any other program as one. A program that ended badly without a failed case counts as one failure more: a crash or a
-leak after the last case is one. Prints what failed and why, then `N passed, N failed` alone on the last line.
+Each argument is the JSON log of one `meson test` run, or NAME=TESTLOG.json to name the run. A program that speaks
+TAP counts by its cases, any other program as one. A program that ended badly without a failed case counts as one
+failure more: a crash or a leak after the last case is one. Prints what failed and why, then `N passed, N failed` alone on the last line.
 Exit status 1 if anything failed, or if nothing ran.
 """
 
@@ -26,7 +26,11 @@ def count(run, entry):
         return 0, 0, 1, []
     good = entry["result"] in GOOD
     if not PLAN.search(out):
-        return (1, 0, 0, []) if good else (0, 1, 0, [f"{name} ({entry['result']}, status {entry.get('returncode')})"])
+        return (
+            (1, 0, 0, [])
+            if good
+            else (0, 1, 0, [f"{name} ({entry['result']}, status {entry.get('returncode')})"])
+        )
     passed, failed, skipped, names = 0, 0, 0, []
     for verdict, title in CASE.findall(out):
         if "# SKIP" in title.upper():
@@ -38,7 +42,9 @@ def count(run, entry):
             names.append(f"{name}: {title}")
     if not good and failed == 0:
         failed = 1
-        names.append(f"{name} ended badly after its cases ({entry['result']}, status {entry.get('returncode')})")
+        names.append(
+            f"{name} ended badly after its cases ({entry['result']}, status {entry.get('returncode')})"
+        )
     return passed, failed, skipped, names
 
 
@@ -57,7 +63,9 @@ def main(arguments):
             passed, failed, skipped, names = count(run, entry)
             total = [a + b for a, b in zip(total, (passed, failed, skipped))]
             if failed:
-                text = "\n".join(filter(None, (entry.get("stdout"), entry.get("stderr")))).rstrip().split("\n")
+                text = (
+                    "\n".join(filter(None, (entry.get("stdout"), entry.get("stderr")))).rstrip().split("\n")
+                )
                 faults.append((names, text))
     for names, text in faults:
         print(f"\n---- {names[0]}")

@@ -1,12 +1,13 @@
 /*
- * What this machine could do at best at this moment, to read the other figures by: the disk's fdatasync, and nats-server with plain
- * and with stored messages.
+ * What this machine could do at best at this moment, to read the other figures by: the disk's fdatasync,
+ * and nats-server with plain and with stored messages.
  *
  *     bench_ceilings --url URL --dir DIRECTORY [--seconds S]
  *
- * Prints one JSON object: fdatasync_append_p50_ms (4 KiB appended and synced), core_publish_per_second (256-byte messages, one
- * subscriber-less subject), jetstream_publish_per_second (the same into a file stream, all but one of 100 without an
- * acknowledgement), request_p50_ms (a request to a responder on a second connection, one at a time).
+ * Prints one JSON object: fdatasync_append_p50_ms (4 KiB appended and synced), core_publish_per_second
+ * (256-byte messages, one subscriber-less subject), jetstream_publish_per_second (the same into a file
+ * stream, all but one of 100 without an acknowledgement), request_p50_ms (a request to a responder on a
+ * second connection, one at a time).
  */
 
 #include <fcntl.h>
@@ -20,10 +21,10 @@
 #include <unistd.h>
 
 #define MESSAGE_BYTES 256
-#define BLOCK_BYTES 4096
-#define SYNCS_MAX 20000
-#define REQUESTS 2000
-#define TIMEOUT_MS 5000
+#define BLOCK_BYTES   4096
+#define SYNCS_MAX     20000
+#define REQUESTS      2000
+#define TIMEOUT_MS    5000
 
 static int64_t now_ns(void) {
         struct timespec t;
@@ -111,7 +112,8 @@ static double measure_stream(natsConnection *nc, double seconds) {
         while (now_ns() < end) {
                 for (int i = 0; i < 99; i++, n++)
                         must(natsConnection_Publish(nc, subjects[0], payload, sizeof payload), "publish");
-                must(js_Publish(NULL, js, subjects[0], payload, sizeof payload, NULL, NULL), "publish with acknowledgement");
+                must(js_Publish(NULL, js, subjects[0], payload, sizeof payload, NULL, NULL),
+                     "publish with acknowledgement");
                 n++;
         }
         end = now_ns();
@@ -149,7 +151,8 @@ static double measure_request(const char *url) {
                 natsMsg *reply = NULL;
                 int64_t begun = now_ns();
 
-                must(natsConnection_RequestString(&reply, asker, "ceiling.request", "x", TIMEOUT_MS), "request");
+                must(natsConnection_RequestString(&reply, asker, "ceiling.request", "x", TIMEOUT_MS),
+                     "request");
                 samples[i] = now_ns() - begun;
                 natsMsg_Destroy(reply);
         }
@@ -186,8 +189,10 @@ int main(int argc, char **argv) {
         core = measure_core(nc, seconds);
         stream = measure_stream(nc, seconds);
         request_ms = measure_request(url);
-        printf("{\"fdatasync_append_p50_ms\":%.3f,\"core_publish_per_second\":%.0f,\"jetstream_publish_per_second\":%.0f,"
-               "\"request_p50_ms\":%.3f}\n", sync_ms, core, stream, request_ms);
+        printf("{\"fdatasync_append_p50_ms\":%.3f,\"core_publish_per_second\":%.0f,\"jetstream_publish_per_"
+               "second\":%.0f,"
+               "\"request_p50_ms\":%.3f}\n",
+               sync_ms, core, stream, request_ms);
         natsConnection_Destroy(nc);
         nats_Close();
         return 0;

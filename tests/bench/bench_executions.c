@@ -1,14 +1,16 @@
 /*
- * How many executions a second, and how long one takes. Speaks plain NATS, as any client would: a request per start, every one with
- * its own input and command id; an execution counts when its `execution.completed` event has been heard, which is after
- * the engine's commit and through the audit stream's subject.
+ * How many executions a second, and how long one takes. Speaks plain NATS, as any client would: a request
+ * per start, every one with its own input and command id; an execution counts when its
+ * `execution.completed` event has been heard, which is after the engine's commit and through the audit
+ * stream's subject.
  *
  *     bench_executions --url URL --case internal|http [--http URL] --mode saturated|alone|queries
  *                      [--seconds S] [--outstanding N] [--samples N]
  *
- * saturated: a window of N executions is kept under way for S seconds; prints how many completed in a second.
- * alone:     one execution after the other; prints the times from request to reply and to the completed event.
- * queries:   as saturated, while a second connection asks for the status of executions, one question at a time.
+ * saturated: a window of N executions is kept under way for S seconds; prints how many completed in a
+ * second. alone:     one execution after the other; prints the times from request to reply and to the
+ * completed event. queries:   as saturated, while a second connection asks for the status of executions,
+ * one question at a time.
  *
  * Prints one JSON object. Exit status 1 if any start was refused, or if executions were lost.
  */
@@ -23,15 +25,15 @@
 #include <string.h>
 #include <time.h>
 
-#define PREFIX "runbook.v1"
-#define TENANT "bench"
-#define USER "meter"
-#define N_STEPS 5
-#define DRAIN_SECONDS 60     /* how long we wait for the executions under way at the end */
+#define PREFIX             "runbook.v1"
+#define TENANT             "bench"
+#define USER               "meter"
+#define N_STEPS            5
+#define DRAIN_SECONDS      60 /* how long we wait for the executions under way at the end */
 #define REQUEST_TIMEOUT_MS 10000
-#define IDS_KEPT 4096        /* execution ids that status queries are asked about */
-#define SAMPLES_MAX 1000000
-#define UUID_TEXT 36
+#define IDS_KEPT           4096 /* execution ids that status queries are asked about */
+#define SAMPLES_MAX        1000000
+#define UUID_TEXT          36
 
 typedef struct Options {
         const char *url, *http, *mode, *what;
@@ -43,7 +45,7 @@ typedef struct Meter {
         const Options *options;
         natsConnection *nc;
         char runbook_id[64], start_subject[128], inbox[128];
-        uint64_t run;                  /* tells the inputs of this run from those of others */
+        uint64_t run; /* tells the inputs of this run from those of others */
 
         pthread_mutex_t lock;
         pthread_cond_t changed;
@@ -122,9 +124,11 @@ static void on_completed(natsConnection *nc, natsSubscription *sub, natsMsg *msg
 /* ---- what goes out ------------------------------------------------------------------------------------ */
 
 static const char start_body[] =
-        "{\"runbookId\":\"%s\",\"context\":{\"legalBasis\":{\"authority\":\"BENCHMARK\",\"caseId\":\"B-1\",\"classification\":\"INTERNAL\"},"
-        "\"tenantId\":\"" TENANT "\",\"initiatedBy\":\"" USER "\",\"assumptions\":[\"none\"]},"
-        "\"input\":{\"n\":%" PRIu64 ",\"run\":%" PRIu64 ",\"note\":\"a distinct input for every execution\"}}";
+                "{\"runbookId\":\"%s\",\"context\":{\"legalBasis\":{\"authority\":\"BENCHMARK\",\"caseId\":"
+                "\"B-1\",\"classification\":\"INTERNAL\"},"
+                "\"tenantId\":\"" TENANT "\",\"initiatedBy\":\"" USER "\",\"assumptions\":[\"none\"]},"
+                "\"input\":{\"n\":%" PRIu64 ",\"run\":%" PRIu64
+                ",\"note\":\"a distinct input for every execution\"}}";
 
 static void send_start(Meter *m, uint64_t n) {
         char body[1024], id[64], reply[192];
@@ -150,13 +154,17 @@ static void put_steps(const Options *o, char *text, size_t size) {
                         snprintf(after, sizeof after, "\"s%d\"", i - 1);
                 if (strcmp(o->what, "http") == 0)
                         n += (size_t)snprintf(text + n, size - n,
-                                              "%s{\"id\":\"s%d\",\"name\":\"s%d\",\"type\":\"call-service\",\"dependsOn\":[%s],"
-                                              "\"config\":{\"url\":\"%s\",\"method\":\"POST\",\"body\":{\"n\":\"${input.n}\"}}}",
+                                              "%s{\"id\":\"s%d\",\"name\":\"s%d\",\"type\":\"call-service\","
+                                              "\"dependsOn\":[%s],"
+                                              "\"config\":{\"url\":\"%s\",\"method\":\"POST\",\"body\":{"
+                                              "\"n\":\"${input.n}\"}}}",
                                               i ? "," : "", i, i, after, o->http);
                 else
                         n += (size_t)snprintf(text + n, size - n,
-                                              "%s{\"id\":\"s%d\",\"name\":\"s%d\",\"type\":\"conditional\",\"dependsOn\":[%s],"
-                                              "\"config\":{\"condition\":{\"field\":\"input.n\",\"operator\":\"gte\",\"value\":0}}}",
+                                              "%s{\"id\":\"s%d\",\"name\":\"s%d\",\"type\":\"conditional\","
+                                              "\"dependsOn\":[%s],"
+                                              "\"config\":{\"condition\":{\"field\":\"input.n\",\"operator\":"
+                                              "\"gte\",\"value\":0}}}",
                                               i ? "," : "", i, i, after);
         }
 }
@@ -167,12 +175,14 @@ static void register_runbook(Meter *m) {
         size_t n;
 
         snprintf(m->runbook_id, sizeof m->runbook_id, "bench-%s", m->options->what);
-        n = (size_t)snprintf(body, sizeof body, "{\"id\":\"%s\",\"name\":\"%s\",\"version\":\"%" PRIu64 "\",\"steps\":[", m->runbook_id,
-                             m->runbook_id, m->run);
+        n = (size_t)snprintf(body, sizeof body,
+                             "{\"id\":\"%s\",\"name\":\"%s\",\"version\":\"%" PRIu64 "\",\"steps\":[",
+                             m->runbook_id, m->runbook_id, m->run);
         put_steps(m->options, body, sizeof body);
         n = strlen(body);
         snprintf(body + n, sizeof body - n, "]}");
-        must(natsConnection_RequestString(&reply, m->nc, PREFIX "." TENANT ".cmd." USER ".register", body, REQUEST_TIMEOUT_MS),
+        must(natsConnection_RequestString(&reply, m->nc, PREFIX "." TENANT ".cmd." USER ".register", body,
+                                          REQUEST_TIMEOUT_MS),
              "register");
         if (memmem(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), "\"error\":", 8)) {
                 fprintf(stderr, "register: %.*s\n", natsMsg_GetDataLength(reply), natsMsg_GetData(reply));
@@ -181,7 +191,8 @@ static void register_runbook(Meter *m) {
         natsMsg_Destroy(reply);
 }
 
-/** Wait until at most @most are under way, or @deadline_ns has passed; false then. Call with the lock held. */
+/** Wait until at most @most are under way, or @deadline_ns has passed; false then. Call with the lock held.
+ */
 static bool wait_for_room(Meter *m, uint64_t most, int64_t deadline_ns) {
         while (m->n_sent - m->n_completed > most && m->n_refused == 0) {
                 struct timespec t = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
@@ -235,13 +246,18 @@ static void *ask(void *userdata) {
 
                 pthread_mutex_lock(&a->meter->lock);
                 if (a->meter->n_ids > 0)
-                        memcpy(id, a->meter->ids[n++ % (a->meter->n_ids < IDS_KEPT ? a->meter->n_ids : IDS_KEPT)], sizeof id);
+                        memcpy(id,
+                               a->meter->ids[n++ % (a->meter->n_ids < IDS_KEPT ? a->meter->n_ids : IDS_KEPT)],
+                               sizeof id);
                 pthread_mutex_unlock(&a->meter->lock);
                 if (id[0]) {
-                        snprintf(subject, sizeof subject, PREFIX "." TENANT ".query." USER ".execution.%s", id);
+                        snprintf(subject, sizeof subject, PREFIX "." TENANT ".query." USER ".execution.%s",
+                                 id);
                         begun = now_ns();
-                        if (natsConnection_RequestString(&reply, a->nc, subject, "", REQUEST_TIMEOUT_MS) == NATS_OK &&
-                            memmem(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), "\"execution\":", 12))
+                        if (natsConnection_RequestString(&reply, a->nc, subject, "", REQUEST_TIMEOUT_MS) ==
+                                            NATS_OK &&
+                            memmem(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply),
+                                   "\"execution\":", 12))
                                 a->samples[a->n_samples++] = now_ns() - begun;
                         else
                                 a->n_failed++;
@@ -295,15 +311,19 @@ static int run_saturated(Meter *m, Asker *asker) {
                 pthread_join(thread, NULL);
         }
         if (m->n_refused > 0 || !whole) {
-                fprintf(stderr, "%" PRIu64 " sent, %" PRIu64 " replied, %" PRIu64 " completed, %" PRIu64 " refused: %s\n", m->n_sent,
-                        m->n_replied, m->n_completed, m->n_refused, m->refusal);
+                fprintf(stderr,
+                        "%" PRIu64 " sent, %" PRIu64 " replied, %" PRIu64 " completed, %" PRIu64
+                        " refused: %s\n",
+                        m->n_sent, m->n_replied, m->n_completed, m->n_refused, m->refusal);
                 return 1;
         }
-        printf("{\"executions\":%" PRIu64 ",\"seconds\":%.3f,\"per_second\":%.1f", m->n_completed, (double)(m->completed_ns - begun) / 1e9,
+        printf("{\"executions\":%" PRIu64 ",\"seconds\":%.3f,\"per_second\":%.1f", m->n_completed,
+               (double)(m->completed_ns - begun) / 1e9,
                (double)m->n_completed / ((double)(m->completed_ns - begun) / 1e9));
         if (asker)
-                printf(",\"queries\":%" PRIu64 ",\"queries_failed\":%" PRIu64 ",\"query_p50_ms\":%.3f,\"query_p99_ms\":%.3f", asker->n_samples,
-                       asker->n_failed, quantile_ms(asker->samples, asker->n_samples, 0.5),
+                printf(",\"queries\":%" PRIu64 ",\"queries_failed\":%" PRIu64
+                       ",\"query_p50_ms\":%.3f,\"query_p99_ms\":%.3f",
+                       asker->n_samples, asker->n_failed, quantile_ms(asker->samples, asker->n_samples, 0.5),
                        quantile_ms(asker->samples, asker->n_samples, 0.99));
         printf("}\n");
         return asker && asker->n_failed > 0 ? 1 : 0;
@@ -333,8 +353,10 @@ static int run_alone(Meter *m) {
                 replied[i] = m->replied_ns - begun;
                 completed[i] = m->completed_ns - begun;
         }
-        printf("{\"executions\":%" PRIu64 ",\"reply_p50_ms\":%.3f,\"reply_p99_ms\":%.3f,\"completed_p50_ms\":%.3f,\"completed_p99_ms\":%.3f}\n", n,
-               quantile_ms(replied, n, 0.5), quantile_ms(replied, n, 0.99), quantile_ms(completed, n, 0.5), quantile_ms(completed, n, 0.99));
+        printf("{\"executions\":%" PRIu64 ",\"reply_p50_ms\":%.3f,\"reply_p99_ms\":%.3f,\"completed_p50_ms\":"
+                                          "%.3f,\"completed_p99_ms\":%.3f}\n",
+               n, quantile_ms(replied, n, 0.5), quantile_ms(replied, n, 0.99), quantile_ms(completed, n, 0.5),
+               quantile_ms(completed, n, 0.99));
         free(replied);
         free(completed);
         return 0;
@@ -361,7 +383,11 @@ static natsSubscription *subscribe(Meter *m, const char *subject, natsMsgHandler
 }
 
 static bool parse_options(int argc, char **argv, Options *ret) {
-        *ret = (Options){.what = "internal", .mode = "alone", .seconds = 3, .outstanding = 512, .samples = 500};
+        *ret = (Options){.what = "internal",
+                         .mode = "alone",
+                         .seconds = 3,
+                         .outstanding = 512,
+                         .samples * = 500};
         for (int i = 1; i + 1 < argc; i += 2) {
                 const char *name = argv[i], *value = argv[i + 1];
 
@@ -382,7 +408,8 @@ static bool parse_options(int argc, char **argv, Options *ret) {
                 else
                         return false;
         }
-        return argc % 2 == 1 && ret->url && ret->outstanding > 0 && ret->seconds > 0 && (ret->http || strcmp(ret->what, "http") != 0);
+        return argc % 2 == 1 && ret->url && ret->outstanding > 0 && ret->seconds > 0 &&
+               (ret->http || strcmp(ret->what, "http") != 0);
 }
 
 int main(int argc, char **argv) {
@@ -415,7 +442,9 @@ int main(int argc, char **argv) {
         completions = subscribe(&meter, PREFIX "." TENANT ".lifecycle.*.execution.completed", on_completed);
         must(natsConnection_FlushTimeout(meter.nc, REQUEST_TIMEOUT_MS), "flush");
         if (strcmp(options.mode, "queries") == 0) {
-                asker = (Asker){.meter = &meter, .nc = connect_to(options.url, true), .samples = calloc(SAMPLES_MAX, sizeof(int64_t))};
+                asker = (Asker){.meter = &meter,
+                                .nc = connect_to(options.url, true),
+                                .samples = calloc(SAMPLES_MAX, sizeof(int64_t))};
                 r = asker.samples ? run_saturated(&meter, &asker) : 1;
                 natsConnection_Destroy(asker.nc);
                 free(asker.samples);

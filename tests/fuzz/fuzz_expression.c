@@ -1,25 +1,31 @@
 /*
- * Any bytes as a template and, if they are a JSON object, as a condition; what compiles is evaluated over a small world in which
- * some paths exist and some do not.
+ * Any bytes as a template and, if they are a JSON object, as a condition; what compiles is evaluated over
+ * a small world in which some paths exist and some do not.
  */
 
 #include "expr/expr.h"
 #include "fuzz.h"
 #include "json/json_read.h"
 
-static const char world_text[] = "{\"input\":{\"n\":7,\"s\":\"text\",\"list\":[1,\"two\",{\"three\":3}],\"a b\":null},"
-                                 "\"steps\":{\"one\":{\"status\":200,\"body\":{\"ok\":true}}},\"context\":{},\"execution\":{\"id\":\"x\"}}";
+static const char world_text[] =
+                "{\"input\":{\"n\":7,\"s\":\"text\",\"list\":[1,\"two\",{\"three\":3}],\"a b\":null},"
+                "\"steps\":{\"one\":{\"status\":200,\"body\":{\"ok\":true}}},\"context\":{},\"execution\":{"
+                "\"id\":\"x\"}}";
 
 static const json_t *head(void *userdata, const ExprPath *path, uint32_t *ret_used) {
         static const char *const roots[] = {
-                [EXPR_ROOT_CONTEXT] = "context", [EXPR_ROOT_EXECUTION] = "execution", [EXPR_ROOT_INPUT] = "input",
-                [EXPR_ROOT_LOOP] = "loop", [EXPR_ROOT_NAME] = "steps", [EXPR_ROOT_SECRETS] = "secrets", [EXPR_ROOT_STEPS] = "steps"};
+                        [EXPR_ROOT_CONTEXT] = "context", [EXPR_ROOT_EXECUTION] = "execution",
+                        [EXPR_ROOT_INPUT] = "input",     [EXPR_ROOT_LOOP] = "loop",
+                        [EXPR_ROOT_NAME] = "steps",      [EXPR_ROOT_SECRETS] = "secrets",
+                        [EXPR_ROOT_STEPS] = "steps"};
 
         *ret_used = 0;
         return json_object_get(userdata, roots[path->root]);
 }
 
-static void path_met(void *userdata, const ExprPath *path, const JsonAt *at) { (void)userdata, (void)path, (void)at; }
+static void path_met(void *userdata, const ExprPath *path, const JsonAt *at) {
+        (void)userdata, (void)path, (void)at;
+}
 
 static void evaluate(const ExprTemplate *t, const ExprCondition *c, const ExprEnv *env) {
         ExprError error = {0};
@@ -52,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (tree || text) {
                 JsonAt at = json_at_root(tree ? tree : text, &none);
                 const ExprTemplate *t = expr_template_compile(&at, &arena, &sink);
-                const ExprCondition *c = json_is_object(tree) ? expr_condition_compile(&at, &arena, &sink) : NULL;
+                const ExprCondition *c =
+                                json_is_object(tree) ? expr_condition_compile(&at, &arena, &sink) : NULL;
                 const ExprEnv env = {.head = head, .userdata = world};
 
                 evaluate(t, c, &env);

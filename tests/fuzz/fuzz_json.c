@@ -1,4 +1,5 @@
-/* Any bytes through the JSON reader; what it takes is written canonically, and that reads back as the same. */
+/* Any bytes through the JSON reader; what it takes is written canonically, and that reads back as the same.
+ */
 
 #include <string.h>
 #include "base/cleanup.h"

@@ -1,6 +1,7 @@
 /*
- * Stored records: an input of the journal, and the pieces of an execution. Damage is -EBADMSG, never a crash, and what decodes encodes to
- * something that decodes to the same. The first byte says which record the rest is.
+ * Stored records: an input of the journal, and the pieces of an execution. Damage is -EBADMSG, never a
+ * crash, and what decodes encodes to something that decodes to the same. The first byte says which record
+ * the rest is.
  */
 
 #include <errno.h>
@@ -11,8 +12,10 @@
 #include "model/input.h"
 
 static const char definition[] = "{\"id\":\"f\",\"name\":\"f\",\"version\":\"1\",\"steps\":["
-                                 "{\"id\":\"a\",\"name\":\"a\",\"type\":\"wait\",\"dependsOn\":[],\"config\":{\"durationMs\":1}},"
-                                 "{\"id\":\"b\",\"name\":\"b\",\"type\":\"wait\",\"dependsOn\":[\"a\"],\"config\":{\"durationMs\":1}}]}";
+                                 "{\"id\":\"a\",\"name\":\"a\",\"type\":\"wait\",\"dependsOn\":[],\"config\":"
+                                 "{\"durationMs\":1}},"
+                                 "{\"id\":\"b\",\"name\":\"b\",\"type\":\"wait\",\"dependsOn\":[\"a\"],"
+                                 "\"config\":{\"durationMs\":1}}]}";
 
 static int fetch(void *userdata, uint32_t instance, uint32_t which, Value **ret) {
         (void)userdata, (void)instance, (void)which;
@@ -29,7 +32,8 @@ static void fuzz_input(Slice record) {
         if (r == 0) {
                 PROMISE(input_encode(&in, &once) == 0, "what was decoded can be encoded");
                 PROMISE(input_decode(buf_slice(&once), &again) == 0, "what was encoded can be decoded");
-                PROMISE(input_encode(&again, &twice) == 0 && slice_eq(buf_slice(&once), buf_slice(&twice)), "and is the same");
+                PROMISE(input_encode(&again, &twice) == 0 && slice_eq(buf_slice(&once), buf_slice(&twice)),
+                        "and is the same");
                 input_release(&again);
                 input_release(&in);
         }
@@ -58,7 +62,8 @@ static void fuzz_execution(Slice rest) {
         Slice fixed = take(&rest), state = take(&rest), tenant, id, version;
         int r;
 
-        PROMISE(runbook_def_parse((Slice){definition, sizeof definition - 1}, &runbook_defaults_builtin, &report, &runbook) == 0,
+        PROMISE(runbook_def_parse((Slice){definition, sizeof definition - 1}, &runbook_defaults_builtin,
+                                  &report, &runbook) == 0,
                 "the fixed definition compiles");
         r = execution_peek_static(fixed, &tenant, &id, &version);
         PROMISE(r == 0 || r == -EBADMSG, "a damaged record is -EBADMSG");

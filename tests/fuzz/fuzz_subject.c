@@ -1,4 +1,5 @@
-/* Any bytes as a subject; names in its tokens decode, and what decodes encodes to a token that says the same. */
+/* Any bytes as a subject; names in its tokens decode, and what decodes encodes to a token that says the same.
+ */
 
 #include <string.h>
 #include "base/arena.h"
@@ -19,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         Buf token = {0};
 
                         name_put_token(&token, name);
-                        PROMISE(name_get_identity(buf_slice(&token), "user", &arena, &again, &report) == 0, "the canonical token is taken");
+                        PROMISE(name_get_identity(buf_slice(&token), "user", &arena, &again, &report) == 0,
+                                "the canonical token is taken");
                         PROMISE(slice_eq(name, again), "and says the same");
                         buf_deinit(&token);
                 }

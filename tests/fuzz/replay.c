@@ -1,7 +1,8 @@
 /*
- * Runs a fuzz target over files: replay FOLDER… . Prints TAP, one case a file. A crash ends the program, and so the
- * test; the case under way was named on stderr before. Besides the files as they are, each is tried cut short at a few places and
- * with single bytes changed: little work that finds what a decoder forgot to check.
+ * Runs a fuzz target over files: replay FOLDER… . Prints TAP, one case a file. A crash ends the program,
+ * and so the test; the case under way was named on stderr before. Besides the files as they are, each is
+ * tried cut short at a few places and with single bytes changed: little work that finds what a decoder
+ * forgot to check.
  */
 
 #include <dirent.h>
@@ -10,13 +11,14 @@
 #include "fuzz.h"
 
 #define FILE_BYTES_MAX (1 << 20)
-#define FILES_MAX 4096
-#define CUTS 64
-#define CHANGES 256
+#define FILES_MAX      4096
+#define CUTS           64
+#define CHANGES        256
 
 static size_t n_cases;
 
-/** A copy on the heap for each run, exactly as long as it is: the sanitizer then sees every byte read beyond the end. */
+/** A copy on the heap for each run, exactly as long as it is: the sanitizer then sees every byte read beyond
+ * the end. */
 static void run(const uint8_t *data, size_t n) {
         uint8_t *copy = malloc(n ? n : 1);
 

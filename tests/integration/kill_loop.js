@@ -4,8 +4,8 @@
 //
 //     tests/integration/kill_loop.js [EXECUTIONS] [SEED]
 //
-// Nothing may be lost or doubled: every execution completes exactly once, each of its steps was called under one key, the
-// history has no gap and its hash chain holds, in the engine and in the audit stream.
+// Nothing may be lost or doubled: every execution completes exactly once, each of its steps was called
+// under one key, the history has no gap and its hash chain holds, in the engine and in the audit stream.
 
 const { test, run, assert, eventually, sleep, comment } = require('./lib/tap.js');
 const { randomUUID } = require('node:crypto');
@@ -37,13 +37,23 @@ test(`${N} executions under kill -9 (seed ${SEED})`, { timeoutMs: 120000 + N * 1
   const url = house.receiver.url;
   house.receiver.on('/step', async (r) => {
     await sleep(r.key.charCodeAt(0) % 8);
-    return r.key.charCodeAt(1) % 11 === 0 && house.receiver.toPath('/step').filter((q) => q.key === r.key).length === 1 ? { status: 503 } : { body: { key: r.key } };
+    return r.key.charCodeAt(1) % 11 === 0 &&
+      house.receiver.toPath('/step').filter((q) => q.key === r.key).length === 1
+      ? { status: 503 }
+      : { body: { key: r.key } };
   });
   const policy = { maxAttempts: 100, initialDelayMs: 10, maxDelayMs: 50, backoffMultiplier: 2 };
   const definition = runbook('kill', [
-    call('one', `${url}/step`, [], { retryPolicy: policy }), call('two', `${url}/step`, ['one'], { retryPolicy: policy }),
-    conditional('if', { field: 'two.key', operator: 'exists' }, { dependsOn: ['two'], trueBranch: ['w'], falseBranch: ['never'] }),
-    wait('w', 15), wait('never', 1), waitForEvent('ev', 'kill.event', ['w'], { correlationId: '${input.key}', timeoutMs: 600000 }),
+    call('one', `${url}/step`, [], { retryPolicy: policy }),
+    call('two', `${url}/step`, ['one'], { retryPolicy: policy }),
+    conditional(
+      'if',
+      { field: 'two.key', operator: 'exists' },
+      { dependsOn: ['two'], trueBranch: ['w'], falseBranch: ['never'] },
+    ),
+    wait('w', 15),
+    wait('never', 1),
+    waitForEvent('ev', 'kill.event', ['w'], { correlationId: '${input.key}', timeoutMs: 600000 }),
     call('three', `${url}/step`, ['ev'], { retryPolicy: policy }),
   ]);
   await alice.register(definition);
@@ -62,22 +72,36 @@ test(`${N} executions under kill -9 (seed ${SEED})`, { timeoutMs: 120000 + N * 1
   })();
 
   /** Ask with one command id until there is an answer. */
-  const surely = (what, ask) => eventually(async () => {
-    const reply = await ask();
-    if (!reply.ok) throw new Error(reply.text);
-    return reply.body;
-  }, { what, timeoutMs: 60000, everyMs: 10 });
+  const surely = (what, ask) =>
+    eventually(
+      async () => {
+        const reply = await ask();
+        if (!reply.ok) throw new Error(reply.text);
+        return reply.body;
+      },
+      { what, timeoutMs: 60000, everyMs: 10 },
+    );
 
   const executions = [];
   const one = async (i) => {
     const [startKey, eventKey, key] = [randomUUID(), randomUUID(), `k${i}`];
-    const begun = await surely(`start ${i}`, () => alice.cmd('start', { runbookId: definition.id, context: context(), input: { key } }, { id: startKey, timeoutMs: 700 }));
-    await surely(`event ${i}`, () => alice.event('kill.event', { correlationId: key, payload: { i } }, { id: eventKey, timeoutMs: 700 }));
+    const begun = await surely(`start ${i}`, () =>
+      alice.cmd(
+        'start',
+        { runbookId: definition.id, context: context(), input: { key } },
+        { id: startKey, timeoutMs: 700 },
+      ),
+    );
+    await surely(`event ${i}`, () =>
+      alice.event('kill.event', { correlationId: key, payload: { i } }, { id: eventKey, timeoutMs: 700 }),
+    );
     await alice.until(begun.executionId, 'completed', { timeoutMs: 60000, everyMs: 50 });
     executions.push(begun.executionId);
   };
   let next = 0;
-  const worker = async () => { while (next < N) await one(next++); };
+  const worker = async () => {
+    while (next < N) await one(next++);
+  };
   try {
     await Promise.all(Array.from({ length: OUTSTANDING }, worker));
   } finally {

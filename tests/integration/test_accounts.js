@@ -1,5 +1,6 @@
 'use strict';
-// The accounts and permissions that deploy/nats ships, with the real server: what each may do, and what nobody may.
+// The accounts and permissions that deploy/nats ships, with the real server: what each may do, and what
+// nobody may.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -20,7 +21,8 @@ const violations = [];
 async function enter(user) {
   const connection = await house.connect({ user, pass: `pw-${user}`, inboxPrefix: `_INBOX.${user}` });
   (async () => {
-    for await (const s of connection.status()) if (s.type === 'error') violations.push(`${user}: ${s.data} ${s.permissionContext?.subject ?? ''}`);
+    for await (const s of connection.status())
+      if (s.type === 'error') violations.push(`${user}: ${s.data} ${s.permissionContext?.subject ?? ''}`);
   })();
   return new Person(connection, user);
 }
@@ -35,7 +37,10 @@ async function forbidden(person, attempt) {
 
 test('people run a runbook with each other', async () => {
   const { alice, bob, edr } = people;
-  const definition = runbook('accounts', [approval('ask', ['bob'], 1), waitForEvent('ev', 'edr.done', ['ask'], { correlationId: '${execution.id}' })]);
+  const definition = runbook('accounts', [
+    approval('ask', ['bob'], 1),
+    waitForEvent('ev', 'edr.done', ['ask'], { correlationId: '${execution.id}' }),
+  ]);
   await alice.register(definition);
   const id = await alice.startId(definition.id, {});
   await alice.stepStatus(id, 'ask', 'awaiting_approval');
@@ -47,25 +52,43 @@ test('people run a runbook with each other', async () => {
 
 test('nobody publishes as another, on whatever subject', async () => {
   const { alice, edr } = people;
-  for (const subject of ['acme.cmd.bob.start', 'acme.query.bob.stats', 'acme.event.bob.x', 'acme.queue.bob.start', 'umbrella.cmd.alice.start',
-    'acme.lifecycle.x.execution.started', 'acme.log.x.info', 'checkpoint.x']) {
+  for (const subject of [
+    'acme.cmd.bob.start',
+    'acme.query.bob.stats',
+    'acme.event.bob.x',
+    'acme.queue.bob.start',
+    'umbrella.cmd.alice.start',
+    'acme.lifecycle.x.execution.started',
+    'acme.log.x.info',
+    'checkpoint.x',
+  ]) {
     await forbidden(alice, () => alice.connection.publish(`${PREFIX}.${subject}`));
   }
-  for (const subject of ['$JS.API.INFO', '$JS.API.STREAM.DELETE.RUNBOOK_AUDIT', '$JS.API.STREAM.PURGE.RUNBOOK_AUDIT', '_R_.x', '_INBOX.bob.x']) {
+  for (const subject of [
+    '$JS.API.INFO',
+    '$JS.API.STREAM.DELETE.RUNBOOK_AUDIT',
+    '$JS.API.STREAM.PURGE.RUNBOOK_AUDIT',
+    '_R_.x',
+    '_INBOX.bob.x',
+  ]) {
     await forbidden(alice, () => alice.connection.publish(subject));
   }
   await forbidden(edr, () => edr.connection.publish(`${PREFIX}.acme.cmd.edr.start`));
 });
 
-test('nobody reads what is another\'s', async () => {
+test("nobody reads what is another's", async () => {
   const { alice, auditor } = people;
   for (const subject of ['_INBOX.>', '_INBOX.bob.>', `${PREFIX}.acme.cmd.>`, '>', '$JS.>']) {
-    await forbidden(alice, () => { alice.connection.subscribe(subject, { callback: () => {} }); });
+    await forbidden(alice, () => {
+      alice.connection.subscribe(subject, { callback: () => {} });
+    });
   }
-  await forbidden(auditor, () => { auditor.connection.subscribe(`${PREFIX}.acme.query.>`, { callback: () => {} }); });
+  await forbidden(auditor, () => {
+    auditor.connection.subscribe(`${PREFIX}.acme.query.>`, { callback: () => {} });
+  });
 });
 
-test('tenants\' people hear their lifecycle events live', async () => {
+test("tenants' people hear their lifecycle events live", async () => {
   const { alice, bob } = people;
   const heard = [];
   bob.connection.subscribe(`${PREFIX}.acme.lifecycle.>`, { callback: (_, m) => heard.push(m.subject) });
@@ -73,17 +96,23 @@ test('tenants\' people hear their lifecycle events live', async () => {
   const definition = runbook('heard', [wait('w', 1)]);
   await alice.register(definition);
   const id = await alice.startId(definition.id, {});
-  await eventually(() => heard.includes(`${PREFIX}.acme.lifecycle.${id}.execution.completed`), { what: 'the events' });
+  await eventually(() => heard.includes(`${PREFIX}.acme.lifecycle.${id}.execution.completed`), {
+    what: 'the events',
+  });
 });
 
-test('an acknowledgement cannot be aimed at somebody else\'s command', async () => {
+test("an acknowledgement cannot be aimed at somebody else's command", async () => {
   const { alice, bob } = people;
   const definition = runbook('victim', [wait('w', 60000)]);
   await bob.register(definition);
   const id = await bob.startId(definition.id, {});
   for (const family of ['cmd', 'queue']) {
-    alice.connection.publish(`${PREFIX}.acme.queue.alice.x`, Buffer.from('{}'), { reply: `${PREFIX}.acme.${family}.bob.cancel.${id}` });
-    alice.connection.publish(`${PREFIX}.acme.query.alice.stats`, Buffer.from('{}'), { reply: `${PREFIX}.acme.${family}.bob.cancel.${id}` });
+    alice.connection.publish(`${PREFIX}.acme.queue.alice.x`, Buffer.from('{}'), {
+      reply: `${PREFIX}.acme.${family}.bob.cancel.${id}`,
+    });
+    alice.connection.publish(`${PREFIX}.acme.query.alice.stats`, Buffer.from('{}'), {
+      reply: `${PREFIX}.acme.${family}.bob.cancel.${id}`,
+    });
   }
   await alice.connection.flush();
   await sleep(500);
@@ -91,12 +120,17 @@ test('an acknowledgement cannot be aimed at somebody else\'s command', async () 
   await bob.cmd(`cancel.${id}`, {});
 });
 
-test('the durable queue works from a tenant\'s account', async () => {
+test("the durable queue works from a tenant's account", async () => {
   const { alice } = people;
   const definition = runbook('queued', [wait('w', 1)]);
-  const ack = await alice.connection.request(alice.subject('queue', 'register'), Person.encode(definition), { timeout: 5000, headers: Person.headers({ id: definition.id }) });
+  const ack = await alice.connection.request(alice.subject('queue', 'register'), Person.encode(definition), {
+    timeout: 5000,
+    headers: Person.headers({ id: definition.id }),
+  });
   assert.equal(JSON.parse(Buffer.from(ack.data)).stream, 'RUNBOOK_QUEUE');
-  await eventually(async () => (await alice.query(`runbook.${definition.id}`)).ok, { what: 'the registered runbook' });
+  await eventually(async () => (await alice.query(`runbook.${definition.id}`)).ok, {
+    what: 'the registered runbook',
+  });
 });
 
 test('the auditor reads the whole stream, and cannot change it', async () => {
@@ -105,20 +139,36 @@ test('the auditor reads the whole stream, and cannot change it', async () => {
   await alice.register(definition);
   const id = await alice.startId(definition.id, {});
   await alice.until(id, 'completed');
-  const ask = async (api, body = {}) => JSON.parse(Buffer.from((await auditor.connection.request(`audit.api.${api}`, Person.encode(body), { timeout: 3000 })).data));
-  const events = await eventually(async () => {
-    const found = [];
-    for (let seq = 1; ;) {
-      const { message, error } = await ask('STREAM.MSG.GET.RUNBOOK_AUDIT', { seq, next_by_subj: `${PREFIX}.acme.lifecycle.${id}.>` });
-      if (error) break;
-      found.push(JSON.parse(Buffer.from(message.data, 'base64')));
-      seq = message.seq + 1;
-    }
-    return found.at(-1)?.type === 'runbook.execution.completed' && found;
-  }, { what: 'the events' });
+  const ask = async (api, body = {}) =>
+    JSON.parse(
+      Buffer.from(
+        (await auditor.connection.request(`audit.api.${api}`, Person.encode(body), { timeout: 3000 })).data,
+      ),
+    );
+  const events = await eventually(
+    async () => {
+      const found = [];
+      for (let seq = 1; ;) {
+        const { message, error } = await ask('STREAM.MSG.GET.RUNBOOK_AUDIT', {
+          seq,
+          next_by_subj: `${PREFIX}.acme.lifecycle.${id}.>`,
+        });
+        if (error) break;
+        found.push(JSON.parse(Buffer.from(message.data, 'base64')));
+        seq = message.seq + 1;
+      }
+      return found.at(-1)?.type === 'runbook.execution.completed' && found;
+    },
+    { what: 'the events' },
+  );
   assert.equal(chainFault(events), null);
   assert.ok((await ask('STREAM.INFO.RUNBOOK_AUDIT')).state.messages > 0);
-  for (const api of ['STREAM.DELETE.RUNBOOK_AUDIT', 'STREAM.PURGE.RUNBOOK_AUDIT', 'STREAM.MSG.DELETE.RUNBOOK_AUDIT', 'CONSUMER.CREATE.RUNBOOK_AUDIT']) {
+  for (const api of [
+    'STREAM.DELETE.RUNBOOK_AUDIT',
+    'STREAM.PURGE.RUNBOOK_AUDIT',
+    'STREAM.MSG.DELETE.RUNBOOK_AUDIT',
+    'CONSUMER.CREATE.RUNBOOK_AUDIT',
+  ]) {
     await forbidden(auditor, () => auditor.connection.publish(`$JS.API.${api}`, Person.encode({})));
   }
 });
@@ -130,15 +180,20 @@ test('the auditor finds the service', async () => {
 });
 
 test('the command line works with an inbox of its own', async () => {
-  const done = await house.cli(['list', '--json'], { env: { NATS_USER: 'alice', NATS_PASSWORD: 'pw-alice', NATS_INBOX_PREFIX: '_INBOX.alice' } });
+  const done = await house.cli(['list', '--json'], {
+    env: { NATS_USER: 'alice', NATS_PASSWORD: 'pw-alice', NATS_INBOX_PREFIX: '_INBOX.alice' },
+  });
   assert.equal(done.code, 0, done.err);
   assert.ok(done.json, done.out);
 });
 
 run(async () => {
   house = await House.start({
-    natsConf: `listen: "127.0.0.1:PORT"\njetstream { store_dir: "STORE" }\n${accounts}`, natsEnv: passwords, receiver: false,
-    connect: { user: 'alice', pass: 'pw-alice', inboxPrefix: '_INBOX.alice' }, probeUser: 'alice',
+    natsConf: `listen: "127.0.0.1:PORT"\njetstream { store_dir: "STORE" }\n${accounts}`,
+    natsEnv: passwords,
+    receiver: false,
+    connect: { user: 'alice', pass: 'pw-alice', inboxPrefix: '_INBOX.alice' },
+    probeUser: 'alice',
     env: { NATS_USER: 'engine', NATS_PASSWORD: 'pw-engine' },
   });
   for (const name of NAMES) if (name !== 'engine') people[name] = await enter(name);

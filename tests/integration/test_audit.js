@@ -1,6 +1,6 @@
 'use strict';
-// What an auditor gets: lifecycle events without gaps, chained by hash, in the stream and in the engine alike; logs that carry
-// the legal context; evidence of every call.
+// What an auditor gets: lifecycle events without gaps, chained by hash, in the stream and in the engine
+// alike; logs that carry the legal context; evidence of every call.
 
 const { test, run, assert, eventually, sleep } = require('./lib/tap.js');
 const { House, context, nats, PREFIX } = require('./lib/house.js');
@@ -15,12 +15,24 @@ const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 test('an execution with everything in it', async () => {
-  house.receiver.on('/flaky', (_, n) => (n === 1 ? { status: 503 } : { body: { t: 'h\u00e9 \u20ac \u{1F600}', n: 1.5e-7 } }));
+  house.receiver.on('/flaky', (_, n) =>
+    n === 1 ? { status: 503 } : { body: { t: 'h\u00e9 \u20ac \u{1F600}', n: 1.5e-7 } },
+  );
   const definition = runbook('audited', [
     call('a', `${url}/flaky`),
-    conditional('if', { field: 'a.n', operator: 'lt', value: 1 }, { dependsOn: ['a'], trueBranch: 'ask', falseBranch: 'no' }),
-    approval('ask', ['bob'], 1), wait('no', 1), waitForEvent('ev', 'audit.event', ['ask'], { correlationId: '${execution.id}' }),
-    wait('w', 5, ['ev'], { evidence: [{ type: 'note', sourceRef: 'ticket/${input.ticket}', confidence: 0.75, value: { t: '${input.ticket}' } }] }),
+    conditional(
+      'if',
+      { field: 'a.n', operator: 'lt', value: 1 },
+      { dependsOn: ['a'], trueBranch: 'ask', falseBranch: 'no' },
+    ),
+    approval('ask', ['bob'], 1),
+    wait('no', 1),
+    waitForEvent('ev', 'audit.event', ['ask'], { correlationId: '${execution.id}' }),
+    wait('w', 5, ['ev'], {
+      evidence: [
+        { type: 'note', sourceRef: 'ticket/${input.ticket}', confidence: 0.75, value: { t: '${input.ticket}' } },
+      ],
+    }),
   ]);
   await alice.register(definition);
   id = await alice.startId(definition.id, { ticket: 'T-9', weird: { '\u20ac': 1, '\r': 2, 'a b': 1e21 } });
@@ -36,11 +48,17 @@ test('an execution with everything in it', async () => {
 });
 
 test('the stream has every event once, in order, without a gap', () => {
-  assert.deepEqual(messages.map((m) => m.body.sequence), messages.map((_, i) => i + 1));
-  assert.deepEqual(messages.map((m) => m.id), messages.map((_, i) => `${id}/${i + 1}`));
+  assert.deepEqual(
+    messages.map((m) => m.body.sequence),
+    messages.map((_, i) => i + 1),
+  );
+  assert.deepEqual(
+    messages.map((m) => m.id),
+    messages.map((_, i) => `${id}/${i + 1}`),
+  );
 });
 
-test('the hash chain holds, computed by somebody else\'s code', () => {
+test("the hash chain holds, computed by somebody else's code", () => {
   assert.equal(chainFault(messages.map((m) => m.body)), null);
 });
 
@@ -75,8 +93,21 @@ test('events are CloudEvents 1.0 of the protocol', () => {
 
 test('the events tell the story', () => {
   const types = messages.map((m) => m.body.type.replace('runbook.', ''));
-  for (const type of ['execution.started', 'execution.completed', 'execution.resumed', 'execution.paused', 'step.started', 'step.completed', 'step.retrying', 'step.skipped',
-    'step.awaiting_approval', 'step.awaiting_event', 'approval.recorded', 'event.received', 'evidence.recorded']) {
+  for (const type of [
+    'execution.started',
+    'execution.completed',
+    'execution.resumed',
+    'execution.paused',
+    'step.started',
+    'step.completed',
+    'step.retrying',
+    'step.skipped',
+    'step.awaiting_approval',
+    'step.awaiting_event',
+    'approval.recorded',
+    'event.received',
+    'evidence.recorded',
+  ]) {
     assert.ok(types.includes(type), `${type} is missing: ${types.join(' ')}`);
   }
   assert.ok(types.includes('approval.refused') || types.includes('command.refused'));
@@ -88,12 +119,15 @@ test('the events tell the story', () => {
 
 test('query history gives the same events as the stream', async () => {
   const events = await alice.all(`history.${id}`, 'events');
-  assert.deepEqual(events, messages.map((m) => m.body));
+  assert.deepEqual(
+    events,
+    messages.map((m) => m.body),
+  );
   const paged = await alice.all(`history.${id}`, 'events', { limit: 3 });
   assert.deepEqual(paged, events, 'in pages of three');
 });
 
-test('logs carry the execution\'s context and come in order', async () => {
+test("logs carry the execution's context and come in order", async () => {
   const logs = await alice.all(`logs.${id}`, 'logs');
   assert.ok(logs.length > 0);
   for (const entry of logs) {
@@ -105,21 +139,33 @@ test('logs carry the execution\'s context and come in order', async () => {
     assert.deepEqual(entry.legalBasis, context().legalBasis);
     assert.deepEqual(entry.assumptions, context().assumptions);
   }
-  assert.deepEqual(logs.map((l) => l.timestamp), logs.map((l) => l.timestamp).sort());
+  assert.deepEqual(
+    logs.map((l) => l.timestamp),
+    logs.map((l) => l.timestamp).sort(),
+  );
   assert.equal(new Set(logs.map((l) => l.id)).size, logs.length);
   const onlyA = await alice.all(`logs.${id}`, 'logs', { stepId: 'a' });
   assert.ok(onlyA.length > 0 && onlyA.every((l) => l.stepId === 'a'));
   const warnings = await alice.all(`logs.${id}`, 'logs', { level: 'warn' });
-  assert.ok(warnings.every((l) => l.level === 'warn' || l.level === 'error'), 'the level filter');
+  assert.ok(
+    warnings.every((l) => l.level === 'warn' || l.level === 'error'),
+    'the level filter',
+  );
 });
 
 test('logs are in the audit stream as well', async () => {
-  const published = await eventually(async () => {
-    const list = await house.auditMessages(`${PREFIX}.acme.log.${id}.>`);
-    return list.length > 0 && list;
-  }, { what: 'logs in the stream' });
+  const published = await eventually(
+    async () => {
+      const list = await house.auditMessages(`${PREFIX}.acme.log.${id}.>`);
+      return list.length > 0 && list;
+    },
+    { what: 'logs in the stream' },
+  );
   const logs = await alice.all(`logs.${id}`, 'logs');
-  assert.deepEqual(published.map((m) => m.body.id), logs.map((l) => l.id));
+  assert.deepEqual(
+    published.map((m) => m.body.id),
+    logs.map((l) => l.id),
+  );
   for (const m of published) assert.equal(m.subject, `${PREFIX}.acme.log.${id}.${m.body.level}`);
 });
 
@@ -135,7 +181,7 @@ test('every call leaves evidence with digests', async () => {
     assert.ok(e.type && e.sourceRef);
   }
   const note = evidence.find((e) => e.type === 'note');
-  assert.ok(note, 'the definition\'s own evidence');
+  assert.ok(note, "the definition's own evidence");
   assert.equal(note.sourceRef, 'ticket/T-9');
   assert.equal(note.confidence, 0.75);
   assert.equal(note.sha256, sha256(canonical(note.value)));
@@ -143,7 +189,9 @@ test('every call leaves evidence with digests', async () => {
 
 test('a live subscription hears what the stream has', async () => {
   const heard = [];
-  const subscription = house.connection.subscribe(`${PREFIX}.acme.lifecycle.>`, { callback: (_, m) => heard.push(Buffer.from(m.data).toString()) });
+  const subscription = house.connection.subscribe(`${PREFIX}.acme.lifecycle.>`, {
+    callback: (_, m) => heard.push(Buffer.from(m.data).toString()),
+  });
   await house.connection.flush();
   const definition = runbook('live', [wait('a', 1), wait('b', 1, ['a'])]);
   await alice.register(definition);
@@ -151,16 +199,24 @@ test('a live subscription hears what the stream has', async () => {
   const stored = await house.auditOf(live);
   await sleep(50);
   subscription.unsubscribe();
-  assert.deepEqual(heard.filter((t) => t.includes(live)), stored.map((m) => m.text));
+  assert.deepEqual(
+    heard.filter((t) => t.includes(live)),
+    stored.map((m) => m.text),
+  );
 });
 
 test('registering is audited', async () => {
   const definition = runbook('registered', [wait('a', 1)]);
   await bob.register(definition);
-  const found = await eventually(async () => {
-    const all = await house.auditMessages(`${PREFIX}.acme.lifecycle.>`);
-    return all.find((m) => m.body.type === 'runbook.runbook.registered' && JSON.stringify(m.body).includes(definition.id));
-  }, { what: 'runbook.registered' });
+  const found = await eventually(
+    async () => {
+      const all = await house.auditMessages(`${PREFIX}.acme.lifecycle.>`);
+      return all.find(
+        (m) => m.body.type === 'runbook.runbook.registered' && JSON.stringify(m.body).includes(definition.id),
+      );
+    },
+    { what: 'runbook.registered' },
+  );
   assert.match(JSON.stringify(found.body), /bob/);
 });
 
@@ -185,13 +241,16 @@ test('the engine publishes again what the stream has lost', { timeoutMs: 60000 }
   await house.natsServer.end('SIGKILL');
   require('node:fs').rmSync(`${house.dir}/jetstream`, { recursive: true, force: true });
   await house.startNats();
-  await eventually(async () => {
-    for (const x of ids) {
-      const events = (await house.auditEvents(x)).map((m) => m.body);
-      if (!events.length || chainFault(events)) return false;
-    }
-    return true;
-  }, { what: 'all events of 20 executions in the new stream', timeoutMs: 30000, everyMs: 200 });
+  await eventually(
+    async () => {
+      for (const x of ids) {
+        const events = (await house.auditEvents(x)).map((m) => m.body);
+        if (!events.length || chainFault(events)) return false;
+      }
+      return true;
+    },
+    { what: 'all events of 20 executions in the new stream', timeoutMs: 30000, everyMs: 200 },
+  );
 });
 
 run(async () => {

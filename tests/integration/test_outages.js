@@ -22,7 +22,11 @@ test('runbookd starts without NATS, says so, and comes up when NATS does', async
 
 test('steps in flight go on while NATS is away, and their events arrive later', async () => {
   house.receiver.on('/slow', { delayMs: 300 });
-  const definition = runbook('away', [call('a', `${url}/slow`), call('b', `${url}/next`, ['a']), call('c', `${url}/last`, ['b'])]);
+  const definition = runbook('away', [
+    call('a', `${url}/slow`),
+    call('b', `${url}/next`, ['a']),
+    call('c', `${url}/last`, ['b']),
+  ]);
   await alice.register(definition);
   const id = await alice.startId(definition.id, {});
   await house.natsServer.end('SIGKILL');
@@ -32,49 +36,67 @@ test('steps in flight go on while NATS is away, and their events arrive later', 
   assert.equal(chainFault((await house.auditOf(id)).map((m) => m.body)), null);
 });
 
-test('nats-server killed and restarted under load: all executions end, the audit is complete', { timeoutMs: 120000 }, async () => {
-  const n = Number(process.env.RUNBOOK_TEST_LOAD || 300);
-  const definition = runbook('load', [
-    conditional('c', { field: 'input.n', operator: 'gte', value: 0 }), call('a', `${url}/load`, ['c']), wait('w', 20, ['a']), call('b', `${url}/load`, ['w']),
-  ]);
-  await alice.register(definition);
-  let stopped = false;
-  const outages = (async () => {
-    for (let round = 0; round < 4 && !stopped; round++) {
-      await sleep(400 + 150 * round);
-      await house.natsServer.end(round % 2 ? 'SIGTERM' : 'SIGKILL');
-      await sleep(100 + 200 * (round % 3));
-      await house.startNats();
+test(
+  'nats-server killed and restarted under load: all executions end, the audit is complete',
+  { timeoutMs: 120000 },
+  async () => {
+    const n = Number(process.env.RUNBOOK_TEST_LOAD || 300);
+    const definition = runbook('load', [
+      conditional('c', { field: 'input.n', operator: 'gte', value: 0 }),
+      call('a', `${url}/load`, ['c']),
+      wait('w', 20, ['a']),
+      call('b', `${url}/load`, ['w']),
+    ]);
+    await alice.register(definition);
+    let stopped = false;
+    const outages = (async () => {
+      for (let round = 0; round < 4 && !stopped; round++) {
+        await sleep(400 + 150 * round);
+        await house.natsServer.end(round % 2 ? 'SIGTERM' : 'SIGKILL');
+        await sleep(100 + 200 * (round % 3));
+        await house.startNats();
+      }
+    })();
+    // A careful client: the same command id until there is an answer.
+    const startSurely = async (i) => {
+      const id = randomUUID();
+      return eventually(
+        async () => {
+          const reply = await alice.cmd(
+            'start',
+            { runbookId: definition.id, context: context(), input: { n: i } },
+            { id, timeoutMs: 1000 },
+          );
+          if (!reply.ok) throw new Error(reply.text);
+          return reply.body;
+        },
+        { what: `start ${i}`, timeoutMs: 60000, everyMs: 50 },
+      );
+    };
+    const started = [];
+    for (let i = 0; i < n; i += 10)
+      started.push(...(await Promise.all(Array.from({ length: 10 }, (_, k) => startSurely(i + k)))));
+    stopped = true;
+    await outages;
+    assert.equal(new Set(started.map((s) => s.executionId)).size, n, 'every start is one execution');
+    for (const s of started) await alice.until(s.executionId, 'completed', { timeoutMs: 30000 });
+    assert.equal(house.receiver.keys('/load').size, 2 * n, 'each step called with its own key');
+    const all = await alice.all('executions', 'executions', { runbookId: definition.id });
+    assert.equal(all.length, n);
+    // The stream may hold an event twice (it forgets ids in a crash): the id tells.
+    for (const s of started) {
+      await eventually(
+        async () => {
+          const seen = new Map();
+          for (const m of await house.auditEvents(s.executionId)) seen.set(m.body.sequence, m.body);
+          const events = [...seen.values()].sort((a, b) => a.sequence - b.sequence);
+          return events.at(-1)?.type === 'runbook.execution.completed' && chainFault(events) === null;
+        },
+        { what: `the whole audit of ${s.executionId}`, timeoutMs: 30000 },
+      );
     }
-  })();
-  // A careful client: the same command id until there is an answer.
-  const startSurely = async (i) => {
-    const id = randomUUID();
-    return eventually(async () => {
-      const reply = await alice.cmd('start', { runbookId: definition.id, context: context(), input: { n: i } }, { id, timeoutMs: 1000 });
-      if (!reply.ok) throw new Error(reply.text);
-      return reply.body;
-    }, { what: `start ${i}`, timeoutMs: 60000, everyMs: 50 });
-  };
-  const started = [];
-  for (let i = 0; i < n; i += 10) started.push(...await Promise.all(Array.from({ length: 10 }, (_, k) => startSurely(i + k))));
-  stopped = true;
-  await outages;
-  assert.equal(new Set(started.map((s) => s.executionId)).size, n, 'every start is one execution');
-  for (const s of started) await alice.until(s.executionId, 'completed', { timeoutMs: 30000 });
-  assert.equal(house.receiver.keys('/load').size, 2 * n, 'each step called with its own key');
-  const all = await alice.all('executions', 'executions', { runbookId: definition.id });
-  assert.equal(all.length, n);
-  // The stream may hold an event twice (it forgets ids in a crash): the id tells.
-  for (const s of started) {
-    await eventually(async () => {
-      const seen = new Map();
-      for (const m of await house.auditEvents(s.executionId)) seen.set(m.body.sequence, m.body);
-      const events = [...seen.values()].sort((a, b) => a.sequence - b.sequence);
-      return events.at(-1)?.type === 'runbook.execution.completed' && chainFault(events) === null;
-    }, { what: `the whole audit of ${s.executionId}`, timeoutMs: 30000 });
-  }
-});
+  },
+);
 
 test('a stop while NATS is away is quick, and nothing is lost by it', async () => {
   const definition = runbook('stop', [wait('w', 600), wait('x', 1, ['w'])]);

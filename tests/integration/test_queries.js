@@ -19,7 +19,10 @@ test('runbooks: list and one', async () => {
   assert.equal(entry.description, 'what it does');
   assert.equal(entry.stepCount, 2);
   const one = await alice.query(`runbook.${definition.id}`);
-  assert.deepEqual(one.body.runbook.steps.map((s) => s.id), ['a', 'b']);
+  assert.deepEqual(
+    one.body.runbook.steps.map((s) => s.id),
+    ['a', 'b'],
+  );
   await alice.register({ ...definition, version: '2.0.0' });
   const old = await alice.query(`runbook.${definition.id}`, { version: '1.0.0' });
   assert.equal(old.body.runbook.version, '1.0.0');
@@ -35,19 +38,43 @@ test('an execution keeps the version it started with', async () => {
   assert.deepEqual(Object.keys(x.stepResults), ['a']);
 });
 
-test('an execution\'s answer has what the protocol says', async () => {
+test("an execution's answer has what the protocol says", async () => {
   house.receiver.on('/x', { body: { y: 1 } });
   const definition = runbook('shape', [call('a', `${url}/x`)]);
   await alice.register(definition);
   const x = await alice.until(await alice.startId(definition.id, { in: 1 }), 'completed');
-  for (const name of ['id', 'runbookId', 'runbookVersion', 'status', 'context', 'input', 'output', 'startTime', 'endTime', 'durationMs', 'isReplay', 'progress', 'stepResults']) {
+  for (const name of [
+    'id',
+    'runbookId',
+    'runbookVersion',
+    'status',
+    'context',
+    'input',
+    'output',
+    'startTime',
+    'endTime',
+    'durationMs',
+    'isReplay',
+    'progress',
+    'stepResults',
+  ]) {
     assert.ok(name in x, `${name} is missing`);
   }
   assert.equal(x.isReplay, false);
   assert.deepEqual(x.input, { in: 1 });
   assert.equal(x.context.legalBasis.caseId, 'CASE-7');
   const s = x.stepResults.a;
-  for (const name of ['status', 'attemptNumber', 'startTime', 'endTime', 'durationMs', 'output', 'evidenceCount', 'logCount']) assert.ok(name in s, `${name} is missing`);
+  for (const name of [
+    'status',
+    'attemptNumber',
+    'startTime',
+    'endTime',
+    'durationMs',
+    'output',
+    'evidenceCount',
+    'logCount',
+  ])
+    assert.ok(name in s, `${name} is missing`);
   assert.equal(s.attemptNumber, 1);
   assert.ok(s.evidenceCount >= 1);
 });
@@ -62,24 +89,45 @@ test('executions: newest first, in pages, filtered', async () => {
   const cancelled = await bob.startId(failing.id, {});
   await bob.cmd(`cancel.${cancelled}`, {});
   const all = await alice.all('executions', 'executions', { runbookId: definition.id });
-  assert.deepEqual(all.map((x) => x.id), [...ids].reverse());
+  assert.deepEqual(
+    all.map((x) => x.id),
+    [...ids].reverse(),
+  );
   const page = await alice.query('executions', { runbookId: definition.id, limit: 10 });
   assert.equal(page.body.executions.length, 10);
   assert.ok(page.body.nextCursor);
   const paged = await alice.all('executions', 'executions', { runbookId: definition.id, limit: 7 });
-  assert.deepEqual(paged.map((x) => x.id), all.map((x) => x.id));
+  assert.deepEqual(
+    paged.map((x) => x.id),
+    all.map((x) => x.id),
+  );
   const byStatus = await alice.all('executions', 'executions', { status: 'cancelled' });
   assert.ok(byStatus.length && byStatus.every((x) => x.status === 'cancelled'));
   const byWho = await alice.all('executions', 'executions', { initiatedBy: 'bob' });
-  assert.deepEqual(byWho.map((x) => x.id), [cancelled]);
+  assert.deepEqual(
+    byWho.map((x) => x.id),
+    [cancelled],
+  );
   const none = await alice.all('executions', 'executions', { until: '2020-01-01T00:00:00.000Z' });
   assert.equal(none.length, 0);
 });
 
 test('bad queries are refused', async () => {
-  for (const body of [{ limit: 0 }, { limit: 100000 }, { limit: 'x' }, { cursor: '???' }, { status: 'sleeping' }, { since: 'yesterday' }, '{', '[]']) {
+  for (const body of [
+    { limit: 0 },
+    { limit: 100000 },
+    { limit: 'x' },
+    { cursor: '???' },
+    { status: 'sleeping' },
+    { since: 'yesterday' },
+    '{',
+    '[]',
+  ]) {
     const reply = await alice.query('executions', body);
-    assert.ok(['INVALID_REQUEST', 'INVALID_JSON'].includes(reply.error), `${JSON.stringify(body)}: ${reply.text.slice(0, 200)}`);
+    assert.ok(
+      ['INVALID_REQUEST', 'INVALID_JSON'].includes(reply.error),
+      `${JSON.stringify(body)}: ${reply.text.slice(0, 200)}`,
+    );
   }
 });
 
@@ -117,7 +165,8 @@ steps:
   const bad = await alice.cmd('register', 'id: x\nsteps:\n  - id: [unclosed\n');
   assert.ok(['INVALID_JSON', 'INVALID_RUNBOOK'].includes(bad.error), bad.text);
   const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]'];
-  for (let i = 0; i < 9; i++) bomb.push(`${'bcdefghij'[i]}: &${'bcdefghij'[i]} [${Array(9).fill(`*${'abcdefghij'[i]}`).join(',')}]`);
+  for (let i = 0; i < 9; i++)
+    bomb.push(`${'bcdefghij'[i]}: &${'bcdefghij'[i]} [${Array(9).fill(`*${'abcdefghij'[i]}`).join(',')}]`);
   assert.ok((await alice.cmd('register', bomb.join('\n'))).error, 'an alias bomb');
 });
 
@@ -125,7 +174,9 @@ steps:
 async function gather(subject) {
   const answers = [];
   const inbox = nats.createInbox();
-  const subscription = house.connection.subscribe(inbox, { callback: (_, m) => answers.push(JSON.parse(Buffer.from(m.data).toString())) });
+  const subscription = house.connection.subscribe(inbox, {
+    callback: (_, m) => answers.push(JSON.parse(Buffer.from(m.data).toString())),
+  });
   house.connection.publish(subject, undefined, { reply: inbox });
   await eventually(() => answers.length > 0, { what: subject });
   subscription.unsubscribe();
@@ -138,7 +189,8 @@ test('the service answers PING, INFO and STATS of the NATS service protocol', as
   assert.equal(ping.name, 'runbook');
   assert.match(ping.version, /^\d+\.\d+\.\d+/);
   assert.ok(ping.id);
-  for (const subject of ['$SRV.PING.runbook', `$SRV.PING.runbook.${ping.id}`]) assert.equal((await gather(subject))[0].id, ping.id);
+  for (const subject of ['$SRV.PING.runbook', `$SRV.PING.runbook.${ping.id}`])
+    assert.equal((await gather(subject))[0].id, ping.id);
   const [info] = await gather(`$SRV.INFO.runbook.${ping.id}`);
   assert.equal(info.type, 'io.nats.micro.v1.info_response');
   assert.ok(Array.isArray(info.endpoints) && info.endpoints.length >= 3, JSON.stringify(info));
@@ -150,7 +202,7 @@ test('the service answers PING, INFO and STATS of the NATS service protocol', as
   assert.ok(total > 10, JSON.stringify(stats));
 });
 
-test('the foreign client\'s own service tools list it', async () => {
+test("the foreign client's own service tools list it", async () => {
   const client = house.connection.services.client({ maxWait: 500 });
   const found = [];
   for await (const s of await client.ping('runbook')) found.push(s);

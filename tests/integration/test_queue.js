@@ -11,7 +11,10 @@ let house, alice, bob, simple;
 /** Publish into the queue; gives the stream's acknowledgement. */
 async function enqueue(person, verb, body, { id = randomUUID(), replyTo } = {}) {
   const headers = Person.headers({ id, headers: replyTo ? { 'Runbook-Reply-To': replyTo } : {} });
-  const message = await house.connection.request(person.subject('queue', verb), Person.encode(body), { timeout: 5000, headers });
+  const message = await house.connection.request(person.subject('queue', verb), Person.encode(body), {
+    timeout: 5000,
+    headers,
+  });
   return JSON.parse(Buffer.from(message.data).toString());
 }
 
@@ -21,19 +24,27 @@ async function queueLength() {
   return consumers.reduce((sum, c) => sum + c.num_pending + c.num_ack_pending, 0);
 }
 
-const byInput = async (n) => (await alice.all('executions', 'executions', { runbookId: simple.id })).filter((x) => x.id).length >= n;
+const byInput = async (n) =>
+  (await alice.all('executions', 'executions', { runbookId: simple.id })).filter((x) => x.id).length >= n;
 
 /** Collect what arrives at a fresh inbox. */
 function mailbox() {
   const subject = nats.createInbox();
   const letters = [];
-  house.connection.subscribe(subject, { callback: (_, m) => letters.push(JSON.parse(Buffer.from(m.data).toString())) });
+  house.connection.subscribe(subject, {
+    callback: (_, m) => letters.push(JSON.parse(Buffer.from(m.data).toString())),
+  });
   return { subject, letters };
 }
 
 test('a start through the queue is acknowledged by the stream and carried out', async () => {
   const box = mailbox();
-  const ack = await enqueue(alice, 'start', { runbookId: simple.id, context: context(), input: { n: 1 } }, { replyTo: box.subject });
+  const ack = await enqueue(
+    alice,
+    'start',
+    { runbookId: simple.id, context: context(), input: { n: 1 } },
+    { replyTo: box.subject },
+  );
   assert.equal(ack.stream, 'RUNBOOK_QUEUE');
   assert.ok(ack.seq >= 1);
   const [result] = await eventually(() => box.letters.length && box.letters, { what: 'the result' });
@@ -47,12 +58,22 @@ test('a refusal comes back the same way', async () => {
   await enqueue(alice, 'start', '{broken', { replyTo: box.subject });
   await enqueue(alice, 'no-such-verb', {}, { replyTo: box.subject });
   await eventually(() => box.letters.length === 3, { what: 'three refusals' });
-  assert.deepEqual(box.letters.map((l) => l.error).sort(), ['INVALID_JSON', 'INVALID_REQUEST', 'RUNBOOK_NOT_FOUND']);
-  await eventually(async () => (await queueLength()) === 0, { what: 'an empty queue: refused commands are acknowledged too' });
+  assert.deepEqual(box.letters.map((l) => l.error).sort(), [
+    'INVALID_JSON',
+    'INVALID_REQUEST',
+    'RUNBOOK_NOT_FOUND',
+  ]);
+  await eventually(async () => (await queueLength()) === 0, {
+    what: 'an empty queue: refused commands are acknowledged too',
+  });
 });
 
 test('every command can be queued', async () => {
-  const definition = runbook('queued', [approval('ask', ['bob'], 1), waitForEvent('ev', 'queued.event', ['ask'], { correlationId: '${execution.id}' }), wait('w', 60000, ['ev'])]);
+  const definition = runbook('queued', [
+    approval('ask', ['bob'], 1),
+    waitForEvent('ev', 'queued.event', ['ask'], { correlationId: '${execution.id}' }),
+    wait('w', 60000, ['ev']),
+  ]);
   const box = mailbox();
   await enqueue(alice, 'register', definition, { replyTo: box.subject });
   await eventually(() => box.letters.length === 1, { what: 'register' });
@@ -89,9 +110,18 @@ test('what was published while no engine was up is carried out when one is', asy
   for (let n = 0; n < 100; n++) {
     const id = randomUUID();
     ids.push(id);
-    await enqueue(alice, 'start', { runbookId: simple.id, context: context(), input: { away: n } }, { id, replyTo: box.subject });
+    await enqueue(
+      alice,
+      'start',
+      { runbookId: simple.id, context: context(), input: { away: n } },
+      { id, replyTo: box.subject },
+    );
   }
-  await assert.rejects(alice.cmd('start', { runbookId: simple.id, context: context() }), { code: '503' }, 'plain requests are told at once that nobody is there');
+  await assert.rejects(
+    alice.cmd('start', { runbookId: simple.id, context: context() }),
+    { code: '503' },
+    'plain requests are told at once that nobody is there',
+  );
   house.startEngine();
   await house.engineReady();
   await eventually(() => box.letters.length >= 100, { what: '100 results', timeoutMs: 20000 });
@@ -106,7 +136,8 @@ test('kill -9 while it drains the queue: each is carried out once', { timeoutMs:
   await house.engine.end('SIGKILL');
   const before = (await executionsBefore()).length;
   const keys = Array.from({ length: 500 }, () => randomUUID());
-  for (const key of keys) await enqueue(alice, 'start', { runbookId: simple.id, context: context(), input: { key } }, { id: key });
+  for (const key of keys)
+    await enqueue(alice, 'start', { runbookId: simple.id, context: context(), input: { key } }, { id: key });
   for (let round = 0; round < 4; round++) {
     house.startEngine();
     await new Promise((resolve) => setTimeout(resolve, 60 + round * 70));
@@ -130,7 +161,12 @@ async function executionsBefore() {
 
 test('a result is sent to inboxes only', async () => {
   const before = (await house.auditMessages(`${PREFIX}.acme.lifecycle.intruder.>`)).length;
-  await enqueue(alice, 'start', { runbookId: 'no-such', context: context() }, { replyTo: `${PREFIX}.acme.lifecycle.intruder.execution.started` });
+  await enqueue(
+    alice,
+    'start',
+    { runbookId: 'no-such', context: context() },
+    { replyTo: `${PREFIX}.acme.lifecycle.intruder.execution.started` },
+  );
   await eventually(async () => (await queueLength()) === 0, { what: 'an empty queue' });
   assert.equal((await house.auditMessages(`${PREFIX}.acme.lifecycle.intruder.>`)).length, before);
 });
@@ -141,7 +177,12 @@ test('a consumer that has gone is made again', async () => {
   await jsm.consumers.delete('RUNBOOK_QUEUE', consumer.name);
   await house.restartEngine('SIGTERM');
   const box = mailbox();
-  await enqueue(alice, 'start', { runbookId: simple.id, context: context(), input: { consumer: 'new' } }, { replyTo: box.subject });
+  await enqueue(
+    alice,
+    'start',
+    { runbookId: simple.id, context: context(), input: { consumer: 'new' } },
+    { replyTo: box.subject },
+  );
   await eventually(() => box.letters.length === 1, { what: 'the result' });
 });
 

@@ -71,9 +71,11 @@ test('SIGTERM ends with status 0, promptly', async () => {
 
 test('a retry that was waiting for its time goes on after a restart', async () => {
   house.receiver.on('/flaky', (_, n) => (n <= 2 ? { status: 503 } : { body: {} }));
-  const definition = runbook('retrying', [call('a', `${url}/flaky`, [], {
-    retryPolicy: { maxAttempts: 5, initialDelayMs: 500, maxDelayMs: 500, backoffMultiplier: 1 },
-  })]);
+  const definition = runbook('retrying', [
+    call('a', `${url}/flaky`, [], {
+      retryPolicy: { maxAttempts: 5, initialDelayMs: 500, maxDelayMs: 500, backoffMultiplier: 1 },
+    }),
+  ]);
   await alice.register(definition);
   const id = await alice.startId(definition.id, {});
   await alice.stepStatus(id, 'a', 'retrying');
@@ -84,7 +86,13 @@ test('a retry that was waiting for its time goes on after a restart', async () =
 });
 
 test('a wrong setting stops the start with a sentence that names it', async () => {
-  for (const [name, value] of [['PORT', 'many'], ['MAX_CONCURRENT_STEPS', '-1'], ['STORAGE_BACKEND', 'postgres'], ['DEFAULT_BACKOFF_MULTIPLIER', '0'], ['HTTP_ALLOW', '300.1.2.3/99']]) {
+  for (const [name, value] of [
+    ['DEFAULT_MAX_RETRIES', 'many'],
+    ['MAX_CONCURRENT_STEPS', '-1'],
+    ['STORAGE_BACKEND', 'postgres'],
+    ['DEFAULT_BACKOFF_MULTIPLIER', '0'],
+    ['HTTP_ALLOW', '300.1.2.3/99'],
+  ]) {
     const log = path.join(house.dir, `wrong-${name}.log`);
     const dir = path.join(house.dir, `wrong-${name}`);
     const wrong = new Program('wrong', RUNBOOKD, [], { ...house.engineEnv(), DATA_DIR: dir, [name]: value }, log);
@@ -99,10 +107,17 @@ test('a store that is not ours, or damaged, is refused with a sentence', async (
   const dir = path.join(house.dir, 'damaged');
   fs.mkdirSync(dir);
   for (const name of fs.readdirSync(house.dataDir)) {
-    if (fs.statSync(path.join(house.dataDir, name)).isFile()) fs.writeFileSync(path.join(dir, name), Buffer.alloc(8192, 0x5a));
+    if (fs.statSync(path.join(house.dataDir, name)).isFile())
+      fs.writeFileSync(path.join(dir, name), Buffer.alloc(8192, 0x5a));
   }
   const log = path.join(house.dir, 'damaged.log');
-  const engine = new Program('damaged', RUNBOOKD, [], { ...house.engineEnv(), DATA_DIR: dir, PORT: String(await freePort()) }, log);
+  const engine = new Program(
+    'damaged',
+    RUNBOOKD,
+    [],
+    { ...house.engineEnv(), DATA_DIR: dir, PORT: String(await freePort()) },
+    log,
+  );
   const exit = await Promise.race([engine.ended, sleep(8000)]);
   await engine.end('SIGKILL');
   assert.ok(exit && exit.code > 0 && !exit.signal, JSON.stringify(exit));

@@ -17,9 +17,11 @@ const failTimes = (n, answer) => (_, count) => (count <= n ? answer : { body: { 
 
 test('a 503 is retried with growing delays and one idempotency key', async () => {
   house.receiver.on('/flaky', failTimes(3, { status: 503 }));
-  const x = await runOne('flaky', [call('a', `${url}/flaky`, [], {
-    retryPolicy: { maxAttempts: 5, initialDelayMs: 100, maxDelayMs: 1000, backoffMultiplier: 2, jitter: 0 },
-  })]);
+  const x = await runOne('flaky', [
+    call('a', `${url}/flaky`, [], {
+      retryPolicy: { maxAttempts: 5, initialDelayMs: 100, maxDelayMs: 1000, backoffMultiplier: 2, jitter: 0 },
+    }),
+  ]);
   assert.equal(x.status, 'completed');
   assert.equal(x.stepResults.a.attemptNumber, 4);
   const requests = house.receiver.toPath('/flaky');
@@ -34,9 +36,11 @@ test('a 503 is retried with growing delays and one idempotency key', async () =>
 
 test('attempts end at maxAttempts', async () => {
   house.receiver.on('/down', { status: 500, body: { why: 'down' } });
-  const x = await runOne('down', [call('a', `${url}/down`, [], {
-    retryPolicy: { maxAttempts: 3, initialDelayMs: 5, maxDelayMs: 10, backoffMultiplier: 1 },
-  })]);
+  const x = await runOne('down', [
+    call('a', `${url}/down`, [], {
+      retryPolicy: { maxAttempts: 3, initialDelayMs: 5, maxDelayMs: 10, backoffMultiplier: 1 },
+    }),
+  ]);
   assert.equal(x.status, 'failed');
   assert.equal(house.receiver.toPath('/down').length, 3);
   assert.equal(x.stepResults.a.attemptNumber, 3);
@@ -68,12 +72,16 @@ test('Retry-After is honoured', async () => {
 test('error filters of the policy decide', async () => {
   const policy = { maxAttempts: 3, initialDelayMs: 5, maxDelayMs: 5, backoffMultiplier: 1 };
   house.receiver.on('/f1', { status: 503 });
-  const x = await runOne('f1', [call('a', `${url}/f1`, [], { retryPolicy: { ...policy, nonRetryableErrors: ['HTTP_503'] } })]);
+  const x = await runOne('f1', [
+    call('a', `${url}/f1`, [], { retryPolicy: { ...policy, nonRetryableErrors: ['HTTP_503'] } }),
+  ]);
   assert.equal(x.status, 'failed');
   assert.equal(house.receiver.toPath('/f1').length, 1);
   assert.equal(x.stepResults.a.error.code, 'HTTP_503');
   house.receiver.on('/f2', failTimes(1, { status: 404 }));
-  const y = await runOne('f2', [call('a', `${url}/f2`, [], { retryPolicy: { ...policy, retryableErrors: ['HTTP_4*'] } })]);
+  const y = await runOne('f2', [
+    call('a', `${url}/f2`, [], { retryPolicy: { ...policy, retryableErrors: ['HTTP_4*'] } }),
+  ]);
   assert.equal(y.status, 'completed');
 });
 
@@ -81,9 +89,11 @@ test('connections refused and reset are retried', async () => {
   house.receiver.on('/reset', failTimes(2, { reset: true }));
   const x = await runOne('reset', [call('a', `${url}/reset`)]);
   assert.equal(x.status, 'completed');
-  const y = await runOne('refused', [call('a', 'http://127.0.0.1:1/x', [], {
-    retryPolicy: { maxAttempts: 2, initialDelayMs: 1, maxDelayMs: 1, backoffMultiplier: 1 },
-  })]);
+  const y = await runOne('refused', [
+    call('a', 'http://127.0.0.1:1/x', [], {
+      retryPolicy: { maxAttempts: 2, initialDelayMs: 1, maxDelayMs: 1, backoffMultiplier: 1 },
+    }),
+  ]);
   assert.equal(y.status, 'failed');
   assert.equal(y.stepResults.a.attemptNumber, 2);
 });
@@ -101,7 +111,11 @@ test('timeoutMs aborts the attempt', async () => {
 
 test('globalTimeoutMs ends everything', async () => {
   house.receiver.on('/hang2', { hang: true });
-  const x = await runOne('global', [call('a', `${url}/hang2`), wait('b', 60000), waitForEvent('c', 'never.comes')], { globalTimeoutMs: 400 });
+  const x = await runOne(
+    'global',
+    [call('a', `${url}/hang2`), wait('b', 60000), waitForEvent('c', 'never.comes')],
+    { globalTimeoutMs: 400 },
+  );
   assert.equal(x.status, 'failed');
   assert.match(JSON.stringify(x.error), /TIMEOUT/i);
   assert.ok(x.durationMs >= 400 && x.durationMs < 5000, `${x.durationMs}`);
@@ -115,7 +129,10 @@ test('an event that stays away fails the step', async () => {
 
 test('a slow server does not hold up other executions', async () => {
   house.receiver.on('/stuck', { hang: true });
-  const stuck = runbook('stuck', Array.from({ length: 5 }, (_, i) => call(`s${i}`, `${url}/stuck`, [], { timeoutMs: 20000 })));
+  const stuck = runbook(
+    'stuck',
+    Array.from({ length: 5 }, (_, i) => call(`s${i}`, `${url}/stuck`, [], { timeoutMs: 20000 })),
+  );
   await alice.register(stuck);
   const id = await alice.startId(stuck.id, {});
   await alice.stepStatus(id, 's4', 'running');
@@ -144,10 +161,19 @@ test('a person retries the failed step of a failed execution', async () => {
 });
 
 test('calls into private networks are refused unless allowed', async () => {
-  for (const target of ['http://10.255.255.1/', 'http://169.254.169.254/latest', 'http://[::1]:1/', 'http://0x0a000001/']) {
+  for (const target of [
+    'http://10.255.255.1/',
+    'http://169.254.169.254/latest',
+    'http://[::1]:1/',
+    'http://0x0a000001/',
+  ]) {
     const x = await runOne('private', [call('a', target, [], { retryPolicy: ONCE, timeoutMs: 2000 })]);
     assert.equal(x.status, 'failed');
-    assert.match(x.stepResults.a.error.code, /FORBIDDEN|REFUSED|BLOCKED|NOT_ALLOWED|DENIED/, `${target}: ${JSON.stringify(x.stepResults.a.error)}`);
+    assert.match(
+      x.stepResults.a.error.code,
+      /FORBIDDEN|REFUSED|BLOCKED|NOT_ALLOWED|DENIED/,
+      `${target}: ${JSON.stringify(x.stepResults.a.error)}`,
+    );
   }
 });
 

@@ -16,9 +16,32 @@ import tempfile
 # ---- what there is ----------------------------------------------------------------------------------
 
 SKIPPED_DIRS = {".git", "node_modules", "__pycache__", ".cache"}
-TEXT_ENDINGS = (".c", ".h", ".py", ".js", ".md", ".sh", ".build", ".conf", ".yaml", ".yml", ".json", ".service")
-TOP_LEVEL = {"meson.build", "meson_options.txt", "README.md", "LICENSE", "src", "include", "subjects", "storage", "tests",
-             "deploy"}
+TEXT_ENDINGS = (
+    ".c",
+    ".h",
+    ".py",
+    ".js",
+    ".md",
+    ".sh",
+    ".build",
+    ".conf",
+    ".yaml",
+    ".yml",
+    ".json",
+    ".service",
+)
+TOP_LEVEL = {
+    "meson.build",
+    "meson_options.txt",
+    "README.md",
+    "LICENSE",
+    "src",
+    "include",
+    "subjects",
+    "storage",
+    "tests",
+    "deploy",
+}
 FILE_LINES_MAX = 700
 LINE_COLUMNS_MAX = 120
 
@@ -46,7 +69,7 @@ FLOORS = {
 
 # Third-party header: the only files that may include it, as patterns over the path.
 THIRD_PARTY = {
-    r"openssl/": [r"src/json/digest\.c"],
+    r"openssl/": [r"src/json/digest\.c", r"src/client/credentials\.c"],
     r"jansson\.h": [r"src/(?!base/).*", r"storage/.*", r"subjects/.*"],
     r"yaml\.h": [r"src/json/yaml\.c"],
     r"nats(/nats)?\.h": [r"subjects/bus_[^/]*", r"src/client/[^/]*"],
@@ -54,27 +77,32 @@ THIRD_PARTY = {
     r"curl/": [r"src/executors/http[^/]*"],
     r"pcre2\.h": [r"src/expr/[^/]*", r"src/model/schema[^/]*"],
     r"uuid/": [r"src/base/uuid\.c"],
-    r"pthread\.h": [r"(?!src/(json|model|expr|engine)/).*"],
+    r"pthread\.h": [r"(?!src/(json|model|expr|engine)/).*", r"src/json/digest\.c"],
     r"sys/socket\.h": [r"src/(client|executors|daemon|gateway)/.*", r"subjects/.*", r"deploy/.*"],
 }
 
 # What the pure libraries' objects must not call: clock, randomness, files, network, threads, output.
 FORBIDDEN_SYMBOLS = re.compile(
-    r"^(clock_\w+|time|gettimeofday|localtime\w*|gmtime\w*|nanosleep|usleep|sleep|alarm|setitimer|timer_\w+"
+    r"^(clock_\w+|time|gettimeofday|localtime\w*|gmtime\w*|nanosleep|usleep|sleep|alarm"
+    r"|setitimer|timer_(create|settime|gettime|delete)"
     r"|rand\w*|srand\w*|[dlemj]rand48|getrandom|getentropy|arc4random\w*|uuid_generate\w*"
-    r"|open(at|64)?|fopen(64)?|freopen|fdopen|creat|read|write|pread\w*|pwrite\w*|fread|fwrite|unlink\w*|rename\w*|mmap\w*"
+    r"|open(at|64)?|fopen(64)?|freopen|fdopen|creat|read|write|pread\w*|pwrite\w*|fread|fwrite|unlink\w*|rename\w*"
+    r"|mmap\w*"
     r"|ioctl|fcntl\w*|stat|lstat|fstat\w*|opendir|readdir\w*"
     r"|socket|connect|bind|listen|accept4?|send(to|msg)?|recv(from|msg)?|poll|ppoll|select|epoll_\w+|getaddrinfo"
-    r"|pthread_(create|join|cond_\w+|mutex_\w+|rwlock_\w+)|fork|vfork|execv\w*|posix_spawn\w*|system|popen|kill|raise|signal|sigaction"
+    r"|pthread_(create|join|cond_\w+|mutex_\w+|rwlock_\w+)"
+    r"|fork|vfork|execv\w*|posix_spawn\w*|system|popen|kill|raise|signal|sigaction"
     r"|v?printf|v?fprintf|puts|fputs|putchar|fputc|perror|__v?f?printf_chk"
     r"|getenv|secure_getenv|setenv|exit|_exit"
-    r"|log_(set|error|warn|info|debug|write|emit|line|begin|end|field)\w*)$")
+    r"|log_(set|error|warn|info|debug|write|emit|line|begin|end|field)\w*)$"
+)
+PURITY = "clock, randomness, I/O, threads and output stay out of the pure floors"
 PURE_LIBRARIES = ("libjson.a", "libmodel.a", "libexpr.a", "libengine.a")
-# mutexes and output that a pure library's dependencies bring in at places that are not the core's
-SYMBOL_EXCEPTIONS = {}
 
-MARKS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK")) + r")\b"
-                   r"|\bnot yet " + r"implemented\b|\bfor " + r"now\b")
+MARKS = re.compile(
+    r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK")) + r")\b"
+    r"|\bnot yet " + r"implemented\b|\bfor " + r"now\b"
+)
 
 
 class House:
@@ -85,16 +113,22 @@ class House:
         self._lines = {}
 
     def _walk(self):
-        listed = subprocess.run(["git", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                                capture_output=True, check=False)
+        listed = subprocess.run(
+            ["git", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            capture_output=True,
+            check=False,
+        )
         if listed.returncode == 0:
             for name in listed.stdout.decode().split("\0"):
                 if name and os.path.isfile(os.path.join(self.root, name)):
                     yield name
             return
         for folder, dirs, names in os.walk(self.root):  # a tarball has no git
-            dirs[:] = [d for d in dirs if d not in SKIPPED_DIRS
-                       and not os.path.exists(os.path.join(folder, d, "meson-info"))]
+            dirs[:] = [
+                d
+                for d in dirs
+                if d not in SKIPPED_DIRS and not os.path.exists(os.path.join(folder, d, "meson-info"))
+            ]
             for name in names:
                 yield os.path.relpath(os.path.join(folder, name), self.root)
 
@@ -195,17 +229,35 @@ def rule_public_headers(house):
             with tempfile.TemporaryDirectory() as scratch:
                 unit = os.path.join(scratch, "alone")
                 with open(unit, "w", encoding="utf-8") as f:
-                    f.write(f"#include <{os.path.relpath(name, 'include')}>\n"
-                            f"#include <{os.path.relpath(name, 'include')}>\nint main(void);\n")
-                done = subprocess.run([*command, "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only",
-                                       "-I", os.path.join(house.root, "include"), unit],
-                                      capture_output=True, text=True, check=False)
+                    f.write(
+                        f"#include <{os.path.relpath(name, 'include')}>\n"
+                        f"#include <{os.path.relpath(name, 'include')}>\nint main(void);\n"
+                    )
+                done = subprocess.run(
+                    [
+                        *command,
+                        "-Wall",
+                        "-Wextra",
+                        "-Werror",
+                        "-pedantic",
+                        "-fsyntax-only",
+                        "-I",
+                        os.path.join(house.root, "include"),
+                        unit,
+                    ],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
                 if done.returncode:
-                    first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
+                    first = next(
+                        (line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()
+                    )
                     yield f"{name}:1", f"does not compile alone as {label}: {first}"
 
 
 # ---- the pure core ----------------------------------------------------------------------------------
+
 
 def rule_pure_objects(house):
     if not house.libraries:
@@ -215,7 +267,9 @@ def rule_pure_objects(house):
         if base not in PURE_LIBRARIES:
             yield library, f"is not one of {' '.join(PURE_LIBRARIES)}"
             continue
-        shown = subprocess.run(["nm", "--undefined-only", "--format=posix", library], capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            ["nm", "--undefined-only", "--format=posix", library], capture_output=True, text=True, check=False
+        )
         if shown.returncode:
             yield library, f"nm fails: {shown.stderr.strip()}"
             continue
@@ -227,14 +281,15 @@ def rule_pure_objects(house):
                 continue
             symbol = line.split()[0] if line.split() else ""
             n_symbols += bool(symbol)
-            where = re.sub(r".*\[(?:.*_)?(.*)\.o\]$", r"\1", member)
-            if FORBIDDEN_SYMBOLS.match(symbol) and symbol not in SYMBOL_EXCEPTIONS.get((base, where), ()):
-                yield f"{base}({where})", f"calls {symbol}(): clock, randomness, I/O, threads and output stay out of the pure floors"
+            where = os.path.basename(member).removesuffix("]").removesuffix(".o")
+            if FORBIDDEN_SYMBOLS.match(symbol):
+                yield f"{base}({where})", f"calls {symbol}(); {PURITY}"
         if n_symbols == 0:
             yield library, "has no undefined symbols at all: nothing was looked at"
 
 
 # ---- papers -----------------------------------------------------------------------------------------
+
 
 def rule_top_level(house):
     for entry in sorted({f.split("/")[0] for f in house.files}):
@@ -246,8 +301,10 @@ def needs_readme(folder):
     parts = folder.split("/")
     if "corpus" in parts or "golden" in parts or parts[0].startswith("."):
         return False
-    if parts[0] == "tests":
+    if parts[0] == "tests" and parts[1:2] != ["tools"]:
         return len(parts) <= 2  # tests/unit mirrors the tree and explains it once
+    if parts[0] == "deploy":
+        return len(parts) <= 2
     return True
 
 
@@ -278,17 +335,27 @@ def rule_links(house):
                 if re.match(r"[a-z]+:", target):
                     continue
                 path = os.path.normpath(os.path.join(os.path.dirname(name), target))
-                if path not in known and path not in folders and not any(f.startswith(path + "/") for f in folders):
+                if (
+                    path not in known
+                    and path not in folders
+                    and not any(f.startswith(path + "/") for f in folders)
+                ):
                     yield f"{name}:{number}", f"links to {target}, which is not there"
 
 
-SUBJECT_TABLE = re.compile(r"\b\w*(?:verbs|queries|commands|families|subjects|handlers|routes)\w*\[\]\s*=\s*\{", re.IGNORECASE)
-TABLE_NAME = re.compile(r'^\s*\{\s*(?:\.(?:name|verb|what|token)\s*=\s*)?(?:S(?:LICE)?\w*\()?"([a-z$][A-Za-z$.-]*)"')
+SUBJECT_TABLE = re.compile(
+    r"\b\w*(?:verbs|queries|commands|families|subjects|handlers|routes)\w*\[\]\s*=\s*\{", re.IGNORECASE
+)
+TABLE_NAME = re.compile(
+    r'^\s*\{\s*(?:\.(?:name|verb|what|token)\s*=\s*)?(?:S(?:LICE)?\w*\()?"([a-z$][A-Za-z$.-]*)"'
+)
 
 
 def rule_subjects(house):
     """Every name in a table of subjects/*.c stands, as `name`, in subjects/README.md."""
-    documents = "\n".join("\n".join(house.lines(f)) for f in house.files if f.startswith("subjects/") and f.endswith(".md"))
+    documents = "\n".join(
+        "\n".join(house.lines(f)) for f in house.files if f.startswith("subjects/") and f.endswith(".md")
+    )
     n_names = 0
     for name in house.sources(".c"):
         if not name.startswith("subjects/"):
@@ -354,7 +421,7 @@ def rule_strangers(house):
         if os.path.basename(name) == "package-lock.json":
             for number, line in enumerate(house.lines(name), 1):
                 if REGISTRY.search(line):
-                    yield f"{name}:{number}", "names the host a package came from; npm's --omit-lockfile-registry-resolved leaves it out"
+                    yield f"{name}:{number}", "names the host that a package came from"
 
 
 def rule_executable(house):

@@ -1,7 +1,7 @@
 /*
- * A small HTTP service for the quickstart: the alert store, the agents' console and the chat room of an incident, in
- * one program. It shows what a receiver owes the engine: the same Idempotency-Key gets the same answer, and its effect
- * happens once, however often the call arrives.
+ * A small HTTP service for the quickstart: the alert store, the agents' console and the chat room of an
+ * incident, in one program. It shows what a receiver owes the engine: the same Idempotency-Key gets the same
+ * answer, and its effect happens once, however often the call arrives.
  *
  *     POST /alerts/<id>/enrich    what is known about an alert
  *     POST /alerts/<id>/close
@@ -9,8 +9,8 @@
  *     POST /notify                204
  *     GET  /calls                 what was called so far, one line each
  *
- * One thread per connection, a fixed number of them; everything has a cap. It listens on the loopback address only, on the port
- * given (0: any), and prints the port that it has.
+ * One thread per connection, a fixed number of them; everything has a cap. It listens on the loopback address
+ * only, on the port given (0: any), and prints the port that it has.
  */
 
 #include <arpa/inet.h>
@@ -28,13 +28,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 32
+#define CONNECTIONS_MAX   32
 #define REQUEST_BYTES_MAX 65536
-#define ANSWER_BYTES_MAX 65536
-#define CALLS_MAX 256
-#define NAME_MAX_BYTES 64
-#define KEY_MAX_BYTES 128
-#define IDLE_SECONDS 120
+#define ANSWER_BYTES_MAX  65536
+#define CALLS_MAX         256
+#define NAME_MAX_BYTES    64
+#define KEY_MAX_BYTES     128
+#define IDLE_SECONDS      120
 
 typedef struct Call {
         char line[NAME_MAX_BYTES * 2];
@@ -51,8 +51,8 @@ typedef struct Service {
 
 typedef struct Request {
         char buffer[REQUEST_BYTES_MAX + 1];
-        size_t n;             /* bytes in buffer */
-        size_t n_request;     /* bytes of the first whole request in it */
+        size_t n;         /* bytes in buffer */
+        size_t n_request; /* bytes of the first whole request in it */
         char method[8];
         char path[NAME_MAX_BYTES * 2];
         char key[KEY_MAX_BYTES];
@@ -82,7 +82,8 @@ static size_t note_call(Service *s, const Request *r) {
         return number;
 }
 
-/** The middle of a path "/<collection>/<name>/<verb>"; false if it is another path or a name that needs quoting. */
+/** The middle of a path "/<collection>/<name>/<verb>"; false if it is another path or a name that needs
+ * quoting. */
 static bool match_path(const char *path, const char *collection, const char *verb, char ret[NAME_MAX_BYTES]) {
         size_t n_collection = strlen(collection), n_name;
         const char *name = path + n_collection, *slash;
@@ -104,8 +105,8 @@ static int list_calls(Service *s, char *body, size_t size) {
         body[0] = 0;
         pthread_mutex_lock(&s->lock);
         for (size_t i = 0; i < s->n_calls && n < size; i++)
-                n += (size_t)snprintf(body + n, size - n, "%s  (seen %u time%s)\n", s->calls[i].line, s->calls[i].n_times,
-                                      s->calls[i].n_times == 1 ? "" : "s");
+                n += (size_t)snprintf(body + n, size - n, "%s  (seen %u time%s)\n", s->calls[i].line,
+                                      s->calls[i].n_times, s->calls[i].n_times == 1 ? "" : "s");
         pthread_mutex_unlock(&s->lock);
         return 200;
 }
@@ -124,12 +125,16 @@ static int answer(Service *s, const Request *r, char *body, size_t size) {
         if (number == 0)
                 return 503;
         if (match_path(r->path, "/alerts/", "/enrich", name)) {
-                snprintf(body, size, "{\"alertId\":\"%s\",\"host\":\"ws-0417\",\"user\":\"j.doe\",\"severity\":\"critical\",\"score\":93,"
-                                     "\"indicators\":[\"credential dumping\",\"beacon every 60 s\"]}", name);
+                snprintf(body, size,
+                         "{\"alertId\":\"%s\",\"host\":\"ws-0417\",\"user\":\"j.doe\",\"severity\":"
+                         "\"critical\",\"score\":93,"
+                         "\"indicators\":[\"credential dumping\",\"beacon every 60 s\"]}",
+                         name);
                 return 200;
         }
         if (match_path(r->path, "/hosts/", "/isolate", name)) {
-                snprintf(body, size, "{\"ticket\":\"ISO-%04zu\",\"host\":\"%s\",\"state\":\"pending\"}", number, name);
+                snprintf(body, size, "{\"ticket\":\"ISO-%04zu\",\"host\":\"%s\",\"state\":\"pending\"}",
+                         number, name);
                 return 202;
         }
         if (match_path(r->path, "/alerts/", "/close", name)) {
@@ -221,10 +226,11 @@ static bool send_answer(int fd, const Request *r, int status, const char *body) 
         int n = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", status, status < 300 ? "OK" : "Refused");
 
         if (status != 204)
-                n += snprintf(text + n, sizeof text - (size_t)n, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+                n += snprintf(text + n, sizeof text - (size_t)n,
+                              "Content-Type: %s\r\nContent-Length: %zu\r\n",
                               body[0] == '{' ? "application/json" : "text/plain", strlen(body));
-        n += snprintf(text + n, sizeof text - (size_t)n, "Connection: %s\r\n\r\n%s", r->keep_alive ? "keep-alive" : "close",
-                      status == 204 ? "" : body);
+        n += snprintf(text + n, sizeof text - (size_t)n, "Connection: %s\r\n\r\n%s",
+                      r->keep_alive ? "keep-alive" : "close", status == 204 ? "" : body);
         return (size_t)n < sizeof text && send_all(fd, text, (size_t)n);
 }
 

@@ -1,6 +1,6 @@
 'use strict';
-// RFC 8785 in JavaScript, from the language's own number and string forms: an implementation of the canonical form that
-// shares nothing with the engine's.
+// RFC 8785 in JavaScript, from the language's own number and string forms: an implementation of the
+// canonical form that shares nothing with the engine's.
 
 const { createHash } = require('node:crypto');
 

@@ -1,5 +1,6 @@
 'use strict';
-// What an auditor does who trusts nobody: sequence numbers without gaps, every event linked to the one before by hash.
+// What an auditor does who trusts nobody: sequence numbers without gaps, every event linked to the one
+// before by hash.
 
 const { canonical, sha256 } = require('./canonical.js');
 
@@ -10,7 +11,8 @@ function chainFault(events) {
   let prevhash = FIRST_PREVHASH;
   for (const [i, event] of events.entries()) {
     const where = `event ${i + 1} (${event.type})`;
-    if (!Number.isInteger(event.sequence)) return `${where}: sequence ${JSON.stringify(event.sequence)} is no integer`;
+    if (!Number.isInteger(event.sequence))
+      return `${where}: sequence ${JSON.stringify(event.sequence)} is no integer`;
     if (event.sequence !== i + 1) return `${where}: has sequence ${event.sequence}`;
     if (event.prevhash !== prevhash) return `${where}: prevhash is not the hash of the event before`;
     const { hash, ...rest } = event;

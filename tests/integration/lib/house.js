@@ -1,7 +1,7 @@
 'use strict';
-// A whole installation for one test program: nats-server, runbookd and a receiver of HTTP calls, on free loopback ports, in a
-// temporary directory, gone when the program ends. Programs are started and killed by process id only, and the kernel
-// ends them (PDEATHSIG) if the test program itself is killed.
+// A whole installation for one test program: nats-server, runbookd and a receiver of HTTP calls, on free
+// loopback ports, in a temporary directory, gone when the program ends. Programs are started and killed
+// by process id only, and the kernel ends them (PDEATHSIG) if the test program itself is killed.
 
 const { spawn, execFile } = require('node:child_process');
 const fs = require('node:fs');
@@ -18,7 +18,7 @@ try {
   process.exit(1);
 }
 const { Receiver } = require('./receiver.js');
-const { atEnd, onFailure, sleep, eventually, TIME_FACTOR } = require('./tap.js');
+const { atEnd, onFailure, sleep, eventually, Hopeless, TIME_FACTOR } = require('./tap.js');
 
 const PREFIX = 'runbook.v1';
 const TENANT = 'acme';
@@ -46,16 +46,25 @@ class Program {
     this.name = name;
     this.logFile = logFile;
     this.child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', command, ...args], {
-      env: { ...process.env, ...env }, stdio: ['ignore', fd, fd],
+      env: { ...process.env, ...env },
+      stdio: ['ignore', fd, fd],
     });
     fs.closeSync(fd);
     this.ended = new Promise((resolve) => {
-      this.child.on('exit', (code, signal) => { this.exit = { code, signal }; resolve(this.exit); });
-      this.child.on('error', (e) => { this.exit = { code: 127, signal: null, error: e }; resolve(this.exit); });
+      this.child.on('exit', (code, signal) => {
+        this.exit = { code, signal };
+        resolve(this.exit);
+      });
+      this.child.on('error', (e) => {
+        this.exit = { code: 127, signal: null, error: e };
+        resolve(this.exit);
+      });
     });
   }
 
-  get isRunning() { return !this.exit; }
+  get isRunning() {
+    return !this.exit;
+  }
 
   /** End it and wait; after @patienceMs of SIGTERM comes SIGKILL. Returns {code, signal}. */
   async end(signal = 'SIGTERM', patienceMs = 10000) {
@@ -66,7 +75,9 @@ class Program {
     return exit;
   }
 
-  logText() { return fs.readFileSync(this.logFile, 'utf8'); }
+  logText() {
+    return fs.readFileSync(this.logFile, 'utf8');
+  }
 
   tail() {
     const lines = this.logText().trimEnd().split('\n').slice(-LOG_TAIL_LINES);
@@ -78,7 +89,11 @@ class Reply {
   constructor(message) {
     this.text = Buffer.from(message.data).toString();
     this.headers = message.headers;
-    try { this.body = JSON.parse(this.text); } catch { this.body = undefined; }
+    try {
+      this.body = JSON.parse(this.text);
+    } catch {
+      this.body = undefined;
+    }
     this.error = this.body?.error;
     this.status = Number(message.headers?.get('Nats-Service-Error-Code') || 200);
     this.ok = !this.error;
@@ -91,11 +106,15 @@ class Person {
     Object.assign(this, { connection, user, tenant });
   }
 
-  subject(family, rest) { return `${PREFIX}.${this.tenant}.${family}.${this.user}.${rest}`; }
+  subject(family, rest) {
+    return `${PREFIX}.${this.tenant}.${family}.${this.user}.${rest}`;
+  }
 
   static encode(body) {
     if (body === undefined) return new Uint8Array();
-    return typeof body === 'string' || body instanceof Uint8Array ? Buffer.from(body) : Buffer.from(JSON.stringify(body));
+    return typeof body === 'string' || body instanceof Uint8Array
+      ? Buffer.from(body)
+      : Buffer.from(JSON.stringify(body));
   }
 
   static headers({ id, headers = {} }) {
@@ -107,17 +126,24 @@ class Person {
 
   async request(subject, body, options = {}) {
     const message = await this.connection.request(subject, Person.encode(body), {
-      timeout: options.timeoutMs || REQUEST_TIMEOUT_MS, headers: Person.headers(options),
+      timeout: options.timeoutMs || REQUEST_TIMEOUT_MS,
+      headers: Person.headers(options),
     });
     return new Reply(message);
   }
 
   /** A command with a command id of its own, as a careful client sends it. */
-  cmd(verb, body, options = {}) { return this.request(this.subject('cmd', verb), body, { id: randomUUID(), ...options }); }
+  cmd(verb, body, options = {}) {
+    return this.request(this.subject('cmd', verb), body, { id: randomUUID(), ...options });
+  }
 
-  query(what, body) { return this.request(this.subject('query', what), body); }
+  query(what, body) {
+    return this.request(this.subject('query', what), body);
+  }
 
-  event(type, body, options) { return this.request(this.subject('event', type), body, { id: randomUUID(), ...options }); }
+  event(type, body, options) {
+    return this.request(this.subject('event', type), body, { id: randomUUID(), ...options });
+  }
 
   async register(definition) {
     const reply = await this.cmd('register', definition);
@@ -126,7 +152,11 @@ class Person {
   }
 
   start(runbookId, input, extra = {}, options = {}) {
-    return this.cmd('start', { runbookId, context: context({ initiatedBy: this.user, tenantId: this.tenant }), input, ...extra }, options);
+    return this.cmd(
+      'start',
+      { runbookId, context: context({ initiatedBy: this.user, tenantId: this.tenant }), input, ...extra },
+      options,
+    );
   }
 
   /** Start and give the execution's id; anything but a fresh start is an error. */
@@ -146,10 +176,13 @@ class Person {
   until(id, predicate, options = {}) {
     const holds = typeof predicate === 'string' ? (x) => x.status === predicate : predicate;
     let seen;
-    return eventually(async () => {
-      seen = await this.execution(id);
-      return holds(seen) && seen;
-    }, { what: `execution ${id}: ${predicate}`, ...options }).catch((e) => {
+    return eventually(
+      async () => {
+        seen = await this.execution(id);
+        return holds(seen) && seen;
+      },
+      { what: `execution ${id}: ${predicate}`, ...options },
+    ).catch((e) => {
       throw new Error(`${e.message}; last seen: ${JSON.stringify(seen, null, 1)}`);
     });
   }
@@ -159,7 +192,10 @@ class Person {
   }
 
   stepStatus(id, step, status, options) {
-    return this.until(id, (x) => x.stepResults[step]?.status === status, { what: `step ${step} of ${id}: ${status}`, ...options });
+    return this.until(id, (x) => x.stepResults[step]?.status === status, {
+      what: `step ${step} of ${id}: ${status}`,
+      ...options,
+    });
   }
 
   /** All pages of a listing query. */
@@ -179,14 +215,19 @@ class Person {
 function context(extra = {}) {
   return {
     legalBasis: { authority: 'INVESTIGATION', caseId: 'CASE-7', classification: 'SENSITIVE' },
-    tenantId: TENANT, initiatedBy: 'alice', assumptions: ['Data is current'], dataScope: 'hosts of the test net', ...extra,
+    tenantId: TENANT,
+    initiatedBy: 'alice',
+    assumptions: ['Data is current'],
+    dataScope: 'hosts of the test net',
+    ...extra,
   };
 }
 
 class House {
   /**
-   * @options.nats false: no nats-server yet; natsConf: text of its configuration (PORT and STORE are replaced), instead of a
-   * server that asks nobody who he is; engine false: no runbookd yet; env: settings of runbookd; receiver false: none.
+   * @options.nats false: no nats-server yet; natsConf: text of its configuration (PORT and STORE are
+   * replaced), instead of a server that asks nobody who he is; engine false: no runbookd yet; env:
+   * settings of runbookd; receiver false: none.
    */
   static async start(options = {}) {
     const house = new House();
@@ -194,7 +235,9 @@ class House {
     house.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'runbook-test-'));
     house.programs = [];
     atEnd(() => house.end());
-    onFailure(() => [...new Map(house.programs.map((p) => [p.logFile, p])).values()].map((p) => p.tail()).join('\n'));
+    onFailure(() =>
+      [...new Map(house.programs.map((p) => [p.logFile, p])).values()].map((p) => p.tail()).join('\n'),
+    );
     if (options.receiver !== false) {
       house.receiver = new Receiver();
       await house.receiver.start();
@@ -212,8 +255,12 @@ class House {
     return house;
   }
 
-  get natsUrl() { return `nats://127.0.0.1:${this.natsPort}`; }
-  get dataDir() { return path.join(this.dir, 'data'); }
+  get natsUrl() {
+    return `nats://127.0.0.1:${this.natsPort}`;
+  }
+  get dataDir() {
+    return path.join(this.dir, 'data');
+  }
 
   async startNats() {
     const store = path.join(this.dir, 'jetstream');
@@ -223,33 +270,61 @@ class House {
       fs.writeFileSync(conf, this.options.natsConf.replaceAll('PORT', this.natsPort).replaceAll('STORE', store));
       args = ['-c', conf];
     }
-    this.natsServer = new Program('nats-server', NATS_SERVER, args, this.options.natsEnv || {}, path.join(this.dir, 'nats-server.log'));
+    this.natsServer = new Program(
+      'nats-server',
+      NATS_SERVER,
+      args,
+      this.options.natsEnv || {},
+      path.join(this.dir, 'nats-server.log'),
+    );
     this.programs.push(this.natsServer);
-    await eventually(() => new Promise((resolve, reject) => {
-      if (!this.natsServer.isRunning) reject(new Error('nats-server ended'));
-      const socket = net.connect(this.natsPort, '127.0.0.1');
-      socket.once('data', () => { socket.destroy(); resolve(true); });
-      socket.once('error', reject);
-    }), { what: 'nats-server' });
+    await eventually(
+      () =>
+        new Promise((resolve, reject) => {
+          if (!this.natsServer.isRunning) reject(new Error('nats-server ended'));
+          const socket = net.connect(this.natsPort, '127.0.0.1');
+          socket.once('data', () => {
+            socket.destroy();
+            resolve(true);
+          });
+          socket.once('error', reject);
+        }),
+      { what: 'nats-server' },
+    );
   }
 
   connect(options = {}) {
     const { connect } = nats;
-    return connect({ servers: this.natsUrl, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true, ...options })
-      .then((connection) => {
-        atEnd(() => connection.close().catch(() => {}));
-        return connection;
-      });
+    return connect({
+      servers: this.natsUrl,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+      waitOnFirstConnect: true,
+      ...options,
+    }).then((connection) => {
+      atEnd(() => connection.close().catch(() => {}));
+      return connection;
+    });
   }
 
   engineEnv() {
     return {
-      NATS_URL: this.natsUrl, DATA_DIR: this.dataDir, PORT: String(this.enginePort), HTTP_ALLOW: '127.0.0.1', ...this.options.env,
+      NATS_URL: this.natsUrl,
+      DATA_DIR: this.dataDir,
+      PORT: String(this.enginePort),
+      HTTP_ALLOW: '127.0.0.1',
+      ...this.options.env,
     };
   }
 
   startEngine(env = {}, args = []) {
-    this.engine = new Program('runbookd', RUNBOOKD, args, { ...this.engineEnv(), ...env }, path.join(this.dir, 'runbookd.log'));
+    this.engine = new Program(
+      'runbookd',
+      RUNBOOKD,
+      args,
+      { ...this.engineEnv(), ...env },
+      path.join(this.dir, 'runbookd.log'),
+    );
     this.programs.push(this.engine);
     return this.engine;
   }
@@ -257,10 +332,13 @@ class House {
   /** Wait until the engine answers on the house's connection. */
   engineReady(options = {}) {
     const probe = this.person(this.options.probeUser || 'probe');
-    return eventually(async () => {
-      if (!this.engine.isRunning) throw new Error('runbookd ended');
-      return (await probe.request(probe.subject('query', 'stats'), undefined, { timeoutMs: 1000 })).ok;
-    }, { what: 'runbookd', ...options });
+    return eventually(
+      async () => {
+        if (!this.engine.isRunning) throw new Hopeless(`runbookd ended: ${JSON.stringify(this.engine.exit)}`);
+        return (await probe.request(probe.subject('query', 'stats'), undefined, { timeoutMs: 1000 })).ok;
+      },
+      { what: 'runbookd', ...options },
+    );
   }
 
   async restartEngine(signal = 'SIGTERM', env = {}) {
@@ -269,19 +347,38 @@ class House {
     await this.engineReady();
   }
 
-  person(user, tenant) { return new Person(this.connection, user, tenant); }
+  person(user, tenant) {
+    return new Person(this.connection, user, tenant);
+  }
 
   /** Run the command line; gives {code, out, err, json}. */
   cli(args, { env = {}, timeoutMs = 20000 * TIME_FACTOR, input } = {}) {
     return new Promise((resolve) => {
-      const child = execFile(RUNBOOK, args, {
-        env: { ...process.env, NATS_URL: this.natsUrl, RUNBOOK_TENANT: TENANT, RUNBOOK_USER: 'alice', HOME: this.dir, ...env },
-        timeout: timeoutMs, maxBuffer: 64 << 20,
-      }, (error, out, err) => {
-        let json;
-        try { json = JSON.parse(out); } catch { json = undefined; }
-        resolve({ code: error ? error.code ?? error.signal : 0, out, err, json });
-      });
+      const child = execFile(
+        RUNBOOK,
+        args,
+        {
+          env: {
+            ...process.env,
+            NATS_URL: this.natsUrl,
+            RUNBOOK_TENANT: TENANT,
+            RUNBOOK_USER: 'alice',
+            HOME: this.dir,
+            ...env,
+          },
+          timeout: timeoutMs,
+          maxBuffer: 64 << 20,
+        },
+        (error, out, err) => {
+          let json;
+          try {
+            json = JSON.parse(out);
+          } catch {
+            json = undefined;
+          }
+          resolve({ code: error ? (error.code ?? error.signal) : 0, out, err, json });
+        },
+      );
       child.stdin.on('error', () => {});
       child.stdin.end(input);
     });
@@ -300,7 +397,10 @@ class House {
     const subscription = await this.connection.jetstream().subscribe(filter, options);
     for await (const message of subscription) {
       messages.push({
-        subject: message.subject, id: message.headers?.get('Nats-Msg-Id'), seq: message.seq, text: Buffer.from(message.data).toString(),
+        subject: message.subject,
+        id: message.headers?.get('Nats-Msg-Id'),
+        seq: message.seq,
+        text: Buffer.from(message.data).toString(),
         body: JSON.parse(Buffer.from(message.data).toString()),
       });
       if (messages.length >= total) break;
@@ -309,15 +409,20 @@ class House {
   }
 
   /** The lifecycle events of @id (or '*') as the audit stream has them, in order. */
-  auditEvents(id, tenant = TENANT) { return this.auditMessages(`${PREFIX}.${tenant}.lifecycle.${id}.>`); }
+  auditEvents(id, tenant = TENANT) {
+    return this.auditMessages(`${PREFIX}.${tenant}.lifecycle.${id}.>`);
+  }
 
   /** Wait until the stream holds the execution's last event, and give them all. */
   async auditOf(id, tenant = TENANT) {
     const last = /^runbook\.execution\.(completed|failed|cancelled)$/;
-    return eventually(async () => {
-      const messages = await this.auditEvents(id, tenant);
-      return last.test(messages.at(-1)?.body.type) && messages;
-    }, { what: `the end of ${id} in the audit stream` });
+    return eventually(
+      async () => {
+        const messages = await this.auditEvents(id, tenant);
+        return last.test(messages.at(-1)?.body.type) && messages;
+      },
+      { what: `the end of ${id} in the audit stream` },
+    );
   }
 
   async end() {

@@ -1,5 +1,6 @@
 'use strict';
-// The service that runbooks call in the tests. It keeps every request, and answers by path with what a case has put there.
+// The service that runbooks call in the tests. It keeps every request, and answers by path with what a
+// case has put there.
 
 const http = require('node:http');
 
@@ -22,14 +23,20 @@ class Receiver {
   }
 
   /**
-   * @answer: {status, headers, body, delayMs, hang, reset}, or a function (request, number of requests so far on this path) of one.
-   * `body` may be an object (sent as JSON), a string or a buffer.
+   * @answer: {status, headers, body, delayMs, hang, reset}, or a function (request, number of requests so
+   * far on this path) of one. `body` may be an object (sent as JSON), a string or a buffer.
    */
-  on(path, answer) { this.answers.set(path, answer); }
+  on(path, answer) {
+    this.answers.set(path, answer);
+  }
 
-  toPath(path) { return this.requests.filter((r) => r.path === path); }
+  toPath(path) {
+    return this.requests.filter((r) => r.path === path);
+  }
 
-  keys(path) { return new Set(this.toPath(path).map((r) => r.key)); }
+  keys(path) {
+    return new Set(this.toPath(path).map((r) => r.key));
+  }
 
   take(request, response) {
     const chunks = [];
@@ -39,19 +46,38 @@ class Receiver {
       const path = request.url.split('?')[0];
       const text = Buffer.concat(chunks).toString();
       const kept = {
-        method: request.method, path, url: request.url, headers: request.headers, text, key: request.headers['idempotency-key'],
-        atMs: Date.now(), aborted: false,
+        method: request.method,
+        path,
+        url: request.url,
+        headers: request.headers,
+        text,
+        key: request.headers['idempotency-key'],
+        atMs: Date.now(),
+        aborted: false,
       };
-      try { kept.body = JSON.parse(text); } catch { kept.body = undefined; }
+      try {
+        kept.body = JSON.parse(text);
+      } catch {
+        kept.body = undefined;
+      }
       this.requests.push(kept);
-      response.on('close', () => { kept.aborted = !response.writableFinished; kept.closedMs = Date.now(); });
+      response.on('close', () => {
+        kept.aborted = !response.writableFinished;
+        kept.closedMs = Date.now();
+      });
       const answers = this.answers.get(path) ?? { status: 200, body: { ok: true } };
       const answer = typeof answers === 'function' ? await answers(kept, this.toPath(path).length) : answers;
       if (answer.hang) return;
       if (answer.delayMs) await new Promise((resolve) => setTimeout(resolve, answer.delayMs));
-      if (answer.reset) { request.socket.resetAndDestroy(); return; }
+      if (answer.reset) {
+        request.socket.resetAndDestroy();
+        return;
+      }
       const isText = typeof answer.body === 'string' || Buffer.isBuffer(answer.body);
-      const headers = { ...(answer.body !== undefined && !isText ? { 'Content-Type': 'application/json' } : {}), ...answer.headers };
+      const headers = {
+        ...(answer.body !== undefined && !isText ? { 'Content-Type': 'application/json' } : {}),
+        ...answer.headers,
+      };
       response.writeHead(answer.status ?? 200, headers);
       response.end(answer.body === undefined ? undefined : isText ? answer.body : JSON.stringify(answer.body));
     });

@@ -17,17 +17,24 @@ const conditional = (id, condition, { dependsOn = [], ...branches } = {}) =>
 
 const approval = (id, approvers, minApprovals, dependsOn = [], { approvalConfig = {}, ...extra } = {}) =>
   step(id, 'human-approval', dependsOn, {
-    approvalConfig: { approvers, minApprovals, timeoutMs: 60000, timeoutAction: 'fail', ...approvalConfig }, ...extra,
+    approvalConfig: { approvers, minApprovals, timeoutMs: 60000, timeoutAction: 'fail', ...approvalConfig },
+    ...extra,
   });
 
 const waitForEvent = (id, eventType, dependsOn = [], config = {}, extra = {}) =>
   step(id, 'wait-for-event', dependsOn, { config: { eventType, timeoutMs: 60000, ...config }, ...extra });
 
-const wait = (id, durationMs, dependsOn = [], extra = {}) => step(id, 'wait', dependsOn, { config: { durationMs }, ...extra });
+const wait = (id, durationMs, dependsOn = [], extra = {}) =>
+  step(id, 'wait', dependsOn, { config: { durationMs }, ...extra });
 
 /** A definition with an id that no other case has. */
 const runbook = (name, steps, extra = {}) => ({
-  id: `${name}-${randomUUID().slice(0, 8)}`, name, version: '1.0.0', steps, defaultRetryPolicy: QUICK, ...extra,
+  id: `${name}-${randomUUID().slice(0, 8)}`,
+  name,
+  version: '1.0.0',
+  steps,
+  defaultRetryPolicy: QUICK,
+  ...extra,
 });
 
 module.exports = { ONCE, QUICK, step, call, conditional, approval, waitForEvent, wait, runbook };

@@ -1,6 +1,7 @@
 'use strict';
-// A test program is a list of named cases, run one after the other, reported as TAP. Every case has a time limit; a failed
-// case prints what it failed on and, through `onFailure`, whatever else helps (the tails of the servers' logs).
+// A test program is a list of named cases, run one after the other, reported as TAP. Every case has a
+// time limit; a failed case prints what it failed on and, through `onFailure`, whatever else helps (the
+// tails of the servers' logs).
 
 const assert = require('node:assert/strict');
 
@@ -19,12 +20,19 @@ function test(title, options, fn) {
 }
 
 /** Run @fn when the program ends, whatever happened; last registered first. */
-function atEnd(fn) { cleanups.push(fn); }
+function atEnd(fn) {
+  cleanups.push(fn);
+}
 
 /** @fn returns lines that are printed when a case fails. */
-function onFailure(fn) { failureHooks.push(fn); }
+function onFailure(fn) {
+  failureHooks.push(fn);
+}
 
-const comment = (text) => String(text).split('\n').forEach((line) => console.log(`# ${line}`));
+const comment = (text) =>
+  String(text)
+    .split('\n')
+    .forEach((line) => console.log(`# ${line}`));
 
 function withTimeout(promise, ms, what) {
   let timer;
@@ -89,6 +97,9 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Thrown by a probe that will never succeed. */
+class Hopeless extends Error {}
+
 /** Ask @probe again and again until it gives something truthy. */
 async function eventually(probe, { timeoutMs = 10000, everyMs = 20, what = 'what was waited for' } = {}) {
   const deadline = Date.now() + timeoutMs * TIME_FACTOR;
@@ -99,11 +110,15 @@ async function eventually(probe, { timeoutMs = 10000, everyMs = 20, what = 'what
       if (got) return got;
       last = undefined;
     } catch (e) {
+      if (e instanceof Hopeless) throw e;
       last = e;
     }
-    if (Date.now() > deadline) throw new Error(`${what} did not come within ${timeoutMs * TIME_FACTOR} ms${last ? `: ${last.message}` : ''}`);
+    if (Date.now() > deadline)
+      throw new Error(
+        `${what} did not come within ${timeoutMs * TIME_FACTOR} ms${last ? `: ${last.message}` : ''}`,
+      );
     await sleep(everyMs);
   }
 }
 
-module.exports = { test, atEnd, onFailure, run, comment, sleep, eventually, assert, TIME_FACTOR };
+module.exports = { test, atEnd, onFailure, run, comment, sleep, eventually, Hopeless, assert, TIME_FACTOR };
