@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The engine's face on NATS: one file per subject family, each decoding what arrives into requests or queries, and the bus
- * that carries them. Knows the runtime only through these functions.
+ * The engine's face on NATS: one file per subject family, each decoding what arrives into requests or
+ * queries, and the bus that carries them. Knows the runtime only through these functions.
  */
 
 #include "json/json_write.h"
@@ -19,28 +19,38 @@ typedef struct SubjectsHost {
         const RunbookDefaults *definitions;
         Clock clock;
         Ids ids;
+        /** Called once, on a thread of the bus, when commands are taken for the first time. May be NULL. */
+        void (*on_ready)(void *userdata);
         void *userdata;
 } SubjectsHost;
 
+/** Borrowed, strings too, until subjects_free. */
 typedef struct SubjectsSettings {
         const char *url;            /* NATS_URL, comma-separated list */
         const char *creds;          /* file; NULL: none */
         const char *user, *password, *token, *nkey_seed_file; /* NULL: none */
+        const char *nkey_public;    /* the seed's public key ("U…"); with nkey_seed_file */
         const char *tls_ca, *tls_cert, *tls_key;
         const char *prefix;         /* "runbook.v1" */
         const char *engine_id;      /* text UUID */
         const char *version;        /* of the program */
-        const char *const *reply_prefixes; /* inbox prefixes answered besides _INBOX. and _R_. ; NULL-terminated; may be NULL */
+        const char *const *reply_prefixes; /* answered besides _INBOX. and _R_.; NULL-terminated, may be NULL */
         uint32_t queue_ack_pending_max; /* default 4096 */
 } SubjectsSettings;
 
 typedef struct Subjects Subjects;
 
-/** Check settings, make handlers; connects in the background (NATS may be away: retried with backoff and logged). */
+/**
+ * Check settings, make handlers; connects in the background (NATS may be away: retried with backoff and
+ * logged).
+ */
 int subjects_new(const SubjectsSettings *settings, const SubjectsHost *host, Report *report, Subjects **ret);
 /** Start connecting and, once connected, ensure streams and subscribe. Returns at once. */
 int subjects_start(Subjects *s);
-/** Stop taking requests (unsubscribe, drain bounded by @timeout_ms); replies still go out until subjects_free. */
+/**
+ * Stop taking requests (unsubscribe, drain bounded by @timeout_ms); replies still go out until
+ * subjects_free.
+ */
 void subjects_stop(Subjects *s, int64_t timeout_ms);
 void subjects_free(Subjects *s); /* NULL-safe */
 bool subjects_is_connected(const Subjects *s);

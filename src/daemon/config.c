@@ -1,0 +1,363 @@
+/*
+ * Settings
+ *
+ * One table: name in the environment, kind, place, default, what it is. The option is the same name in
+ * lower case with dashes: NATS_URL is --nats-url. An option beats the environment, the environment beats
+ * the default. An empty value counts as not given. A wrong value stops the start with a sentence that names
+ * it.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "daemon/config.h"
+#include "model/limits.h"
+#include "subjects/bus_probe.h"
+
+#define OPTION_MAX 64 /* bytes of an option's name */
+
+typedef enum Kind {
+        KIND_STRING,
+        KIND_SECRET,
+        KIND_URL,
+        KIND_BOOL,
+        KIND_NUMBER,
+        KIND_REAL,
+        KIND_CHOICE,
+        KIND_LIST
+} Kind;
+
+typedef struct Setting {
+        const char *name;
+        Kind kind;
+        size_t offset;
+        const char *fallback; /* default as text; NULL: none */
+        const char *help;
+        double min, max;     /* numbers */
+        const char *choices; /* KIND_CHOICE: words with blanks between */
+} Setting;
+
+#define AT(member) offsetof(Config, member)
+#define DELAY_MAX  ((double)LIMIT_DURATION_MS)
+
+/* In the order of the help text. */
+static const Setting settings[] = {
+                {"NATS_URL", KIND_URL, AT(nats_url), "nats://127.0.0.1:4222",
+                 "NATS servers, comma separated"},
+                {"NATS_CREDS", KIND_STRING, AT(nats_creds), NULL, "credentials file (user JWT and seed)"},
+                {"NATS_USER", KIND_STRING, AT(nats_user), NULL, "NATS user"},
+                {"NATS_PASSWORD", KIND_SECRET, AT(nats_password), NULL, "its password"},
+                {"NATS_TOKEN", KIND_SECRET, AT(nats_token), NULL, "NATS token"},
+                {"NATS_NKEY", KIND_STRING, AT(nats_nkey), NULL, "file with a user seed"},
+                {"NATS_NKEY_PUBLIC", KIND_STRING, AT(nats_nkey_public), NULL, "the seed's public key (U…)"},
+                {"NATS_CA", KIND_STRING, AT(nats_ca), NULL,
+                 "PEM file: who may sign the server's certificate"},
+                {"NATS_CERT", KIND_STRING, AT(nats_cert), NULL, "PEM file: our certificate"},
+                {"NATS_KEY", KIND_STRING, AT(nats_key), NULL, "PEM file: its key"},
+                {"SUBJECT_PREFIX", KIND_STRING, AT(subject_prefix), "runbook.v1",
+                 "what all our subjects begin with"},
+                {"REPLY_PREFIXES", KIND_LIST, AT(reply_prefixes), NULL,
+                 "inbox prefixes answered besides _INBOX. and _R_., comma separated"},
+                {"QUEUE_ACK_PENDING", KIND_NUMBER, AT(queue_ack_pending), "4096",
+                 "queued commands taken at a time", 1, 65536},
+                {"STORAGE_BACKEND", KIND_CHOICE, AT(storage_backend), "lmdb",
+                 "lmdb, or memory (lost at the end)", 0, 0, "lmdb memory"},
+                {"DATA_DIR", KIND_STRING, AT(data_dir), "/var/lib/runbook",
+                 "where executions are kept; made if missing"},
+                {"STORE_MAX_MB", KIND_NUMBER, AT(store_max_mb), "1048576",
+                 "the most that the store may grow to, MiB", 64, 64 * 1024 * 1024},
+                {"MAX_CONCURRENT_STEPS", KIND_NUMBER, AT(max_concurrent_steps), "5",
+                 "steps of one execution at a time, where the runbook says nothing", 1,
+                 LIMIT_CONCURRENT_STEPS},
+                {"DEFAULT_MAX_RETRIES", KIND_NUMBER, AT(max_retries), "3",
+                 "attempts of a step, the first included, where nothing is said", 1, LIMIT_RETRY_ATTEMPTS},
+                {"DEFAULT_INITIAL_DELAY_MS", KIND_NUMBER, AT(initial_delay_ms), "1000",
+                 "pause before the second attempt", 0, DELAY_MAX},
+                {"DEFAULT_MAX_DELAY_MS", KIND_NUMBER, AT(max_delay_ms), "10000",
+                 "the longest pause between attempts", 0, DELAY_MAX},
+                {"DEFAULT_BACKOFF_MULTIPLIER", KIND_REAL, AT(backoff_multiplier), "2",
+                 "each pause is so many times the one before", 1, 1000},
+                {"ALLOW_TIMEOUT_APPROVE", KIND_BOOL, AT(allow_timeout_approve), "false",
+                 "consent to approvals that a timeout gives"},
+                {"DETAILED_LOGGING", KIND_BOOL, AT(detailed_logging), "false",
+                 "debug entries in the logs of executions"},
+                {"HTTP_ALLOW", KIND_STRING, AT(http_allow), NULL,
+                 "hosts and CIDRs that steps may call although private, comma separated"},
+                {"HTTP_CA_FILE", KIND_STRING, AT(http_ca_file), NULL,
+                 "PEM file: who may sign certificates of called services; default the system's"},
+                {"SECRETS_DIR", KIND_STRING, AT(secrets_dir), NULL,
+                 "secrets of steps: <dir>/<tenant>/<name>, else <dir>/<name>"},
+                {"LOG_LEVEL", KIND_CHOICE, AT(log_level), "info", "error, warn, info or debug", 0, 0,
+                 "error warn info debug"},
+                {"DRAIN_TIMEOUT_MS", KIND_NUMBER, AT(drain_timeout_ms), "10000", "how long a stop may take",
+                 0, 3600000},
+};
+
+/*
+ * Settings of the same installation that other programs read; whoever sets them for us should hear that
+ * they do nothing here.
+ */
+static const char *const elsewhere[] = {"AUTHZ_URL", "AUTH_MODE", "CORS_ORIGINS", "ENABLE_CORS", "PORT"};
+
+static void *place(Config *c, const Setting *s) { return (char *)c + s->offset; }
+
+static void option_name(const char *name, char ret[OPTION_MAX]) {
+        size_t n = strlen(name);
+        for (size_t i = 0; i <= n && i < OPTION_MAX; i++)
+                ret[i] = name[i] == '_' ? '-' : (char)tolower((unsigned char)name[i]);
+}
+
+static bool has_word(const char *words, const char *word) {
+        size_t n = strlen(word);
+        for (const char *p = words; n > 0 && (p = strstr(p, word)); p += n)
+                if ((p == words || p[-1] == ' ') && (p[n] == ' ' || p[n] == 0))
+                        return true;
+        return false;
+}
+
+static int set_bool(bool *ret, const Setting *s, const char *value, Report *report) {
+        if (has_word("true yes on 1", value))
+                *ret = true;
+        else if (has_word("false no off 0", value))
+                *ret = false;
+        else
+                return report_set(report, RUNBOOK_INVALID_REQUEST, "%s must be true or false, is \"%s\"",
+                                  s->name, value);
+        return 0;
+}
+
+static int set_number(Config *c, const Setting *s, const char *value, Report *report) {
+        char *end;
+        errno = 0;
+        double real = strtod(value, &end);
+        bool whole = s->kind == KIND_REAL || strspn(value, "0123456789") == strlen(value);
+        if (errno || *end || end == value || !isfinite(real) || !whole || real < s->min || real > s->max)
+                return report_set(report, RUNBOOK_INVALID_REQUEST,
+                                  "%s must be a %snumber from %.15g to %.15g, is \"%s\"", s->name,
+                                  s->kind == KIND_REAL ? "" : "whole ", s->min, s->max, value);
+        if (s->kind == KIND_REAL)
+                *(double *)place(c, s) = real;
+        else
+                *(int64_t *)place(c, s) = (int64_t)real;
+        return 0;
+}
+
+static int set_list(Config *c, const Setting *s, const char *value, Report *report) {
+        const char **list = place(c, s);
+        char *save = NULL;
+        size_t n = 0;
+        free(c->strings);
+        c->strings = strdup(value);
+        if (!c->strings)
+                return report_set(report, RUNBOOK_INTERNAL, "out of memory");
+        for (char *word = strtok_r(c->strings, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
+                if (n == CONFIG_LIST_MAX)
+                        return report_set(report, RUNBOOK_INVALID_REQUEST, "%s has more than %d entries",
+                                          s->name, CONFIG_LIST_MAX);
+                list[n++] = word;
+        }
+        list[n] = NULL;
+        return 0;
+}
+
+static int set(Config *c, const Setting *s, const char *value, Report *report) {
+        switch (s->kind) {
+        case KIND_BOOL:
+                return set_bool(place(c, s), s, value, report);
+        case KIND_NUMBER:
+        case KIND_REAL:
+                return set_number(c, s, value, report);
+        case KIND_LIST:
+                return set_list(c, s, value, report);
+        case KIND_CHOICE:
+                if (!has_word(s->choices, value))
+                        return report_set(report, RUNBOOK_INVALID_REQUEST, "%s must be one of: %s; is \"%s\"",
+                                          s->name, s->choices, value);
+                break;
+        case KIND_STRING:
+        case KIND_SECRET:
+        case KIND_URL:
+                break;
+        }
+        *(const char **)place(c, s) = value;
+        return 0;
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static int unknown_option(const char *argument, Report *report) {
+        char names[N_ELEMENTS(settings) + 3][OPTION_MAX];
+        const char *candidates[N_ELEMENTS(settings) + 3];
+        size_t n = N_ELEMENTS(settings);
+        for (size_t i = 0; i < n; i++)
+                option_name(settings[i].name, names[i]);
+        strcpy(names[n++], "help");
+        strcpy(names[n++], "version");
+        strcpy(names[n++], "check-config");
+        for (size_t i = 0; i < n; i++)
+                candidates[i] = names[i];
+        Slice name = {argument + 2, strcspn(argument + 2, "=")};
+        const char *near = strncmp(argument, "--", 2) ? NULL : slice_nearest(name, candidates, n);
+        return report_set(report, RUNBOOK_INVALID_REQUEST,
+                          "there is no option \"%s\"%s%s%s (runbookd --help lists them)", argument,
+                          near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+}
+
+/** The setting that @argument names, with *ret_value what stands behind "="; NULL: none. */
+static const Setting *find_option(const char *argument, const char **ret_value) {
+        if (strncmp(argument, "--", 2) != 0)
+                return NULL;
+        Slice given = {argument + 2, strcspn(argument + 2, "=")};
+        *ret_value = argument[2 + given.n] == '=' ? argument + 3 + given.n : NULL;
+        for (size_t i = 0; i < N_ELEMENTS(settings); i++) {
+                char name[OPTION_MAX];
+                option_name(settings[i].name, name);
+                if (slice_eq_str(given, name))
+                        return &settings[i];
+        }
+        return NULL;
+}
+
+static int read_arguments(Config *c, int argc, char *const *argv, Report *report) {
+        for (int i = 1; i < argc; i++) {
+                const char *value = NULL;
+                if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+                        c->show_help = true;
+                        continue;
+                }
+                if (!strcmp(argv[i], "--version")) {
+                        c->show_version = true;
+                        continue;
+                }
+                if (!strcmp(argv[i], "--check-config")) {
+                        c->check_only = true;
+                        continue;
+                }
+                const Setting *s = find_option(argv[i], &value);
+                if (!s)
+                        return unknown_option(argv[i], report);
+                if (!value && s->kind == KIND_BOOL)
+                        value = "true";
+                else if (!value && i + 1 < argc)
+                        value = argv[++i];
+                if (!value)
+                        return report_set(report, RUNBOOK_INVALID_REQUEST, "%s needs a value", argv[i]);
+                int r = set(c, s, value, report);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void note_unused(Config *c) {
+        size_t n = 0;
+        for (size_t i = 0; i < N_ELEMENTS(elsewhere); i++) {
+                const char *value = getenv(elsewhere[i]);
+                if (value && *value && n < sizeof(c->unused_text))
+                        n += (size_t)snprintf(c->unused_text + n, sizeof(c->unused_text) - n, "%s%s",
+                                              n > 0 ? ", " : "", elsewhere[i]);
+        }
+        c->unused = c->unused_text;
+}
+
+static int check_together(const Config *c, Report *report) {
+        if (c->nats_nkey && !c->nats_nkey_public)
+                return report_set(report, RUNBOOK_INVALID_REQUEST,
+                                  "NATS_NKEY needs NATS_NKEY_PUBLIC, the seed's public key");
+        if (c->nats_password && !c->nats_user)
+                return report_set(report, RUNBOOK_INVALID_REQUEST,
+                                  "NATS_PASSWORD is given without NATS_USER");
+        if (c->nats_cert && !c->nats_key)
+                return report_set(report, RUNBOOK_INVALID_REQUEST, "NATS_CERT is given without NATS_KEY");
+        if (c->max_delay_ms < c->initial_delay_ms)
+                return report_set(report, RUNBOOK_INVALID_REQUEST,
+                                  "DEFAULT_MAX_DELAY_MS (%lld) is less than DEFAULT_INITIAL_DELAY_MS (%lld)",
+                                  (long long)c->max_delay_ms, (long long)c->initial_delay_ms);
+        return 0;
+}
+
+int config_load(int argc, char *const *argv, Report *report, Config *ret) {
+        int r = 0;
+        *ret = (Config){0};
+        for (size_t i = 0; i < N_ELEMENTS(settings) && !r; i++) {
+                const char *value = getenv(settings[i].name);
+                if (settings[i].fallback)
+                        r = set(ret, &settings[i], settings[i].fallback, report);
+                if (!r && value && *value)
+                        r = set(ret, &settings[i], value, report);
+        }
+        if (!r)
+                r = read_arguments(ret, argc, argv, report);
+        if (!r && !ret->show_help && !ret->show_version)
+                r = check_together(ret, report);
+        note_unused(ret);
+        return r;
+}
+
+void config_deinit(Config *c) {
+        free(c->strings);
+        *c = (Config){0};
+}
+
+/* ---- showing --------------------------------------------------------------------------------- */
+
+void config_put_help(Buf *b) {
+        buf_put_str(b, "runbookd: the durable runbook engine. Takes commands and events from NATS, keeps "
+                       "executions in DATA_DIR.\n\n"
+                       "Usage: runbookd [--<setting> <value>]… [--check-config] [--version] [--help]\n\n"
+                       "Settings come from the environment (NATS_URL) or as options (--nats-url), which "
+                       "win:\n\n");
+        for (size_t i = 0; i < N_ELEMENTS(settings); i++) {
+                const Setting *s = &settings[i];
+                buf_printf(b, "  %-27s %s%s%s%s\n", s->name, s->help, s->fallback ? " (" : "",
+                           s->fallback ? s->fallback : "", s->fallback ? ")" : "");
+        }
+        buf_put_str(b, "\n  --check-config              check the settings, print them, end\n"
+                       "\nExit status: 0 stopped as asked · 1 could not start (the reason is the last line "
+                       "of the log) ·\n"
+                       "2 a setting is wrong · 70 the store failed while running · 128+n ended by a second "
+                       "signal n\n");
+}
+
+static void put_value(const Config *c, const Setting *s, Buf *b) {
+        const void *at = (const char *)c + s->offset;
+        char url[1024];
+        switch (s->kind) {
+        case KIND_BOOL:
+                buf_put_str(b, *(const bool *)at ? "true" : "false");
+                break;
+        case KIND_NUMBER:
+                buf_printf(b, "%lld", (long long)*(const int64_t *)at);
+                break;
+        case KIND_REAL:
+                buf_printf(b, "%.15g", *(const double *)at);
+                break;
+        case KIND_URL:
+                url_without_secrets(*(const char *const *)at, url, sizeof(url));
+                buf_put_str(b, url);
+                break;
+        case KIND_SECRET:
+                buf_put_str(b, *(const char *const *)at ? "(given)" : "");
+                break;
+        case KIND_LIST:
+                for (const char *const *word = at; *word; word++)
+                        buf_printf(b, "%s%s", word == at ? "" : ",", *word);
+                break;
+        case KIND_STRING:
+        case KIND_CHOICE:
+                buf_put_str(b, *(const char *const *)at ? *(const char *const *)at : "");
+                break;
+        }
+}
+
+void config_put_values(const Config *c, Buf *b) {
+        for (size_t i = 0; i < N_ELEMENTS(settings); i++) {
+                buf_printf(b, "%s=", settings[i].name);
+                put_value(c, &settings[i], b);
+                buf_put_char(b, '\n');
+        }
+}

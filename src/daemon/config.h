@@ -1,0 +1,46 @@
+#pragma once
+/* What runbookd is told: environment variables, and options of the same names. */
+
+#include "base/buf.h"
+#include "base/report.h"
+
+#define CONFIG_LIST_MAX 64 /* entries of a setting that is a list */
+
+typedef struct Config {
+        /* NATS */
+        const char *nats_url, *nats_creds, *nats_user, *nats_password, *nats_token, *nats_nkey,
+                        *nats_nkey_public;
+        const char *nats_ca, *nats_cert, *nats_key;
+        const char *subject_prefix;
+        const char *reply_prefixes[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
+        int64_t queue_ack_pending;
+        /* store */
+        const char *storage_backend, *data_dir;
+        int64_t store_max_mb;
+        /* engine */
+        int64_t max_concurrent_steps, max_retries, initial_delay_ms, max_delay_ms;
+        double backoff_multiplier;
+        bool allow_timeout_approve, detailed_logging;
+        /* HTTP steps */
+        const char *http_allow, *http_ca_file, *secrets_dir;
+        /* the process */
+        const char *log_level;
+        int64_t drain_timeout_ms;
+        /* what the command line asks for */
+        bool show_help, show_version, check_only;
+        char *strings;      /* owned: where split lists live */
+        const char *unused; /* names of settings that were given but do nothing in this program; "" for none
+                             */
+        char unused_text[256];
+} Config;
+
+/**
+ * Defaults, then the environment, then the command line. 0, or -EINVAL with a sentence in @report that
+ * names the wrong value.
+ */
+int config_load(int argc, char *const *argv, Report *report, Config *ret);
+void config_deinit(Config *c);
+/** The help text: every setting with its default. */
+void config_put_help(Buf *b);
+/** One "NAME=value" a line, secrets masked, for --check-config. */
+void config_put_values(const Config *c, Buf *b);

@@ -1,0 +1,303 @@
+/*
+ * runbookd: the wiring
+ *
+ * Settings → store → subjects (not started) → runtime → executors → run. Down the other way round: no new
+ * messages, then the writer finishes what it has, then its answers go out, then the store is closed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/notify.h"
+#include "daemon/secrets.h"
+#include "daemon/signals.h"
+#include "executors/http.h"
+#include "runtime/clock_system.h"
+#include "runtime/ids_system.h"
+#include "runtime/runtime.h"
+#include "subjects/bus_probe.h"
+#include "subjects/subjects.h"
+
+#define EXIT_START  1 /* could not start */
+#define EXIT_CONFIG 2 /* a setting is wrong */
+
+typedef struct Daemon {
+        Config config;
+        ClockSystem clock;
+        IdsSystem ids;
+        RunbookDefaults definitions;
+        char engine_id[UUID_TEXT_SIZE + 1];
+        char source[UUID_TEXT_SIZE + 16];
+        SubjectsSettings subjects_settings;
+        Store *store;
+        Subjects *subjects;
+        Runtime *runtime;
+        Executor *http;
+        bool is_running; /* the runtime's threads run */
+} Daemon;
+
+/* ---- what the subjects ask of the house ------------------------------------------------------ */
+
+static int submit(void *userdata, Request *request) {
+        return runtime_submit(((Daemon *)userdata)->runtime, request);
+}
+
+static int lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version, Runbook **ret) {
+        return runtime_runbook_lookup(((Daemon *)userdata)->runtime, t, tenant, id, version, ret);
+}
+
+static void put_stats(void *userdata, JsonWriter *w) {
+        Daemon *d = userdata;
+        RuntimeStats s;
+        runtime_stats(d->runtime, &s);
+        const struct {
+                const char *key;
+                uint64_t value;
+        } members[] = {
+                        {"inputs", s.n_inputs},
+                        {"batches", s.n_batches},
+                        {"batchInputsMax", s.batch_inputs_max},
+                        {"commitsFailed", s.n_commits_failed},
+                        {"commitUsTotal", s.commit_us_total},
+                        {"commitUsMax", s.commit_us_max},
+                        {"executionsStarted", s.n_started},
+                        {"executionsEnded", s.n_ended},
+                        {"tasksOpen", s.n_tasks},
+                        {"httpOpen", d->http ? d->http->vtable->n_open(d->http) : 0},
+                        {"timersFired", s.n_timers_fired},
+                        {"timersLate", s.n_timers_late},
+                        {"inboxDepth", s.inbox_depth},
+                        {"outboxRow", s.outbox_row},
+                        {"outboxPublishedRow", s.outbox_published_row},
+                        {"outboxAgeMs", (uint64_t)s.outbox_age_ms},
+                        {"cacheExecutions", s.cache_executions},
+                        {"cacheBytes", s.cache_bytes},
+        };
+        for (size_t i = 0; i < N_ELEMENTS(members); i++) {
+                json_key(w, members[i].key);
+                json_put_i64(w, (int64_t)members[i].value);
+        }
+        json_key(w, "writable");
+        json_put_bool(w, s.writable);
+        json_key(w, "refused");
+        json_begin_object(w);
+        for (unsigned code = 0; code < RUNBOOK_N_CODES; code++)
+                if (s.n_refused[code] > 0) {
+                        json_key(w, runbook_code_name(code));
+                        json_put_i64(w, (int64_t)s.n_refused[code]);
+                }
+        json_end_object(w);
+}
+
+static void on_ready(void *userdata) {
+        Daemon *d = userdata;
+        char url[1024];
+        url_without_secrets(d->config.nats_url, url, sizeof(url));
+        log_event(LOG_INFO, "ready", "engine", d->engine_id, "natsUrl", url, "dataDir", d->config.data_dir,
+                  NULL);
+        notify_send("READY=1");
+}
+
+/* ---- settings into parts --------------------------------------------------------------------- */
+
+static int open_store(Daemon *d, Report *report) {
+        const Config *c = &d->config;
+        StoreOptions options = {.backend = c->storage_backend,
+                                .path = c->data_dir,
+                                .map_size_max = (size_t)c->store_max_mb << 20};
+        uint64_t words[2];
+        Clock clock = clock_system(&d->clock);
+        Ids ids = ids_system(&d->ids);
+        ids.random(ids.userdata, words, 2);
+        int r = store_open(&options, uuid_v7(clock.now_ms(clock.userdata), words[0], words[1]), report,
+                           &d->store);
+        if (r < 0)
+                return r;
+        uuid_format(store_engine_id(d->store), d->engine_id);
+        snprintf(d->source, sizeof(d->source), "runbookd/%s", d->engine_id);
+        return 0;
+}
+
+static int make_subjects(Daemon *d, Report *report) {
+        const Config *c = &d->config;
+        d->subjects_settings = (SubjectsSettings){
+                        .url = c->nats_url,
+                        .creds = c->nats_creds,
+                        .user = c->nats_user,
+                        .password = c->nats_password,
+                        .token = c->nats_token,
+                        .nkey_seed_file = c->nats_nkey,
+                        .nkey_public = c->nats_nkey_public,
+                        .tls_ca = c->nats_ca,
+                        .tls_cert = c->nats_cert,
+                        .tls_key = c->nats_key,
+                        .prefix = c->subject_prefix,
+                        .engine_id = d->engine_id,
+                        .version = RUNBOOK_VERSION,
+                        .reply_prefixes = c->reply_prefixes,
+                        .queue_ack_pending_max = (uint32_t)c->queue_ack_pending,
+        };
+        SubjectsHost host = {
+                        .submit = submit,
+                        .lookup = lookup,
+                        .put_stats = put_stats,
+                        .store = d->store,
+                        .definitions = &d->definitions,
+                        .clock = clock_system(&d->clock),
+                        .ids = ids_system(&d->ids),
+                        .on_ready = on_ready,
+                        .userdata = d,
+        };
+        return subjects_new(&d->subjects_settings, &host, report, &d->subjects);
+}
+
+static int make_runtime(Daemon *d) {
+        const Config *c = &d->config;
+        RuntimeSettings settings = {
+                        .engine =
+                                        {
+                                                        .max_concurrent_steps =
+                                                                        (uint32_t)c->max_concurrent_steps,
+                                                        .detailed_logging = c->detailed_logging,
+                                                        .source = slice_from_str(d->source),
+                                        },
+                        .definitions = d->definitions,
+                        .subject_prefix = slice_from_str(c->subject_prefix),
+        };
+        return runtime_new(&settings, d->store, clock_system(&d->clock), ids_system(&d->ids),
+                           subjects_audit_stream(d->subjects), &d->runtime);
+}
+
+static int make_executors(Daemon *d, Report *report) {
+        const Config *c = &d->config;
+        HttpSettings settings = {.allow = c->http_allow,
+                                 .ca_file = c->http_ca_file,
+                                 .user_agent = "runbookd/" RUNBOOK_VERSION};
+        ExecutorHost host = runtime_executor_host(d->runtime, secrets_get, (void *)c->secrets_dir);
+        int r = http_executor_new(&settings, &host, report, &d->http);
+        if (r < 0)
+                return r;
+        runtime_set_executor(d->runtime, STEP_TYPE_CALL_SERVICE, d->http);
+        return 0;
+}
+
+static void set_definitions(Daemon *d) {
+        const Config *c = &d->config;
+        d->definitions = runbook_defaults_builtin;
+        d->definitions.retry.max_attempts = (uint32_t)c->max_retries;
+        d->definitions.retry.initial_delay_ms = c->initial_delay_ms;
+        d->definitions.retry.max_delay_ms = c->max_delay_ms;
+        d->definitions.retry.backoff_multiplier = c->backoff_multiplier;
+        d->definitions.allow_timeout_approve = c->allow_timeout_approve;
+}
+
+/* ---- up and down ----------------------------------------------------------------------------- */
+
+static int start(Daemon *d, Report *report) {
+        set_definitions(d);
+        int r = open_store(d, report);
+        if (!r)
+                r = make_subjects(d, report);
+        if (!r)
+                r = make_runtime(d);
+        if (!r)
+                r = make_executors(d, report);
+        if (!r)
+                r = runtime_start(d->runtime, report);
+        d->is_running = r == 0;
+        if (!r)
+                r = subjects_start(d->subjects);
+        return r;
+}
+
+static void stop(Daemon *d, int64_t timeout_ms) {
+        if (!d->is_running)
+                return;
+        subjects_stop(d->subjects, timeout_ms / 2);
+        runtime_stop(d->runtime, timeout_ms / 2);
+}
+
+static void end(Daemon *d) {
+        if (d->http)
+                d->http->vtable->stop(d->http);
+        subjects_free(d->subjects);
+        runtime_free(d->runtime);
+        store_close(d->store);
+}
+
+static int run(Daemon *d) {
+        _cleanup_(report_deinit) Report report = {0};
+        clock_system_init(&d->clock, NULL);
+        ids_system_init(&d->ids);
+        int r = start(d, &report);
+        if (r < 0) {
+                log_event(LOG_ERROR, "runbookd could not start", "error",
+                          report.message ? report.message : strerror(-r), NULL);
+                stop(d, 0);
+        } else {
+                int number = signals_wait();
+                notify_send("STOPPING=1");
+                log_event(LOG_INFO, "stopping", "signal", strsignal(number), NULL);
+                stop(d, d->config.drain_timeout_ms);
+        }
+        end(d);
+        ids_system_deinit(&d->ids);
+        clock_system_deinit(&d->clock);
+        if (!r)
+                log_event(LOG_INFO, "stopped", NULL);
+        return r < 0 ? EXIT_START : 0;
+}
+
+static int print(void (*put)(Buf *b)) {
+        _cleanup_(buf_deinit) Buf text = {0};
+        put(&text);
+        fwrite(text.data, 1, text.n, stdout);
+        return fflush(stdout) == 0 && !text.error ? 0 : EXIT_START;
+}
+
+static int print_values(const Config *c) {
+        _cleanup_(buf_deinit) Buf text = {0};
+        config_put_values(c, &text);
+        fwrite(text.data, 1, text.n, stdout);
+        return fflush(stdout) == 0 && !text.error ? 0 : EXIT_START;
+}
+
+static void set_log_level(const char *name) {
+        static const char *const names[] = {[LOG_ERROR] = "error",
+                                            [LOG_WARN] = "warn",
+                                            [LOG_INFO] = "info",
+                                            [LOG_DEBUG] = "debug"};
+        for (size_t i = 0; i < N_ELEMENTS(names); i++)
+                if (!strcmp(names[i], name))
+                        log_set_level((LogLevel)i);
+}
+
+int main(int argc, char **argv) {
+        _cleanup_(report_deinit) Report report = {0};
+        Daemon d = {0};
+        int status;
+        if (config_load(argc, argv, &report, &d.config) < 0) {
+                fprintf(stderr, "runbookd: %s\n", report.message ? report.message : "out of memory");
+                status = EXIT_CONFIG;
+        } else if (d.config.show_help) {
+                status = print(config_put_help);
+        } else if (d.config.show_version) {
+                printf("runbookd %s\n", RUNBOOK_VERSION);
+                status = 0;
+        } else if (d.config.check_only) {
+                status = print_values(&d.config);
+        } else {
+                set_log_level(d.config.log_level);
+                signals_block();
+                if (d.config.unused[0])
+                        log_event(LOG_WARN, "settings that have no effect in this program are ignored",
+                                  "settings", d.config.unused, NULL);
+                status = run(&d);
+        }
+        config_deinit(&d.config);
+        return status;
+}

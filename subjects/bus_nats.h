@@ -1,0 +1,105 @@
+#pragma once
+/* What the bus_*.c files share. With this header they alone include <nats/nats.h>. */
+
+#include <nats/nats.h>
+#include <pthread.h>
+#include "subjects/bus.h"
+
+/** One NATS connection with what hangs on it. The manager thread makes and replaces it, others borrow it. */
+typedef struct Link {
+        Bus *bus;
+        BusLink id;
+        pthread_rwlock_t lock; /* held shared while `nc` is used, alone while it is replaced */
+        natsConnection *nc;    /* NULL: not made yet, or being made anew */
+        jsCtx *js;
+        uint32_t generation; /* connections made so far; atomic */
+        /* under bus->lock */
+        bool is_closed; /* nats.c gave the connection up, or we closed it: its last callback has been */
+        bool is_away;   /* connection lost, nats.c tries to get it back */
+        /* manager thread only */
+        bool was_told; /* the failure to connect was logged */
+        int64_t retry_at_ns, backoff_ms;
+} Link;
+
+/** A subscription at work. */
+typedef struct Delivery {
+        Bus *bus;
+        const BusSubscription *spec; /* NULL: the durable queue's */
+        natsSubscription *sub;
+} Delivery;
+
+typedef struct Outgoing Outgoing;
+
+struct Bus {
+        BusOptions options;
+        const SubjectsSettings *settings;
+        Link links[N_BUS_LINKS];
+        Delivery deliveries[BUS_SUBSCRIPTIONS_MAX + 1]; /* the last one is the durable queue's */
+        size_t payload_max;                             /* atomic */
+
+        pthread_t manager;
+        bool has_manager;
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool stopping;     /* take nothing more */
+        bool ending;       /* the manager must go */
+        bool setup_wanted; /* streams and consumer must be looked at (again) */
+        int n_delivering;  /* subscriptions whose threads may still call us */
+        /* manager thread only */
+        bool was_ready;
+        int64_t setup_at_ns, setup_backoff_ms;
+        char setup_fault[256]; /* what was wrong with the streams last time, as logged; "": nothing */
+
+        /* the sender */
+        pthread_t sender;
+        bool has_sender;
+        pthread_mutex_t out_lock;
+        pthread_cond_t out_changed;
+        Outgoing *out_head, **out_tail;
+        size_t n_out, out_bytes;
+        bool out_ending;
+        LogGate out_gate;
+
+        /* the audit stream; outbox thread only */
+        AuditTail tail; /* as far as the stream's answers tell */
+        bool tail_known;
+        bool is_shared; /* others publish to the stream too */
+        natsSubscription *acks;
+        char acks_inbox[64];
+        uint64_t acks_epoch, n_windows;
+        LogGate audit_gate;
+};
+
+/** Borrow the connection; NULL when there is none. link_release in any case. */
+natsConnection *link_borrow(Link *l);
+void link_release(Link *l);
+/** A connection made, or made again by nats.c: grows with each. */
+uint64_t link_epoch(Link *l);
+const char *nats_error_text(natsStatus s);
+bool nats_is_connected(natsConnection *nc);
+
+/* bus_options.c */
+/** Owned options for link @l. 0, -EINVAL with @report, -ENOMEM. */
+int bus_options_new(Link *l, natsOptions **ret, Report *report);
+
+/* bus_link.c: connections and core subscriptions; manager thread. */
+/**
+ * Connect if there is no connection and it is time; returns when to look again (monotonic ns; INT64_MAX:
+ * when told).
+ */
+int64_t link_tend(Link *l, int64_t now_ns);
+void link_close(Link *l);
+int delivery_start(Bus *b, Delivery *d, natsConnection *nc, const char *subject, const char *group);
+void link_on_disconnected(natsConnection *nc, void *closure);
+void link_on_reconnected(natsConnection *nc, void *closure);
+void link_on_closed(natsConnection *nc, void *closure);
+void link_on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure);
+int64_t link_reconnect_delay(natsConnection *nc, int attempts, void *closure);
+
+/* bus_streams.c */
+/** Make or check streams and consumer, subscribe to it. 0, or negative with a sentence in @fault. */
+int streams_setup(Bus *b, natsConnection *nc, jsCtx *js, char *fault, size_t n_fault);
+
+/* bus_replies.c */
+int replies_start(Bus *b);
+void replies_end(Bus *b); /* sends what waits */
