@@ -3,7 +3,8 @@
 
 Each argument is the JSON log of one `meson test` run, or NAME=TESTLOG.json to name the run. A program that speaks
 TAP counts by its cases, any other program as one. A program that ended badly without a failed case counts as one
-failure more: a crash or a leak after the last case is one. Prints what failed and why, then `N passed, N failed` alone on the last line.
+failure more: a crash or a leak after the last case is one.
+Prints what failed and why, then `N passed, N failed` alone on the last line.
 Exit status 1 if anything failed, or if nothing ran.
 """
 

@@ -397,6 +397,22 @@ test('a caller may choose the execution id, once', async () => {
   refused(await alice.start(simple.id, { chosen: 3 }, { executionId: 'not-a-uuid' }), 'INVALID_REQUEST');
 });
 
+test('inputSchema is held against the input', async () => {
+  const definition = runbook('schema', [wait('w', 1)], {
+    inputSchema: {
+      type: 'object',
+      required: ['host'],
+      properties: { host: { type: 'string', minLength: 1 }, n: { type: 'integer' } },
+    },
+  });
+  await alice.register(definition);
+  refused(await alice.start(definition.id, {}), 'INVALID_INPUT');
+  const reply = await alice.start(definition.id, { host: '', n: 'x' });
+  refused(reply, 'INVALID_INPUT');
+  assert.equal(reply.body.details.length, 2, reply.text);
+  assert.ok((await alice.start(definition.id, { host: 'h', n: 3 })).ok);
+});
+
 test('replies go to inboxes only: no way to write into our own output through them', async () => {
   const before = (await house.auditMessages(`${PREFIX}.>`)).length;
   const heard = [];
