@@ -78,7 +78,7 @@ static void v4_mapped_set(struct in6_addr *ret, const void *v4) {
         memcpy(ret->s6_addr + 12, v4, 4);
 }
 
-/* ---- the allow list ---------------------------------------------------------------------------------- */
+/* ---- the allow list ------------------------------------------------------------------------------------ */
 
 static bool name_is_valid(Slice s) {
         if (slice_starts_with(s, SLICE("*.")))
@@ -121,12 +121,14 @@ static bool parse_range(Slice s, AllowEntry *ret) {
 /** Take a trailing ":port" off @s. A second colon means IPv6 without brackets, hence without port. */
 static bool take_port(Slice *s, uint16_t *ret) {
         const char *colon = memrchr(s->data, ':', s->n);
-        if (!colon || (s->data[s->n - 1] != ']' && memchr(s->data, ':', (size_t)(colon - s->data)) && s->data[0] != '['))
+        if (!colon || (s->data[s->n - 1] != ']' && memchr(s->data, ':', (size_t)(colon - s->data)) &&
+                       s->data[0] != '['))
                 return true;
         if (s->data[0] == '[' && colon[-1] != ']')
                 return s->data[s->n - 1] == ']';
         uint64_t port;
-        if (!slice_to_u64((Slice){colon + 1, (size_t)(s->data + s->n - colon - 1)}, &port) || port == 0 || port > UINT16_MAX)
+        if (!slice_to_u64((Slice){colon + 1, (size_t)(s->data + s->n - colon - 1)}, &port) || port == 0 ||
+            port > UINT16_MAX)
                 return false;
         s->n = (size_t)(colon - s->data);
         *ret = (uint16_t)port;
@@ -154,7 +156,8 @@ static int parse_entry(Slice s, AllowEntry *ret) {
 
 static int policy_add(AddressPolicy *p, Slice entry, Report *report) {
         if (p->n_entries >= ADDRESS_ALLOW_MAX)
-                return report_set(report, RUNBOOK_LIMIT_EXCEEDED, "HTTP_ALLOW has more than %d entries", ADDRESS_ALLOW_MAX);
+                return report_set(report, RUNBOOK_LIMIT_EXCEEDED, "HTTP_ALLOW has more than %d entries",
+                                  ADDRESS_ALLOW_MAX);
         AllowEntry *entries = reallocarray(p->entries, p->n_entries + 1, sizeof(*entries));
         if (!entries)
                 return -ENOMEM;
@@ -163,7 +166,8 @@ static int policy_add(AddressPolicy *p, Slice entry, Report *report) {
         int r = parse_entry(entry, &e);
         if (r == -EINVAL)
                 return report_set(report, RUNBOOK_INVALID_REQUEST,
-                                  "HTTP_ALLOW: \"%.*s\" is neither a host (localhost, *.svc.cluster.local) nor an address or range "
+                                  "HTTP_ALLOW: \"%.*s\" is neither a host (localhost, *.svc.cluster.local) "
+                                  "nor an address or range "
                                   "(127.0.0.1, 10.0.0.0/8, [::1]), with an optional port (localhost:8080)",
                                   SLICE_ARG(slice_cut_utf8(entry, 200)));
         if (r < 0)
@@ -261,9 +265,11 @@ const char *address_policy_refuses_text(const AddressPolicy *p, Slice host, cons
 }
 
 void address_format(const struct sockaddr *address, char ret[ADDRESS_TEXT_SIZE]) {
-        const void *ip = address->sa_family == AF_INET    ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
-                         : address->sa_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
-                                                          : NULL;
+        const void *ip = address->sa_family == AF_INET
+                                         ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
+                         : address->sa_family == AF_INET6
+                                         ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
+                                         : NULL;
         if (!ip || !inet_ntop(address->sa_family, ip, ret, ADDRESS_TEXT_SIZE))
                 memcpy(ret, "?", 2);
 }

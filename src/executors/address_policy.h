@@ -26,16 +26,16 @@ typedef struct AddressPolicy {
 } AddressPolicy;
 
 /**
- * Parse a comma-separated list: hosts (`localhost`, `*.svc.cluster.local`), addresses and CIDRs (`10.1.0.0/16`, `::1`,
- * `[fd00::/8]`), each with an optional `:port` (IPv6 in brackets then). NULL or empty allows nothing. 0, or -EINVAL with a
- * sentence for the first wrong entry in @report, or -ENOMEM.
+ * Parse a comma-separated list: hosts (`localhost`, `*.svc.cluster.local`), addresses and CIDRs
+ * (`10.1.0.0/16`, `::1`, `[fd00::/8]`), each with an optional `:port` (IPv6 in brackets then). NULL or
+ * empty allows nothing. 0, or -EINVAL with a sentence for the first wrong entry in @report, or -ENOMEM.
  */
 int address_policy_parse(const char *list, Report *report, AddressPolicy *ret);
 void address_policy_deinit(AddressPolicy *p);
 
 /**
- * May a step that asked for @host (lower-case, may be an address itself) connect to @address? @port is in host order.
- * NULL: yes. Else what kind of address it is ("a loopback address"), static.
+ * May a step that asked for @host (lower-case, may be an address itself) connect to @address? @port is in
+ * host order. NULL: yes. Else what kind of address it is ("a loopback address"), static.
  */
 const char *address_policy_refuses(const AddressPolicy *p, Slice host, const struct sockaddr *address);
 /** The same for an address as text (no brackets). What is not an address is refused. */

@@ -1,12 +1,13 @@
 /*
  * call-service over HTTP
  *
- * Any thread submits and cancels; one thread does everything else. The two meet in a locked inbox. The thread turns: take what
- * was submitted, start what may start (http_queue.c), let curl work (http_loop.c), post what is finished (http_result.c), end
- * what is overdue.
+ * Any thread submits and cancels; one thread does everything else. The two meet in a locked inbox. The
+ * thread turns: take what was submitted, start what may start (http_queue.c), let curl work (http_loop.c),
+ * post what is finished (http_result.c), end what is overdue.
  *
- * A call's life: submitted → queued → running → over. Once it is in `calls` it can be cancelled; whoever takes it out of there, under
- * the lock, decides how it ends: the thread by posting a result, a cancel by leaving it to the thread to be thrown away.
+ * A call's life: submitted → queued → running → over. Once it is in `calls` it can be cancelled; whoever
+ * takes it out of there, under the lock, decides how it ends: the thread by posting a result, a cancel by
+ * leaving it to the thread to be thrown away.
  */
 #include <errno.h>
 #include <signal.h>
@@ -31,7 +32,7 @@ void http_fault_set(HttpFault *f, const char *code, bool retryable, const char *
         va_end(ap);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------------- */
 
 static void call_key(uint8_t key[HTTP_CALL_KEY], Uuid execution_id, uint32_t instance, uint32_t attempt) {
         memcpy(key, execution_id.bytes, 16);
@@ -73,24 +74,27 @@ static void begin(HttpEngine *e, HttpCall *c) {
         HttpFault fault = {0};
         int64_t look_ns = c->submit_ns + e->settings.slow_window_ms * NS_PER_MS;
         if (http_due_set(e, c, look_ns < c->deadline_ns ? look_ns : c->deadline_ns) < 0)
-                http_fault_set(&fault, "OUT_OF_MEMORY", true, "there was not enough memory to call the service");
+                http_fault_set(&fault, "OUT_OF_MEMORY", true,
+                               "there was not enough memory to call the service");
         else if (http_request_make(e, c, &fault) == 0)
                 http_queue_add(e, c);
         if (fault.code[0])
                 http_call_finish(e, c, &fault);
 }
 
-/* ---- what is due ------------------------------------------------------------------------------------------- */
+/* ---- what is due --------------------------------------------------------------------------------------- */
 
 static void set_timed_out(const HttpCall *c, HttpFault *fault) {
         const HttpTransfer *t = c->transfer;
         const HttpRequest *r = &c->request;
-        const char *phase = !t                ? "it was still waiting for its turn, too many calls to this host are under way"
-                            : t->resolving    ? "the host's name was not resolved"
-                            : !t->connected   ? "there was no connection"
-                            : t->status == 0  ? "no answer came"
-                                              : "the answer was not complete";
-        http_fault_set(fault, "TIMEOUT", true, "%s %.300s: %s within %lld ms", r->method, r->url->source, phase, (long long)c->timeout_ms);
+        const char *phase =
+                        !t ? "it was still waiting for its turn, too many calls to this host are under way"
+                        : t->resolving   ? "the host's name was not resolved"
+                        : !t->connected  ? "there was no connection"
+                        : t->status == 0 ? "no answer came"
+                                         : "the answer was not complete";
+        http_fault_set(fault, "TIMEOUT", true, "%s %.300s: %s within %lld ms", r->method, r->url->source,
+                       phase, (long long)c->timeout_ms);
 }
 
 /** Time is up, or one more look at how fast the answer comes. */
@@ -104,17 +108,19 @@ static void look_at(HttpEngine *e, HttpCall *c) {
         }
         int64_t window_ms = e->settings.slow_window_ms;
         uint64_t wanted = (uint64_t)window_ms * e->settings.slow_bytes_per_s / 1000;
-        /* An answer that has not begun is not slow: the service may be working. That is what the timeout is for. */
+        /* An answer that has not begun is not slow: the service may be working. The timeout ends that. */
         if (t && t->n_received_then > 0 && t->n_received - t->n_received_then < wanted) {
-                http_fault_set(&fault, "TOO_SLOW", true, "the answer came slower than %u bytes/s over %lld ms", e->settings.slow_bytes_per_s,
-                               (long long)window_ms);
+                http_fault_set(&fault, "TOO_SLOW", true,
+                               "the answer came slower than %u bytes/s over %lld ms",
+                               e->settings.slow_bytes_per_s, (long long)window_ms);
                 http_call_finish(e, c, &fault);
                 return;
         }
         if (t)
                 t->n_received_then = t->n_received;
         int64_t look_ns = e->now_ns + window_ms * NS_PER_MS;
-        (void)http_due_set(e, c, look_ns < c->deadline_ns ? look_ns : c->deadline_ns); /* it is in the heap: can't fail */
+        /* It is in the heap already, so this can't fail. */
+        (void)http_due_set(e, c, look_ns < c->deadline_ns ? look_ns : c->deadline_ns);
 }
 
 static void run_due(HttpEngine *e) {
@@ -129,7 +135,7 @@ static int64_t next_due_ns(const HttpEngine *e) {
         return next;
 }
 
-/* ---- the thread -------------------------------------------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------------------------------------- */
 
 static void list_take(List *from, List *to) {
         list_init(to);
@@ -194,7 +200,8 @@ static void *run(void *engine) {
                 if (e->queue_dirty)
                         http_queue_pump(e);
                 pthread_mutex_lock(&e->lock);
-                bool idle = list_is_empty(&e->inbox) && list_is_empty(&e->cancelled) && !e->stopping && !e->queue_dirty;
+                bool idle = list_is_empty(&e->inbox) && list_is_empty(&e->cancelled) && !e->stopping &&
+                            !e->queue_dirty;
                 e->sleeping = idle;
                 pthread_mutex_unlock(&e->lock);
                 http_loop_turn(e, idle ? next_due_ns(e) : e->now_ns);
@@ -204,7 +211,7 @@ static void *run(void *engine) {
         return NULL;
 }
 
-/* ---- for other threads --------------------------------------------------------------------------------------- */
+/* ---- for other threads --------------------------------------------------------------------------------- */
 
 static HttpEngine *engine_of(Executor *executor) { return (HttpEngine *)executor; }
 
@@ -318,9 +325,10 @@ static void stop(Executor *executor) {
         engine_free(e);
 }
 
-static const ExecutorVtable vtable = {.name = "http", .submit = submit, .cancel = cancel, .n_open = n_open, .stop = stop};
+static const ExecutorVtable vtable = {
+                .name = "http", .submit = submit, .cancel = cancel, .n_open = n_open, .stop = stop};
 
-/* ---- making one ---------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------------------- */
 
 static char *text_or(const char *given, const char *otherwise) {
         const char *text = given && *given ? given : otherwise;
@@ -342,11 +350,12 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
         if (!s->user_agent || (given->ca_file && *given->ca_file && !s->ca_file))
                 return -ENOMEM;
         if (s->in_flight_max > IN_FLIGHT_LIMIT)
-                return report_set(report, RUNBOOK_LIMIT_EXCEEDED, "HTTP calls in flight: %u is more than %d", s->in_flight_max,
-                                  IN_FLIGHT_LIMIT);
+                return report_set(report, RUNBOOK_LIMIT_EXCEEDED, "HTTP calls in flight: %u is more than %d",
+                                  s->in_flight_max, IN_FLIGHT_LIMIT);
         FILE *f = s->ca_file ? fopen(s->ca_file, "re") : NULL;
         if (s->ca_file && !f)
-                return report_set(report, RUNBOOK_INVALID_REQUEST, "the file of certificate authorities %s can't be read: %s", s->ca_file,
+                return report_set(report, RUNBOOK_INVALID_REQUEST,
+                                  "the file of certificate authorities %s can't be read: %s", s->ca_file,
                                   strerror(errno));
         if (f)
                 fclose(f);
@@ -392,7 +401,8 @@ static int thread_start(HttpEngine *e) {
         return r;
 }
 
-int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Report *report, Executor **ret) {
+int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Report *report,
+                      Executor **ret) {
         HttpEngine *e = calloc(1, sizeof(*e));
         if (!e)
                 return -ENOMEM;

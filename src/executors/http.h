@@ -3,16 +3,17 @@
 
 #include "runtime/ports.h"
 
+/** Zeros and NULLs mean the defaults below. */
 typedef struct HttpSettings {
-        uint32_t in_flight_max;       /* transfers at once; more wait in order. One host gets at most half, see README.md. Default HTTP_IN_FLIGHT_MAX */
-        uint32_t per_host_max;        /* connections per host. Default HTTP_PER_HOST_MAX */
-        int64_t timeout_default_ms;   /* where the step has none. Default HTTP_TIMEOUT_DEFAULT_MS */
-        size_t response_bytes_max;    /* body; beyond: RESPONSE_TOO_LARGE, not retried. Default HTTP_RESPONSE_BYTES_MAX */
-        const char *allow;            /* HTTP_ALLOW: comma-separated hosts and CIDRs that may be private, loopback or link-local; NULL: none */
-        const char *ca_file;          /* NULL: the system's */
-        const char *user_agent;       /* "runbookd/0.1.0" */
-        uint32_t slow_bytes_per_s;    /* an answer that has begun and comes slower than this, over… Default HTTP_SLOW_BYTES_PER_S */
-        int64_t slow_window_ms;       /* …so long: TOO_SLOW. Default HTTP_SLOW_WINDOW_MS */
+        uint32_t in_flight_max; /* calls at once; more wait in order. One host gets at most half: README.md */
+        uint32_t per_host_max;      /* of them, per host */
+        int64_t timeout_default_ms; /* where the step has none */
+        size_t response_bytes_max;  /* body; beyond: RESPONSE_TOO_LARGE, not retried */
+        const char *allow; /* HTTP_ALLOW: comma-separated hosts and CIDRs that may be private, loopback… */
+        const char *ca_file;        /* NULL: the system's */
+        const char *user_agent;     /* NULL: "runbookd/0.1.0" */
+        uint32_t slow_bytes_per_s;  /* an answer that has begun and comes slower than this, over… */
+        int64_t slow_window_ms;     /* …so long: TOO_SLOW */
 } HttpSettings;
 
 #define HTTP_IN_FLIGHT_MAX 4096

@@ -1,9 +1,9 @@
 /*
  * Secrets in headers
  *
- * Fetched when a call starts, held only while it runs, wiped after: by name from config.auth, and for headers whose
- * template was `…${secrets.name}…` (RunbookStep.secret_headers). Our copies live in one buffer whose growth wipes what it
- * leaves behind.
+ * Fetched when a call starts, held only while it runs, wiped after: by name from config.auth, and for
+ * headers whose template was `…${secrets.name}…` (RunbookStep.secret_headers). Our copies live in one
+ * buffer whose growth wipes what it leaves behind.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -55,14 +55,18 @@ static bool secret_put_base64(Buf *b, Slice s) {
 static char *secret_fetch(HttpEngine *e, const Task *task, Slice name, HttpFault *fault) {
         char *secret = e->host.secret ? e->host.secret(e->host.userdata, task->tenant, name) : NULL;
         if (!secret) {
-                http_fault_set(fault, "SECRET_MISSING", false, "there is no secret \"%.*s\" for tenant \"%.*s\"", SLICE_ARG(slice_cut_utf8(name, 100)),
+                http_fault_set(fault, "SECRET_MISSING", false,
+                               "there is no secret \"%.*s\" for tenant \"%.*s\"",
+                               SLICE_ARG(slice_cut_utf8(name, 100)),
                                SLICE_ARG(slice_cut_utf8(task->tenant, 100)));
                 return NULL;
         }
         for (const char *p = secret; *p; p++) {
                 if (!iscntrl((unsigned char)*p) || *p == '\t')
                         continue;
-                http_fault_set(fault, "SECRET_INVALID", false, "the secret \"%.*s\" holds a line break or another control character, so it can't go into a header",
+                http_fault_set(fault, "SECRET_INVALID", false,
+                               "the secret \"%.*s\" holds a line break or another control character, so it "
+                               "can't go into a header",
                                SLICE_ARG(slice_cut_utf8(name, 100)));
                 secret_free(secret);
                 return NULL;
@@ -82,18 +86,21 @@ static int put_line(HttpEngine *e, HttpTransfer *t, const SecretHeader *h, HttpF
         if (!secret)
                 return -EINVAL;
         bool ok = secret_put(b, h->header) && secret_put(b, SLICE(": ")) && secret_put(b, h->prefix) &&
-                  secret_put(b, slice_from_str(secret)) && secret_put(b, h->suffix) && secret_put(b, (Slice){"", 1});
+                  secret_put(b, slice_from_str(secret)) && secret_put(b, h->suffix) &&
+                  secret_put(b, (Slice){"", 1});
         secret_free(secret);
         return ok ? 0 : no_memory(fault);
 }
 
 static int put_basic(HttpEngine *e, HttpTransfer *t, const json_t *auth, HttpFault *fault) {
-        char *secret = secret_fetch(e, t->call->task, json_string_slice(json_object_get(auth, "basicSecret")), fault);
+        char *secret = secret_fetch(e, t->call->task, json_string_slice(json_object_get(auth, "basicSecret")),
+                                    fault);
         if (!secret)
                 return -EINVAL;
         Buf plain = {0};
-        bool ok = secret_put(&plain, json_string_slice(json_object_get(auth, "basicUser"))) && secret_put(&plain, SLICE(":")) &&
-                  secret_put(&plain, slice_from_str(secret)) && secret_put(&t->secret, SLICE("Authorization: Basic ")) &&
+        bool ok = secret_put(&plain, json_string_slice(json_object_get(auth, "basicUser"))) &&
+                  secret_put(&plain, SLICE(":")) && secret_put(&plain, slice_from_str(secret)) &&
+                  secret_put(&t->secret, SLICE("Authorization: Basic ")) &&
                   secret_put_base64(&t->secret, buf_slice(&plain)) && secret_put(&t->secret, (Slice){"", 1});
         secret_free(secret);
         if (plain.data)
@@ -103,14 +110,18 @@ static int put_basic(HttpEngine *e, HttpTransfer *t, const json_t *auth, HttpFau
 }
 
 static int put_auth(HttpEngine *e, HttpTransfer *t, const json_t *auth, HttpFault *fault) {
-        const json_t *bearer = json_object_get(auth, "bearerSecret"), *name = json_object_get(auth, "headerName");
+        const json_t *bearer = json_object_get(auth, "bearerSecret"),
+                     *name = json_object_get(auth, "headerName");
         if (bearer)
-                return put_line(e, t, &(SecretHeader){SLICE("Authorization"), SLICE("Bearer "), json_string_slice(bearer), SLICE_NULL},
+                return put_line(e, t,
+                                &(SecretHeader){SLICE("Authorization"), SLICE("Bearer "),
+                                                json_string_slice(bearer), SLICE_NULL},
                                 fault);
         if (name)
                 return put_line(e, t,
                                 &(SecretHeader){json_string_slice(name), SLICE_NULL,
-                                                json_string_slice(json_object_get(auth, "headerSecret")), SLICE_NULL},
+                                                json_string_slice(json_object_get(auth, "headerSecret")),
+                                                SLICE_NULL},
                                 fault);
         return put_basic(e, t, auth, fault);
 }

@@ -1,8 +1,8 @@
 #pragma once
 /*
- * The inside of the HTTP executor. A HttpCall is one task from submit to result; a HttpHost is one server and its
- * queue; a HttpTransfer is a reusable curl handle with its buffers. All of it belongs to the executor's thread, except
- * what stands under HttpEngine.lock.
+ * The inside of the HTTP executor. A HttpCall is one task from submit to result; a HttpHost is one server
+ * and its queue; a HttpTransfer is a reusable curl handle with its buffers. All of it belongs to the
+ * executor's thread, except what stands under HttpEngine.lock.
  */
 
 #include <curl/curl.h>
@@ -15,11 +15,11 @@
 
 /* Limits */
 #define HTTP_CONNECTING_PER_HOST_MAX 64 /* connections being set up to one host at once */
-#define HTTP_RESOLVING_PER_HOST_MAX 4   /* of them before its name was resolved once: each takes a resolver thread */
+#define HTTP_RESOLVING_PER_HOST_MAX 4   /* of them before its name was resolved once: each takes a thread */
 #define HTTP_RESOLVING_MAX 256          /* the same over all hosts */
-#define HTTP_RESOLVER_HOLD_MS 10000     /* a resolver thread that nobody waits for any more is counted so much longer */
+#define HTTP_RESOLVER_HOLD_MS 10000     /* a resolver that nobody waits for any more is counted so much longer */
 #define HTTP_CONNECT_TIMEOUT_MS 10000   /* name, TCP and TLS together */
-#define HTTP_RETRY_AFTER_MAX_MS (3600LL * 1000) /* longest Retry-After that is honoured; more is cut to this */
+#define HTTP_RETRY_AFTER_MAX_MS (3600LL * 1000) /* longest Retry-After; more is cut to this */
 #define HTTP_EXCERPT_BYTES_MAX 2048     /* of a response body in an error */
 #define HTTP_URL_BYTES_MAX (16 << 10)   /* with query */
 #define HTTP_HEADERS_MAX 256            /* request headers given by the step */
@@ -243,7 +243,10 @@ void http_transfers_free(HttpEngine *e);
 void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, HttpFault *fault);
 
 /* http_result.c: response → result */
-/** Make the result of a finished attempt and post it. Without a code in @fault there is a response to be judged. */
+/**
+ * Make the result of a finished attempt and post it. Without a code in @fault there is a response to be
+ * judged.
+ */
 void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault);
 
 /* http_response.c */
@@ -253,10 +256,14 @@ int http_response_headers(HttpEngine *e, HttpTransfer *t, size_t *ret_n);
 Slice http_response_header(const HttpEngine *e, size_t n, const char *name);
 /** Milliseconds a Retry-After asks for, capped; 0: nothing (or in the past). */
 int64_t http_retry_after_ms(Slice value, int64_t now_ms);
-/** Write the step's output for the response of @t into e->output. 0, -ENOMEM, -EFBIG. @ret_warning: NULL or a static sentence. */
+/**
+ * Write the step's output for the response of @t into e->output. 0, -ENOMEM, -EFBIG. @ret_warning: NULL or a
+ * static sentence.
+ */
 int http_response_output(HttpEngine *e, HttpTransfer *t, size_t n_headers, const char **ret_warning);
 
 /* http.c */
 /** The call is over: @fault as in http_result_post. Frees it. */
 void http_call_finish(HttpEngine *e, HttpCall *c, HttpFault *fault);
-void http_fault_set(HttpFault *f, const char *code, bool retryable, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void http_fault_set(HttpFault *f, const char *code, bool retryable, const char *format, ...)
+                __attribute__((format(printf, 4, 5)));

@@ -2,8 +2,8 @@
  * From JSON text to canonical JSON text
  *
  * The answers of services are mostly stored and passed on; few are looked into. So no tree is built: one pass
- * checks the text and copies it, with numbers and strings normalised, and each object whose members are not in
- * order yet is rearranged when it closes. Strings without a backslash are canonical as they stand.
+ * checks the text and copies it, with numbers and strings normalised, and each object whose members are not
+ * in order yet is rearranged when it closes. Strings without a backslash are canonical as they stand.
  */
 #include <assert.h>
 #include <errno.h>
@@ -52,11 +52,14 @@ static bool take(Parser *s, char c) {
         return true;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
 static bool is_digit(const Parser *s) { return s->p < s->end && *s->p >= '0' && *s->p <= '9'; }
 
-/** Digits with a point and an exponent as `digits e exponent`: strtod then reads no decimal point, whatever the locale's is. */
+/**
+ * Digits with a point and an exponent as `digits e exponent`: strtod then reads no decimal point, whatever
+ * the locale's is.
+ */
 static int number_value(Parser *s, const char *from, const char *exponent_at, double *ret) {
         Buf *b = &s->j->scratch;
         size_t base = b->n;
@@ -115,8 +118,8 @@ static int parse_number(Parser *s) {
                         s->p++;
         }
         uint64_t v = 0;
-        if (integer && (n_digits <= INTEGER_DIGITS ||
-                        (slice_to_u64((Slice){digits, n_digits}, &v) && v <= (uint64_t)INT64_MAX + negative))) {
+        if (integer && (n_digits <= INTEGER_DIGITS || (slice_to_u64((Slice){digits, n_digits}, &v) &&
+                                                       v <= (uint64_t)INT64_MAX + negative))) {
                 bool minus_zero = negative && n_digits == 1 && *digits == '0';
                 from += minus_zero;
                 buf_put(&s->j->text, from, (size_t)(s->p - from));
@@ -131,7 +134,7 @@ static int parse_number(Parser *s) {
         return 0;
 }
 
-/* ---- strings ---------------------------------------------------------------------------------------- */
+/* ---- strings ------------------------------------------------------------------------------------------- */
 
 static int parse_hex4(Parser *s, uint32_t *ret) {
         uint32_t v = 0;
@@ -156,10 +159,15 @@ static void put_utf8(Buf *b, uint32_t c) {
         } else if (c < 0x800) {
                 buf_put(b, (char[]){(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))}, 2);
         } else if (c < 0x10000) {
-                buf_put(b, (char[]){(char)(0xe0 | c >> 12), (char)(0x80 | (c >> 6 & 0x3f)), (char)(0x80 | (c & 0x3f))}, 3);
+                buf_put(b,
+                        (char[]){(char)(0xe0 | c >> 12), (char)(0x80 | (c >> 6 & 0x3f)),
+                                 (char)(0x80 | (c & 0x3f))},
+                        3);
         } else {
-                buf_put(b, (char[]){(char)(0xf0 | c >> 18), (char)(0x80 | (c >> 12 & 0x3f)), (char)(0x80 | (c >> 6 & 0x3f)),
-                                    (char)(0x80 | (c & 0x3f))}, 4);
+                buf_put(b,
+                        (char[]){(char)(0xf0 | c >> 18), (char)(0x80 | (c >> 12 & 0x3f)),
+                                 (char)(0x80 | (c >> 6 & 0x3f)), (char)(0x80 | (c & 0x3f))},
+                        4);
         }
 }
 
@@ -199,7 +207,10 @@ static const char *plain_end(const char *p, const char *end) {
         return p;
 }
 
-/** Append the string whose opening quote was taken to the text. @e: note where its unescaped bytes are (and keep them). */
+/**
+ * Append the string whose opening quote was taken to the text. @e: note where its unescaped bytes are (and
+ * keep them).
+ */
 static int parse_string(Parser *s, HttpJsonEntry *e) {
         Buf *text = &s->j->text, *scratch = &s->j->scratch;
         const char *from = s->p;
@@ -234,13 +245,16 @@ static int parse_string(Parser *s, HttpJsonEntry *e) {
         return 0;
 }
 
-/* ---- objects ---------------------------------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------------------------------------- */
 
 static Slice sort_key(const Parser *s, const HttpJsonEntry *e) {
         return (Slice){(e->in_scratch ? s->j->scratch.data : s->start) + e->sort, e->n_sort};
 }
 
-/** UTF-16 code unit order, seen through UTF-8: characters past U+FFFF (F0…) come before U+E000…U+FFFF (EE, EF). */
+/**
+ * UTF-16 code unit order, seen through UTF-8: characters past U+FFFF (F0…) come before U+E000…U+FFFF (EE,
+ * EF).
+ */
 static int key_cmp(Slice a, Slice b) {
         size_t n = a.n < b.n ? a.n : b.n, i = 0;
         while (i < n && a.data[i] == b.data[i])
@@ -273,7 +287,9 @@ static int entry_push(Parser *s, const HttpJsonEntry *e) {
         return 0;
 }
 
-/** Sort the @n members from @e on, of repeated keys only the last one stays; write them anew from offset @at. */
+/**
+ * Sort the @n members from @e on, of repeated keys only the last one stays; write them anew from offset @at.
+ */
 static int rearrange(Parser *s, HttpJsonEntry *e, size_t *n, size_t at) {
         Buf *text = &s->j->text, *scratch = &s->j->scratch;
         qsort_r(e, *n, sizeof(*e), entry_cmp, s);

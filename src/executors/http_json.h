@@ -9,7 +9,10 @@ typedef struct HttpJsonMember {
         size_t value, n_value;
 } HttpJsonMember;
 
-/** What is kept from one text to the next, so that the usual case allocates nothing. Zero-initialised is valid. */
+/**
+ * What is kept from one text to the next, so that the usual case allocates nothing. Zero-initialised is
+ * valid.
+ */
 typedef struct HttpJson {
         Buf text;     /* the canonical text */
         Buf scratch;  /* strings being unescaped, members being sorted */
@@ -22,8 +25,9 @@ typedef struct HttpJson {
 
 void http_json_deinit(HttpJson *j);
 /**
- * Bring @text into canonical form in j->text, replacing what was there. What json_parse_own and json_canonical would make of
- * it, but for repeated keys, of which the last one wins. 0; -EBADMSG: not JSON, not UTF-8, deeper than JSON_DEPTH_MAX, \u0000 or
- * a number too large; -ENOMEM. Linear in the text (times its depth, for sorting members).
+ * Bring @text into canonical form in j->text, replacing what was there. What json_parse_own and
+ * json_canonical would make of it, but for repeated keys, of which the last one wins. 0; -EBADMSG: not
+ * JSON, not UTF-8, deeper than JSON_DEPTH_MAX, \u0000 or a number too large; -ENOMEM. Linear in the text
+ * (times its depth, for sorting members).
  */
 int http_json_canonical(HttpJson *j, Slice text);

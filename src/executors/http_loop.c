@@ -1,11 +1,11 @@
 /*
  * epoll around curl_multi
  *
- * curl asks to watch a socket when a transfer starts to wait on it and to forget it when the transfer is over, which for
- * kept-alive connections would be two system calls a request. So sockets of our own stay registered for reading until they
- * are closed: a quiet idle connection costs nothing, and one that the server closes wakes us once and is taken out then. Sockets
- * that curl makes by itself (its resolver's) may be closed without a word, and their numbers used again: those follow curl's
- * wishes strictly.
+ * curl asks to watch a socket when a transfer starts to wait on it and to forget it when the transfer is
+ * over, which for kept-alive connections would be two system calls a request. So sockets of our own stay
+ * registered for reading until they are closed: a quiet idle connection costs nothing, and one that the
+ * server closes wakes us once and is taken out then. Sockets that curl makes by itself (its resolver's) may
+ * be closed without a word, and their numbers used again: those follow curl's wishes strictly.
  */
 #include <assert.h>
 #include <errno.h>
@@ -27,7 +27,7 @@ int64_t http_now_ns(void) {
         return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* ---- sockets ----------------------------------------------------------------------------------------- */
+/* ---- sockets ------------------------------------------------------------------------------------------- */
 
 static HttpSocket *socket_at(HttpLoop *l, int fd) {
         assert(fd >= 0);
@@ -48,7 +48,8 @@ static HttpSocket *socket_at(HttpLoop *l, int fd) {
 static void socket_register(HttpLoop *l, int fd, HttpSocket *s, uint8_t mask) {
         if (s->registered == mask)
                 return;
-        struct epoll_event event = {.events = (mask & CURL_POLL_IN ? EPOLLIN : 0u) | (mask & CURL_POLL_OUT ? EPOLLOUT : 0u),
+        struct epoll_event event = {.events = (mask & CURL_POLL_IN ? EPOLLIN : 0u) |
+                                              (mask & CURL_POLL_OUT ? EPOLLOUT : 0u),
                                     .data.fd = fd};
         int op = mask == 0 ? EPOLL_CTL_DEL : s->registered == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
         int r = epoll_ctl(l->epoll, op, fd, &event);
@@ -66,6 +67,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *engine, void 
                 return 0;
         s->wanted = what == CURL_POLL_REMOVE ? 0 : (uint8_t)what;
         uint8_t lazy = s->ours ? s->registered & CURL_POLL_IN : 0;
+        if (!s->ours && s->wanted != 0)
+                s->registered = 0; /* the number may stand for another socket by now: ask epoll */
         socket_register(l, fd, s, s->wanted | lazy);
         return 0;
 }
@@ -87,7 +90,7 @@ void http_loop_socket_closed(HttpLoop *l, int fd) {
         close(fd);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------------------ */
 
 static int on_timer(CURLM *multi, long timeout_ms, void *engine) {
         HttpEngine *e = engine;
@@ -145,12 +148,14 @@ static void socket_event(HttpEngine *e, int fd, uint32_t events) {
         HttpSocket *s = socket_at(l, fd);
         if (!s)
                 return;
-        if (s->wanted == 0) { /* an idle connection that was closed or that talks out of turn: curl looks when it wants to use it */
+        if (s->wanted == 0) {
+                /* An idle connection was closed, or talks out of turn: curl looks at it when it wants to
+                 * use it. */
                 socket_register(l, fd, s, 0);
                 return;
         }
-        int mask = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-                   (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
+        int mask = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
+                   (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
         if ((mask & s->wanted) == 0 && (events & (EPOLLERR | EPOLLHUP)) == 0)
                 socket_register(l, fd, s, s->wanted);
         int n_running;

@@ -3,12 +3,14 @@
  *
  * Every host has its own queue; hosts with waiting calls take turns. A host may start one more call while
  *   - it has fewer than per_host_max running,
- *   - it has fewer running than there are free places in all: as a host takes more, less is free, so that one alone stops at
- *     half, two at a third each, and a newcomer always finds room however many servers hang,
- *   - not too many of its connections are being set up, and not too many names (each costs a thread) being resolved.
+ *   - it has fewer running than there are free places in all: as a host takes more, less is free, so that
+ *     one alone stops at half, two at a third each, and a newcomer finds room however many servers hang,
+ *   - not too many of its connections are being set up, and not too many names (each costs a thread) being
+ *     resolved.
  * A host that may not start is passed over, so it never holds up those behind it.
  *
- * The lower half is a heap of calls by the time when they must be looked at: a deadline, or a look at the speed.
+ * The lower half is a heap of calls by the time when they must be looked at: a deadline, or a look at the
+ * speed.
  */
 #include <assert.h>
 #include <errno.h>
@@ -21,7 +23,8 @@ static bool host_may_start(const HttpEngine *e, const HttpHost *h) {
         uint32_t limit = e->settings.per_host_max < free ? e->settings.per_host_max : free;
         if (h->n_running >= limit || h->n_connecting >= HTTP_CONNECTING_PER_HOST_MAX)
                 return false;
-        return h->resolved || (h->n_resolving < HTTP_RESOLVING_PER_HOST_MAX && e->n_resolving < HTTP_RESOLVING_MAX);
+        return h->resolved ||
+               (h->n_resolving < HTTP_RESOLVING_PER_HOST_MAX && e->n_resolving < HTTP_RESOLVING_MAX);
 }
 
 void http_queue_add(HttpEngine *e, HttpCall *c) {
@@ -58,7 +61,8 @@ void http_queue_pump(HttpEngine *e) {
                         HttpHost *h = LIST_ENTRY(node, HttpHost, node);
                         if (!host_may_start(e, h))
                                 continue;
-                        start_first(e, h); /* may free the host, but not the next one: that one has calls waiting */
+                        /* This may free the host, but not the next one: that one has calls waiting. */
+                        start_first(e, h);
                         progress = true;
                 }
         }
@@ -100,7 +104,10 @@ void http_queue_connected(HttpEngine *e, HttpTransfer *t) {
         e->queue_dirty = true;
 }
 
-/** Nobody waits for the name any more, but a thread still works on it; it can't be stopped, so it goes on counting for a while. */
+/**
+ * Nobody waits for the name any more, but a thread still works on it; it can't be stopped, so it goes on
+ * counting for a while.
+ */
 static void hold_resolver(HttpEngine *e, HttpTransfer *t) {
         assert(e->n_holds < HTTP_RESOLVING_MAX);
         HttpHost *h = t->call->request.url->host;

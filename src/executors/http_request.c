@@ -1,11 +1,12 @@
 /*
  * config → request
  *
- * Made when a call arrives, so that a wrong config fails at once and its host is known to the queue. Secrets are left out:
- * they are fetched when the call starts (http_auth.c).
+ * Made when a call arrives, so that a wrong config fails at once and its host is known to the queue.
+ * Secrets are left out: they are fetched when the call starts (http_auth.c).
  *
- * What the engine says about itself (tenant, initiator, trace) can't be overridden by a config, nor can what curl must be
- * right about (lengths, connection handling): those would let data of one execution speak for another.
+ * What the engine says about itself (tenant, initiator, trace) can't be overridden by a config, nor can
+ * what curl must be right about (lengths, connection handling): those would let data of one execution speak
+ * for another.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -17,7 +18,8 @@
 #include "json/json_read.h"
 #include "json/json_write.h"
 
-#define EXPECT_100_FROM (64 << 10) /* curl asks servers for leave to send large bodies; few answer, and it waits a second */
+/* curl asks servers for leave to send large bodies; few answer, and it waits a second. */
+#define EXPECT_100_FROM (64 << 10)
 #define CONFIG_INVALID "CONFIG_INVALID"
 
 void http_request_deinit(HttpEngine *e, HttpRequest *r) {
@@ -38,11 +40,12 @@ static int no_memory(HttpFault *fault) {
         return -EINVAL;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------------------- */
 
 static bool is_token(Slice s) {
         for (size_t i = 0; i < s.n; i++)
-                if (!isalnum((unsigned char)s.data[i]) && (!s.data[i] || !strchr("!#$%&'*+-.^_`|~", s.data[i])))
+                if (!isalnum((unsigned char)s.data[i]) &&
+                    (!s.data[i] || !strchr("!#$%&'*+-.^_`|~", s.data[i])))
                         return false;
         return s.n > 0;
 }
@@ -71,7 +74,10 @@ static bool put_scalar_encoded(Buf *b, Buf *aside, const json_t *v) {
         return ok;
 }
 
-/** `a=1&b=2` of an object of scalars and arrays of scalars; nulls are left out. NULL, or the name of a member that is neither. */
+/**
+ * `a=1&b=2` of an object of scalars and arrays of scalars; nulls are left out. NULL, or the name of a member
+ * that is neither.
+ */
 static const char *put_form(HttpEngine *e, Buf *b, const json_t *object) {
         const char *name;
         json_t *value;
@@ -103,7 +109,8 @@ static bool method_has_body(const char *method) {
 static int make_method(HttpRequest *r, const json_t *config, bool body_given, HttpFault *fault) {
         const json_t *v = json_object_get(config, "method");
         const char *method = json_is_string(v) ? json_string_value(v) : body_given ? "POST" : "GET";
-        if ((v && !json_is_string(v) && !json_is_null(v)) || !is_token(slice_from_str(method)) || strlen(method) >= sizeof(r->method))
+        if ((v && !json_is_string(v) && !json_is_null(v)) || !is_token(slice_from_str(method)) ||
+            strlen(method) >= sizeof(r->method))
                 return invalid(fault, "config.method must be a word such as GET or POST");
         for (size_t i = 0; method[i]; i++)
                 r->method[i] = (char)toupper((unsigned char)method[i]);
@@ -121,7 +128,9 @@ static int make_query(HttpEngine *e, HttpRequest *r, const json_t *query, HttpFa
         _cleanup_(buf_deinit) Buf tail = {0};
         const char *wrong = put_form(e, &tail, query);
         if (wrong) {
-                http_fault_set(fault, CONFIG_INVALID, false, "config.query.%.100s must be a string, number, boolean, or a list of them", wrong);
+                http_fault_set(fault, CONFIG_INVALID, false,
+                               "config.query.%.100s must be a string, number, boolean, or a list of them",
+                               wrong);
                 return -EINVAL;
         }
         if (tail.n == 0 && !tail.error)
@@ -131,7 +140,8 @@ static int make_query(HttpEngine *e, HttpRequest *r, const json_t *query, HttpFa
         buf_put_char(&full, r->url->has_query ? '&' : '?');
         buf_put_slice(&full, buf_slice(&tail));
         if (full.n > HTTP_URL_BYTES_MAX) {
-                http_fault_set(fault, "URL_INVALID", false, "the URL with config.query has %zu bytes; at most %d are allowed", full.n,
+                http_fault_set(fault, "URL_INVALID", false,
+                               "the URL with config.query has %zu bytes; at most %d are allowed", full.n,
                                HTTP_URL_BYTES_MAX);
                 return -EINVAL;
         }
@@ -149,7 +159,14 @@ static int make_url(HttpEngine *e, HttpRequest *r, const json_t *config, HttpFau
 
 /* ---- headers ------------------------------------------------------------------------------------------- */
 
-typedef enum HeaderRule { HEADER_FREE, HEADER_CONTENT_TYPE, HEADER_IDEMPOTENCY_KEY, HEADER_OURS, HEADER_REFUSED, HEADER_TRACE } HeaderRule;
+typedef enum HeaderRule {
+        HEADER_FREE,
+        HEADER_CONTENT_TYPE,
+        HEADER_IDEMPOTENCY_KEY,
+        HEADER_OURS,
+        HEADER_REFUSED,
+        HEADER_TRACE
+} HeaderRule;
 
 static const struct {
         const char *name;
@@ -167,7 +184,8 @@ static const struct {
 
 static HeaderRule header_rule(Slice name) {
         for (size_t i = 0; i < N_ELEMENTS(header_rules); i++)
-                if (strlen(header_rules[i].name) == name.n && !strncasecmp(header_rules[i].name, name.data, name.n))
+                if (strlen(header_rules[i].name) == name.n &&
+                    !strncasecmp(header_rules[i].name, name.data, name.n))
                         return header_rules[i].rule;
         return HEADER_FREE;
 }
@@ -175,7 +193,8 @@ static HeaderRule header_rule(Slice name) {
 /** Values that we know to be single lines. */
 static void put_header(HttpRequest *r, Slice name, Slice value) {
         buf_put_slice(&r->headers, name);
-        buf_put_slice(&r->headers, value.n > 0 ? SLICE(": ") : SLICE(";")); /* curl's way to say: present and empty */
+        /* The semicolon is curl's way to say: present and empty. */
+        buf_put_slice(&r->headers, value.n > 0 ? SLICE(": ") : SLICE(";"));
         buf_put_slice(&r->headers, value);
         buf_put_char(&r->headers, 0);
         r->n_headers++;
@@ -206,10 +225,12 @@ static bool value_is_line(Slice s) {
 
 typedef struct HeadersSeen { bool content_type, form, idempotency_key; } HeadersSeen;
 
-static int make_one_header(HttpEngine *e, HttpCall *c, const char *name, const json_t *value, HeadersSeen *seen, HttpFault *fault) {
+static int make_one_header(HttpEngine *e, HttpCall *c, const char *name, const json_t *value,
+                           HeadersSeen *seen, HttpFault *fault) {
         HttpRequest *r = &c->request;
         HeaderRule rule = header_rule(slice_from_str(name));
-        if (json_is_null(value) || rule == HEADER_OURS || (rule == HEADER_TRACE && c->task->traceparent.n > 0))
+        if (json_is_null(value) || rule == HEADER_OURS ||
+            (rule == HEADER_TRACE && c->task->traceparent.n > 0))
                 return 0;
         if (rule == HEADER_REFUSED || !is_token(slice_from_str(name))) {
                 http_fault_set(fault, CONFIG_INVALID, false, "config.headers must not name \"%.100s\"", name);
@@ -219,21 +240,26 @@ static int make_one_header(HttpEngine *e, HttpCall *c, const char *name, const j
                 return 0;
         buf_reset(&e->aside);
         if (!put_scalar(&e->aside, value) || !value_is_line(buf_slice(&e->aside))) {
-                http_fault_set(fault, CONFIG_INVALID, false, "config.headers[\"%.100s\"] must be a string of one line, a number or a boolean",
+                http_fault_set(fault, CONFIG_INVALID, false,
+                               "config.headers[\"%.100s\"] must be a string of one line, a number or a "
+                               "boolean",
                                name);
                 return -EINVAL;
         }
         Slice text = buf_slice(&e->aside);
         seen->content_type |= rule == HEADER_CONTENT_TYPE;
-        seen->form |= rule == HEADER_CONTENT_TYPE && !strncasecmp(text.n ? text.data : "", "application/x-www-form-urlencoded", 33);
+        seen->form |= rule == HEADER_CONTENT_TYPE &&
+                      !strncasecmp(text.n ? text.data : "", "application/x-www-form-urlencoded", 33);
         seen->idempotency_key |= rule == HEADER_IDEMPOTENCY_KEY;
         put_header(r, slice_from_str(name), text);
         return 0;
 }
 
-static int make_headers(HttpEngine *e, HttpCall *c, const json_t *config, HeadersSeen *seen, HttpFault *fault) {
+static int make_headers(HttpEngine *e, HttpCall *c, const json_t *config, HeadersSeen *seen,
+                        HttpFault *fault) {
         HttpRequest *r = &c->request;
-        const json_t *key = json_object_get(config, "idempotencyKey"), *headers = json_object_get(config, "headers");
+        const json_t *key = json_object_get(config, "idempotencyKey"),
+                     *headers = json_object_get(config, "headers");
         if (key && !json_is_null(key)) {
                 _cleanup_(buf_deinit) Buf text = {0};
                 if (!put_scalar(&text, key) || text.n == 0)
@@ -245,7 +271,8 @@ static int make_headers(HttpEngine *e, HttpCall *c, const json_t *config, Header
                 const char *name;
                 json_t *value;
                 if (!json_is_object(headers) || json_object_size(headers) > HTTP_HEADERS_MAX)
-                        return invalid(fault, "config.headers must be an object of names and values, at most 256");
+                        return invalid(fault,
+                                       "config.headers must be an object of names and values, at most 256");
                 json_object_foreach((json_t *)headers, name, value)
                         if (make_one_header(e, c, name, value, seen, fault) < 0)
                                 return -EINVAL;
@@ -262,7 +289,8 @@ static int make_headers(HttpEngine *e, HttpCall *c, const json_t *config, Header
 
 /* ---- the body ------------------------------------------------------------------------------------------ */
 
-static int make_given_body(HttpEngine *e, HttpRequest *r, const json_t *body, HeadersSeen *seen, HttpFault *fault) {
+static int make_given_body(HttpEngine *e, HttpRequest *r, const json_t *body, HeadersSeen *seen,
+                           HttpFault *fault) {
         Slice type = SLICE("application/json");
         if (json_is_string(body)) {
                 buf_put_slice(&r->body_buf, json_string_slice(body));
@@ -271,7 +299,9 @@ static int make_given_body(HttpEngine *e, HttpRequest *r, const json_t *body, He
                 const char *wrong = put_form(e, &r->body_buf, body);
                 if (wrong) {
                         http_fault_set(fault, CONFIG_INVALID, false,
-                                       "config.body.%.100s must be a string, number, boolean, or a list of them to be sent as a form", wrong);
+                                       "config.body.%.100s must be a string, number, boolean, or a list of "
+                                       "them to be sent as a form",
+                                       wrong);
                         return -EINVAL;
                 }
         } else if (json_canonical(body, &r->body_buf) == -EFBIG) {
@@ -300,7 +330,7 @@ static int make_body(HttpEngine *e, HttpCall *c, const json_t *body, HeadersSeen
         return 0;
 }
 
-/* ---- what is expected ------------------------------------------------------------------------------------ */
+/* ---- what is expected ---------------------------------------------------------------------------------- */
 
 static bool expect_one(HttpRequest *r, const json_t *v) {
         HttpStatusRange range = {0};
@@ -323,7 +353,8 @@ static bool expect_one(HttpRequest *r, const json_t *v) {
 }
 
 static int make_expect(HttpRequest *r, const json_t *v, HttpFault *fault) {
-        static const char wrong[] = "config.expectStatus must be a status such as 200, a class such as \"2xx\", or a list of at most 32 of them";
+        static const char wrong[] = "config.expectStatus must be a status such as 200, a class such as "
+                                    "\"2xx\", or a list of at most 32 of them";
         if (!v || json_is_null(v)) {
                 r->expect[r->n_expect++] = (HttpStatusRange){200, 299};
                 return 0;
@@ -336,27 +367,31 @@ static int make_expect(HttpRequest *r, const json_t *v, HttpFault *fault) {
         return r->n_expect > 0 ? 0 : invalid(fault, wrong);
 }
 
-/* ---- auth -------------------------------------------------------------------------------------------------- */
+/* ---- auth ---------------------------------------------------------------------------------------------- */
 
 /** May a header with a secret in it have this name? */
 static bool may_hold_secret(Slice name) { return is_token(name) && header_rule(name) == HEADER_FREE; }
 
 static int check_auth(HttpRequest *r, const json_t *auth, HttpFault *fault) {
-        static const char *const forms[][2] = {{"bearerSecret", NULL}, {"basicUser", "basicSecret"}, {"headerName", "headerSecret"}};
+        static const char *const forms[][2] = {
+                        {"bearerSecret", NULL}, {"basicUser", "basicSecret"}, {"headerName", "headerSecret"}};
         if (!auth || json_is_null(auth))
                 return 0;
         for (size_t i = 0; i < N_ELEMENTS(forms); i++) {
                 const json_t *first = json_object_get(auth, forms[i][0]);
                 const json_t *second = forms[i][1] ? json_object_get(auth, forms[i][1]) : first;
-                if (!json_is_string(first) || !json_is_string(second) || json_object_size(auth) != (forms[i][1] ? 2 : 1))
+                if (!json_is_string(first) || !json_is_string(second) ||
+                    json_object_size(auth) != (forms[i][1] ? 2 : 1))
                         continue;
                 const json_t *name = json_object_get(auth, "headerName");
                 if (name && !may_hold_secret(json_string_slice(name)))
-                        return invalid(fault, "config.auth.headerName must be the name of a header that steps may set");
+                        return invalid(fault, "config.auth.headerName must be the name of a header that "
+                                              "steps may set");
                 r->auth = auth;
                 return 0;
         }
-        return invalid(fault, "config.auth must be {bearerSecret}, {basicUser, basicSecret} or {headerName, headerSecret}");
+        return invalid(fault, "config.auth must be {bearerSecret}, {basicUser, basicSecret} or {headerName, "
+                              "headerSecret}");
 }
 
 static int check_secret_headers(const RunbookStep *step, HttpFault *fault) {
@@ -371,7 +406,7 @@ static int check_secret_headers(const RunbookStep *step, HttpFault *fault) {
         return 0;
 }
 
-/* ---- all together -------------------------------------------------------------------------------------------- */
+/* ---- all together -------------------------------------------------------------------------------------- */
 
 /** Where other protocols of call-service branch off. */
 static int check_protocol(const json_t *protocol, HttpFault *fault) {
@@ -382,23 +417,27 @@ static int check_protocol(const json_t *protocol, HttpFault *fault) {
                 return 0;
         if (!strcasecmp(name, "grpc"))
                 http_fault_set(fault, "UNSUPPORTED_PROTOCOL", false,
-                               "protocol \"grpc\" needs an executor that this engine was built without; call the service over HTTP (leave "
+                               "protocol \"grpc\" needs an executor that this engine was built without; call "
+                               "the service over HTTP (leave "
                                "config.protocol out, give config.url)");
         else
-                http_fault_set(fault, "UNSUPPORTED_PROTOCOL", false, "config.protocol must be \"http\" (the default) or \"grpc\"");
+                http_fault_set(fault, "UNSUPPORTED_PROTOCOL", false,
+                               "config.protocol must be \"http\" (the default) or \"grpc\"");
         return -EINVAL;
 }
 
 void http_request_touch(const Task *task) {
         const json_t *config = value_json(task->config), *method = json_object_get(config, "method");
-        if (!json_object_get(config, "body") && json_is_string(method) && method_has_body(json_string_value(method)))
+        if (!json_object_get(config, "body") && json_is_string(method) &&
+            method_has_body(json_string_value(method)))
                 value_bytes(task->input);
 }
 
 /** SHA-256 of `METHOD url LF body`; the URL without userinfo. */
 static int make_digest(HttpRequest *r) {
         const char *tail = r->full_url ? r->full_url + strlen(r->url->text) : "";
-        Slice parts[] = {slice_from_str(r->method), SLICE(" "), slice_from_str(r->url->public), slice_from_str(tail), SLICE("\n"), r->body};
+        Slice parts[] = {slice_from_str(r->method), SLICE(" "),  slice_from_str(r->url->public),
+                         slice_from_str(tail),      SLICE("\n"), r->body};
         return digest_slices(parts, N_ELEMENTS(parts), &r->digest);
 }
 
@@ -411,17 +450,20 @@ int http_request_make(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         HeadersSeen seen = {0};
         if (check_protocol(json_object_get(config, "protocol"), fault) < 0)
                 return -EINVAL;
-        if (make_method(r, config, body && !json_is_null(body), fault) < 0 || make_url(e, r, config, fault) < 0 ||
-            make_headers(e, c, config, &seen, fault) < 0 || make_body(e, c, body, &seen, fault) < 0 ||
+        if (make_method(r, config, body && !json_is_null(body), fault) < 0 ||
+            make_url(e, r, config, fault) < 0 || make_headers(e, c, config, &seen, fault) < 0 ||
+            make_body(e, c, body, &seen, fault) < 0 ||
             make_expect(r, json_object_get(config, "expectStatus"), fault) < 0 ||
-            check_auth(r, json_object_get(config, "auth"), fault) < 0 || check_secret_headers(c->task->step, fault) < 0)
+            check_auth(r, json_object_get(config, "auth"), fault) < 0 ||
+            check_secret_headers(c->task->step, fault) < 0)
                 return -EINVAL;
         if (r->body.n >= EXPECT_100_FROM) {
                 buf_put(&r->headers, "Expect:", sizeof("Expect:"));
                 r->n_headers++;
         }
         if (r->headers.n > HTTP_REQUEST_HEADER_BYTES_MAX) {
-                http_fault_set(fault, CONFIG_INVALID, false, "the request's headers have %zu bytes; at most %d are allowed", r->headers.n,
+                http_fault_set(fault, CONFIG_INVALID, false,
+                               "the request's headers have %zu bytes; at most %d are allowed", r->headers.n,
                                HTTP_REQUEST_HEADER_BYTES_MAX);
                 return -EINVAL;
         }

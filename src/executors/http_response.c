@@ -3,8 +3,8 @@
  *
  *     {"body": …, "headers": {…}, "status": 200}   and, if the body is an object, its members beside them
  *
- * Written straight in canonical order: `body`, `headers` and `status` are merged into the body's own sorted members, of
- * which those of the same names give way.
+ * Written straight in canonical order: `body`, `headers` and `status` are merged into the body's own sorted
+ * members, of which those of the same names give way.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -80,7 +80,8 @@ int64_t http_retry_after_ms(Slice value, int64_t now_ms) {
         uint64_t seconds;
         int64_t ms = 0;
         if (slice_to_u64(value, &seconds)) {
-                ms = seconds > HTTP_RETRY_AFTER_MAX_MS / 1000 ? HTTP_RETRY_AFTER_MAX_MS : (int64_t)seconds * 1000;
+                ms = seconds > HTTP_RETRY_AFTER_MAX_MS / 1000 ? HTTP_RETRY_AFTER_MAX_MS
+                                                              : (int64_t)seconds * 1000;
         } else if (value.n > 0 && value.n < 64) {
                 char text[64];
                 memcpy(text, value.data, value.n);
@@ -124,7 +125,8 @@ static bool may_be_json(Slice type, Slice body) {
                 n++;
         if (n == 0)
                 return body.data[0] == '{' || body.data[0] == '[';
-        if ((n == 16 && !strncasecmp(type.data, "application/json", n)) || (n == 9 && !strncasecmp(type.data, "text/json", n)))
+        if ((n == 16 && !strncasecmp(type.data, "application/json", n)) ||
+            (n == 9 && !strncasecmp(type.data, "text/json", n)))
                 return true;
         return n > 5 && !strncasecmp(type.data + n - 5, "+json", 5);
 }
@@ -133,7 +135,8 @@ void http_base64(Buf *b, Slice s) {
         static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         for (size_t i = 0; i < s.n; i += 3) {
                 size_t left = s.n - i;
-                uint32_t v = (uint32_t)(uint8_t)s.data[i] << 16 | (left > 1 ? (uint32_t)(uint8_t)s.data[i + 1] << 8 : 0) |
+                uint32_t v = (uint32_t)(uint8_t)s.data[i] << 16 |
+                             (left > 1 ? (uint32_t)(uint8_t)s.data[i + 1] << 8 : 0) |
                              (left > 2 ? (uint8_t)s.data[i + 2] : 0);
                 char out[4] = {digits[v >> 18], digits[v >> 12 & 63], left > 1 ? digits[v >> 6 & 63] : '=',
                                left > 2 ? digits[v & 63] : '='};
@@ -162,7 +165,7 @@ static int body_canonical(HttpEngine *e, HttpTransfer *t, size_t n_headers, cons
                 if (r != -EBADMSG)
                         return r;
                 if (http_response_header(e, n_headers, "content-type").n > 0)
-                        *ret_warning = "the body calls itself JSON but can't be read as such; it is kept as text";
+                        *ret_warning = "the body calls itself JSON but can't be read as that; it is kept as text";
         }
         buf_reset(&j->text);
         j->is_object = false;
@@ -176,7 +179,8 @@ static int body_canonical(HttpEngine *e, HttpTransfer *t, size_t n_headers, cons
 
 typedef enum OutputField { FIELD_BODY, FIELD_HEADERS, FIELD_STATUS, N_FIELDS } OutputField;
 
-static void put_field(HttpEngine *e, JsonWriter *w, OutputField field, const HttpTransfer *t, size_t n_headers) {
+static void put_field(HttpEngine *e, JsonWriter *w, OutputField field, const HttpTransfer *t,
+                      size_t n_headers) {
         static const char *const names[] = {"body", "headers", "status"};
         json_key(w, names[field]);
         switch (field) {
@@ -202,7 +206,8 @@ int http_response_output(HttpEngine *e, HttpTransfer *t, size_t n_headers, const
         int field = FIELD_BODY;
         for (size_t i = 0; i < j->n_members; i++) {
                 const HttpJsonMember *m = &j->members[i];
-                /* Keys are compared as they are escaped: letters, of which the three consist, sort after every escape either way. */
+                /* Keys are compared as they are escaped: letters, of which the three consist, sort after
+                 * every escape either way. */
                 Slice key = {j->text.data + m->key + 1, m->n_key - 2};
                 int order = 1;
                 while (field < N_FIELDS && (order = slice_cmp(names[field], key)) < 0)

@@ -30,7 +30,9 @@ static bool is_expected(const HttpRequest *r, uint16_t status) {
         return false;
 }
 
-static bool is_retryable_status(uint16_t status) { return status == 408 || status == 425 || status == 429 || status >= 500; }
+static bool is_retryable_status(uint16_t status) {
+        return status == 408 || status == 425 || status == 429 || status >= 500;
+}
 
 static void put_expected(const HttpRequest *r, char *text, size_t size) {
         size_t n = 0;
@@ -38,8 +40,10 @@ static void put_expected(const HttpRequest *r, char *text, size_t size) {
         for (uint32_t i = 0; i < r->n_expect && n < size; i++) {
                 const HttpStatusRange *range = &r->expect[i];
                 const char *comma = i > 0 ? ", " : "";
-                int written = range->from == range->to ? snprintf(text + n, size - n, "%s%u", comma, range->from)
-                                                       : snprintf(text + n, size - n, "%s%uxx", comma, range->from / 100);
+                int written = range->from == range->to
+                                              ? snprintf(text + n, size - n, "%s%u", comma, range->from)
+                                              : snprintf(text + n, size - n, "%s%uxx", comma,
+                                                         range->from / 100);
                 n += written > 0 ? (size_t)written : 0;
         }
 }
@@ -49,11 +53,12 @@ static void judge_status(const HttpCall *c, uint16_t status, HttpFault *fault) {
         char code[16], expected[128];
         snprintf(code, sizeof(code), "HTTP_%u", status);
         put_expected(r, expected, sizeof(expected));
-        http_fault_set(fault, code, is_retryable_status(status), "%s %.300s answered %u, expected was %s%s", r->method, r->url->source, status,
-                       expected, status >= 300 && status < 400 ? "; redirects are not followed" : "");
+        http_fault_set(fault, code, is_retryable_status(status), "%s %.300s answered %u, expected was %s%s",
+                       r->method, r->url->source, status, expected,
+                       status >= 300 && status < 400 ? "; redirects are not followed" : "");
 }
 
-/* ---- parts of the result ----------------------------------------------------------------------------------- */
+/* ---- parts of the result ------------------------------------------------------------------------------- */
 
 static void put_lossy(JsonWriter *w, Slice text) {
         quote_json_lossy(w->buf, text); /* always after a key */
@@ -222,14 +227,16 @@ static Value *judge(HttpEngine *e, Outcome *o, int64_t *ret_retry_after_ms) {
         if (r == 0 && !is_expected(&o->call->request, o->status)) {
                 judge_status(o->call, o->status, o->fault);
                 if (o->fault->retryable)
-                        *ret_retry_after_ms = http_retry_after_ms(http_response_header(e, n_headers, "retry-after"),
-                                                                  e->host.clock.now_ms(e->host.clock.userdata));
+                        *ret_retry_after_ms =
+                                        http_retry_after_ms(http_response_header(e, n_headers, "retry-after"),
+                                                            e->host.clock.now_ms(e->host.clock.userdata));
                 return NULL;
         }
         if (r == 0)
                 r = http_response_output(e, t, n_headers, &o->warning);
         if (r == -EFBIG)
-                http_fault_set(o->fault, "RESPONSE_TOO_LARGE", false, "the answer has %zu bytes; the output made of it would pass %d", t->body.n,
+                http_fault_set(o->fault, "RESPONSE_TOO_LARGE", false,
+                               "the answer has %zu bytes; the output made of it would pass %d", t->body.n,
                                LIMIT_VALUE_BYTES);
         Value *output = r == 0 ? take(&e->output) : NULL;
         if (!output && r != -EFBIG)
@@ -239,8 +246,12 @@ static Value *judge(HttpEngine *e, Outcome *o, int64_t *ret_retry_after_ms) {
 
 void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         const HttpTransfer *t = c->transfer;
-        Outcome o = {.call = c, .fault = fault, .duration_ms = (e->now_ns - (t ? c->start_ns : c->submit_ns)) / NS_PER_MS};
-        TaskResult result = {.execution_id = c->task->execution_id, .instance = c->task->instance, .attempt = c->task->attempt};
+        Outcome o = {.call = c,
+                     .fault = fault,
+                     .duration_ms = (e->now_ns - (t ? c->start_ns : c->submit_ns)) / NS_PER_MS};
+        TaskResult result = {.execution_id = c->task->execution_id,
+                             .instance = c->task->instance,
+                             .attempt = c->task->attempt};
         if (t) {
                 o.status = t->status;
                 o.body = buf_slice(&t->body);

@@ -1,9 +1,10 @@
 /*
  * curl handles
  *
- * A handle is set up once with all that never changes and used again for call after call; only method, URL, headers and
- * body are set each time. What a server may do to us is bounded in the callbacks: header bytes, body bytes (after
- * decompression), and the address that is connected to. Redirects are off: a 3xx is just a status.
+ * A handle is set up once with all that never changes and used again for call after call; only method, URL,
+ * headers and body are set each time. What a server may do to us is bounded in the callbacks: header bytes,
+ * body bytes (after decompression), and the address that is connected to. Redirects are off: a 3xx is just
+ * a status.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ static size_t on_header(char *data, size_t size, size_t n_items, void *transfer)
                 size_t at = blank ? (size_t)(blank - line.data) : line.n;
                 uint64_t status;
                 buf_reset(&t->head);
-                t->status = line.n - at > 3 && slice_to_u64((Slice){blank + 1, 3}, &status) ? (uint16_t)status : 0;
+                t->status = line.n - at > 3 && slice_to_u64((Slice){blank + 1, 3}, &status) ? (uint16_t)status
+                                                                                            : 0;
                 return line.n;
         }
         buf_put_slice(&t->head, line);
@@ -79,7 +81,8 @@ static int on_request(void *transfer, char *ip, char *local_ip, int port, int lo
         HttpHost *h = t->call->request.url->host;
         http_queue_connected(t->engine, t);
         if (strcmp(h->checked_ip, ip) != 0) {
-                const char *kind = address_policy_refuses_text(&t->engine->policy, slice_from_str(h->name), ip, (uint16_t)port);
+                const char *kind = address_policy_refuses_text(&t->engine->policy, slice_from_str(h->name),
+                                                               ip, (uint16_t)port);
                 if (kind) {
                         t->refused_kind = kind;
                         t->n_addresses_tried = 0;
@@ -109,12 +112,14 @@ static void transfer_free(HttpTransfer *t) {
 static CURLcode set_up(HttpEngine *e, HttpTransfer *t) {
         CURL *h = t->easy;
         CURLcode r = CURLE_OK;
-        const char *ca_file = e->settings.ca_file ? e->settings.ca_file : curl_version_info(CURLVERSION_NOW)->cainfo;
+        const char *ca_file = e->settings.ca_file ? e->settings.ca_file
+                                                  : curl_version_info(CURLVERSION_NOW)->cainfo;
 #define SET(option, value) r = r ? r : curl_easy_setopt(h, option, value)
         SET(CURLOPT_PRIVATE, t);
         SET(CURLOPT_NOSIGNAL, 1L); /* signals are blocked in this thread */
 #if LIBCURL_VERSION_NUM >= 0x075700
-        SET(CURLOPT_QUICK_EXIT, 1L); /* a name that can't be resolved must not hold up the thread when its call ends */
+        SET(CURLOPT_QUICK_EXIT,
+            1L); /* a name that can't be resolved must not hold up the thread when its call ends */
 #endif
         SET(CURLOPT_PROTOCOLS_STR, "http,https");
         SET(CURLOPT_FOLLOWLOCATION, 0L);
@@ -228,10 +233,14 @@ static CURLcode set_request(HttpTransfer *t) {
         CURL *h = t->easy;
         const char *usual = r->is_head ? "HEAD" : r->has_body ? "POST" : "GET";
         CURLcode c = curl_easy_setopt(h, CURLOPT_NOBODY, 0L);
-        c = c ? c : curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(r->has_body ? r->body.n : 0));
-        c = c ? c : curl_easy_setopt(h, CURLOPT_POSTFIELDS, r->has_body ? (r->body.n ? r->body.data : "") : NULL);
+        c = c ? c
+              : curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(r->has_body ? r->body.n : 0));
+        c = c ? c
+              : curl_easy_setopt(h, CURLOPT_POSTFIELDS, r->has_body ? (r->body.n ? r->body.data : "") : NULL);
         if (!r->has_body) /* after POSTFIELDS, which makes it a POST */
-                c = c ? c : r->is_head ? curl_easy_setopt(h, CURLOPT_NOBODY, 1L) : curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
+                c = c            ? c
+                    : r->is_head ? curl_easy_setopt(h, CURLOPT_NOBODY, 1L)
+                                 : curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
         c = c ? c : curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, strcmp(r->method, usual) ? r->method : NULL);
         c = c ? c : curl_easy_setopt(h, CURLOPT_HTTPHEADER, t->lines);
         return c ? c : curl_easy_setopt(h, CURLOPT_URL, r->full_url ? r->full_url : r->url->text);
@@ -240,7 +249,8 @@ static CURLcode set_request(HttpTransfer *t) {
 int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         HttpTransfer *t = transfer_get(e);
         if (!t) {
-                http_fault_set(fault, "OUT_OF_MEMORY", true, "there was not enough memory to call the service");
+                http_fault_set(fault, "OUT_OF_MEMORY", true,
+                               "there was not enough memory to call the service");
                 return -EINVAL;
         }
         t->call = c;
@@ -262,7 +272,8 @@ int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                 http_queue_resolved(e, t, false);
                 http_queue_ended(e, t);
                 transfer_put(e, t);
-                http_fault_set(fault, "OUT_OF_MEMORY", true, "there was not enough memory to call the service");
+                http_fault_set(fault, "OUT_OF_MEMORY", true,
+                               "there was not enough memory to call the service");
                 return -EINVAL;
         }
         c->state = HTTP_CALL_RUNNING;
@@ -305,8 +316,9 @@ static void refused(const HttpTransfer *t, HttpFault *fault) {
         const HttpHost *h = t->call->request.url->host;
         bool v6 = strchr(t->refused_ip, ':') != NULL;
         http_fault_set(fault, "ADDRESS_REFUSED", false,
-                       "%s is %s, which steps may not call; if it is meant, list %s%s%s/%d in HTTP_ALLOW", t->refused_ip, t->refused_kind,
-                       h->numeric ? "" : h->name, h->numeric ? "" : " or ", t->refused_ip, v6 ? 128 : 32);
+                       "%s is %s, which steps may not call; if it is meant, list %s%s%s/%d in HTTP_ALLOW",
+                       t->refused_ip, t->refused_kind, h->numeric ? "" : h->name, h->numeric ? "" : " or ",
+                       t->refused_ip, v6 ? 128 : 32);
 }
 
 void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, HttpFault *fault) {
@@ -318,16 +330,19 @@ void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, Ht
                 return;
         }
         if (t->head_too_large) {
-                http_fault_set(fault, "RESPONSE_TOO_LARGE", false, "the answer has more than %d bytes of headers", HTTP_HEADER_BYTES_MAX);
+                http_fault_set(fault, "RESPONSE_TOO_LARGE", false,
+                               "the answer has more than %d bytes of headers", HTTP_HEADER_BYTES_MAX);
                 return;
         }
         if (t->too_large) {
-                http_fault_set(fault, "RESPONSE_TOO_LARGE", false, "the answer's body has more than %zu bytes", e->settings.response_bytes_max);
+                http_fault_set(fault, "RESPONSE_TOO_LARGE", false,
+                               "the answer's body has more than %zu bytes", e->settings.response_bytes_max);
                 return;
         }
         if (t->head.error || t->body.error)
                 code = CURLE_OUT_OF_MEMORY;
-        if (code == CURLE_OPERATION_TIMEDOUT) { /* the call's own timeout is not curl's: this is the connection's */
+        if (code ==
+            CURLE_OPERATION_TIMEDOUT) { /* the call's own timeout is not curl's: this is the connection's */
                 http_fault_set(fault, "CONNECT", true, "no connection within %d ms", HTTP_CONNECT_TIMEOUT_MS);
                 return;
         }
@@ -337,5 +352,6 @@ void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, Ht
                 name = faults[i].code;
                 sentence = faults[i].sentence;
         }
-        http_fault_set(fault, name, true, "%s: %s", sentence, t->error[0] ? t->error : curl_easy_strerror(code));
+        http_fault_set(fault, name, true, "%s: %s", sentence,
+                       t->error[0] ? t->error : curl_easy_strerror(code));
 }

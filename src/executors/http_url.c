@@ -1,8 +1,9 @@
 /*
  * URLs and hosts
  *
- * curl's own parser takes a URL apart, so that what we believe about it is what curl will do. The same URLs come again and
- * again, so the parsed ones are remembered; when too many are, all are forgotten, which is cheap and needs no order.
+ * curl's own parser takes a URL apart, so that what we believe about it is what curl will do. The same URLs
+ * come again and again, so the parsed ones are remembered; when too many are, all are forgotten, which is
+ * cheap and needs no order.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -95,9 +96,8 @@ void http_urls_forget(HttpEngine *e) {
         void *u;
         while (map_next(&e->urls, &it, &key, &u))
                 http_url_unref(e, u);
-        map_deinit(&e->urls); /* keeps nothing, not even its seed */
-        uint64_t seed[2];
-        e->host.ids.random(e->host.ids.userdata, seed, 2);
+        uint64_t seed[2] = {e->urls.seed[0], e->urls.seed[1]};
+        map_deinit(&e->urls);
         map_init(&e->urls, seed[0], seed[1]);
 }
 
@@ -133,22 +133,25 @@ static CURLU *url_parse(Slice text, HttpFault *fault) {
         _cleanup_(curlu_free) CURLU *u = curl_url();
         CURLUcode r = u ? curl_url_set(u, CURLUPART_URL, text.data, 0) : CURLUE_OUT_OF_MEMORY;
         if (r == CURLUE_OUT_OF_MEMORY) {
-                http_fault_set(fault, "OUT_OF_MEMORY", true, "there was not enough memory to call the service");
+                http_fault_set(fault, "OUT_OF_MEMORY", true,
+                               "there was not enough memory to call the service");
                 return NULL;
         }
         _cleanup_(curl_string_free) char *scheme = NULL;
-        if (r == CURLUE_OK && curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && strcmp(scheme, "http") != 0 &&
-            strcmp(scheme, "https") != 0)
+        if (r == CURLUE_OK && curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+            strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
                 r = CURLUE_UNSUPPORTED_SCHEME;
         if (r == CURLUE_OK)
                 return STEAL(u);
-        const char *why = r == CURLUE_UNSUPPORTED_SCHEME || r == CURLUE_BAD_SCHEME ? "it must begin with http:// or https://"
-                                                                                   : curl_url_strerror(r);
+        const char *why = r == CURLUE_UNSUPPORTED_SCHEME || r == CURLUE_BAD_SCHEME
+                                          ? "it must begin with http:// or https://"
+                                          : curl_url_strerror(r);
         Slice shown = slice_cut_utf8((Slice){text.data, strcspn(text.data, "?#")}, 200);
         if (memchr(shown.data, '@', shown.n)) /* only what can't hold a secret is repeated */
                 http_fault_set(fault, "URL_INVALID", false, "config.url can't be called: %s", why);
         else
-                http_fault_set(fault, "URL_INVALID", false, "config.url \"%.*s\" can't be called: %s", SLICE_ARG(shown), why);
+                http_fault_set(fault, "URL_INVALID", false, "config.url \"%.*s\" can't be called: %s",
+                               SLICE_ARG(shown), why);
         return NULL;
 }
 
@@ -164,7 +167,8 @@ static HttpUrl *url_new(HttpEngine *e, Slice text, HttpFault *fault) {
         }
         if (!u || url_describe(e, u, parsed) < 0) {
                 http_url_unref(e, u);
-                http_fault_set(fault, "OUT_OF_MEMORY", true, "there was not enough memory to call the service");
+                http_fault_set(fault, "OUT_OF_MEMORY", true,
+                               "there was not enough memory to call the service");
                 return NULL;
         }
         return u;
@@ -177,7 +181,9 @@ HttpUrl *http_url_get(HttpEngine *e, Slice text, HttpFault *fault) {
                 return u;
         }
         if (text.n > HTTP_URL_BYTES_MAX) {
-                http_fault_set(fault, "URL_INVALID", false, "config.url has %zu bytes; at most %d are allowed", text.n, HTTP_URL_BYTES_MAX);
+                http_fault_set(fault, "URL_INVALID", false,
+                               "config.url has %zu bytes; at most %d are allowed", text.n,
+                               HTTP_URL_BYTES_MAX);
                 return NULL;
         }
         u = url_new(e, text, fault);

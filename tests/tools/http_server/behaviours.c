@@ -9,7 +9,7 @@
 
 #define ENDLESS_CHUNK 8192
 
-/* ---- the query --------------------------------------------------------------------------------------- */
+/* ---- the query ----------------------------------------------------------------------------------------- */
 
 /** The still encoded parameter @name, empty if absent. */
 static Slice param(const Request *r, const char *name) {
@@ -33,7 +33,10 @@ static uint64_t param_u64(const Request *r, const char *name, uint64_t otherwise
 }
 
 static int hex(char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                      : -1;
 }
 
 static void put_decoded(Buf *b, Slice s) {
@@ -47,7 +50,7 @@ static void put_decoded(Buf *b, Slice s) {
         }
 }
 
-/* ---- idempotency keys ------------------------------------------------------------------------------------ */
+/* ---- idempotency keys ---------------------------------------------------------------------------------- */
 
 uint64_t key_seen(Server *s, Slice key) {
         if (key.n == 0)
@@ -75,7 +78,7 @@ void keys_forget(Server *s) {
         map_deinit(&s->keys);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 static void head(Conn *c, int status, const char *type) {
         buf_printf(&c->out, "HTTP/1.1 %d %s\r\n", status, status < 300 ? "OK" : "Not so good");
@@ -93,8 +96,9 @@ static void answer(Conn *c, int status, const char *type, Slice body) {
 }
 
 static void do_ok(Conn *c, const Request *r) {
-        buf_put_slice(&c->out, SLICE("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n"
-                                     "{\"ok\":true}"));
+        buf_put_slice(&c->out,
+                      SLICE("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n"
+                            "{\"ok\":true}"));
 }
 
 static void do_echo(Conn *c, const Request *r) {
@@ -109,7 +113,8 @@ static void do_echo(Conn *c, const Request *r) {
                    (unsigned long long)c->n_requests);
         bool first = true;
         for (const char *p = r->head.data, *end = p + r->head.n; p < end;) {
-                const char *eol = memchr(p, '\r', (size_t)(end - p)), *colon = memchr(p, ':', (size_t)(end - p));
+                const char *eol = memchr(p, '\r', (size_t)(end - p)),
+                           *colon = memchr(p, ':', (size_t)(end - p));
                 if (!eol)
                         eol = end;
                 if (colon && colon < eol) {
@@ -156,7 +161,8 @@ static void do_flaky(Conn *c, const Request *r) {
                 do_ok(c, r);
                 return;
         }
-        answer(c, (int)param_u64(r, "status", 503), "application/json", SLICE("{\"error\":\"once more, please\"}"));
+        answer(c, (int)param_u64(r, "status", 503), "application/json",
+               SLICE("{\"error\":\"once more, please\"}"));
 }
 
 static void do_typed(Conn *c, const Request *r) {
@@ -196,7 +202,7 @@ static void do_redirect(Conn *c, const Request *r) {
         buf_put_str(&c->out, "\r\nContent-Length: 0\r\n\r\n");
 }
 
-/* ---- being slow --------------------------------------------------------------------------------------------- */
+/* ---- being slow ---------------------------------------------------------------------------------------- */
 
 static void more_ok(Conn *c) {
         c->more = NULL;
@@ -231,7 +237,7 @@ static void do_trickle(Conn *c, const Request *r) {
         c->more = more_byte;
 }
 
-/* ---- too much ----------------------------------------------------------------------------------------------- */
+/* ---- too much ------------------------------------------------------------------------------------------ */
 
 static void more_chunk(Conn *c) {
         buf_printf(&c->out, "%x\r\n", ENDLESS_CHUNK);
@@ -249,7 +255,9 @@ static void do_endless(Conn *c, const Request *r) {
 
 static void more_headers(Conn *c) {
         for (int i = 0; i < 100 && c->n_left > 0; i++, c->n_left--)
-                buf_printf(&c->out, "X-Flood-%llu: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n",
+                buf_printf(&c->out,
+                           "X-Flood-%llu: "
+                           "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n",
                            (unsigned long long)c->n_left);
         if (c->n_left == 0) {
                 c->more = NULL;
@@ -270,8 +278,11 @@ static void more_informational(Conn *c) {
 
 static void do_informational(Conn *c, const Request *r) { c->more = more_informational; }
 
-/* gzip by hand. Header, then deflate blocks; a stored block for the honest answer, and for the bomb one endless
- * block of fixed codes: a literal, then over and over "258 bytes from one byte back" (13 bits: 11000101 00000). */
+/*
+ * gzip by hand. Header, then deflate blocks: a stored block for the honest answer, and for the bomb one
+ * endless block of fixed codes: a literal, then over and over "258 bytes from one byte back" (13 bits:
+ * 11000101 00000).
+ */
 static const char gzip_head[10] = {'\x1f', '\x8b', 8, 0, 0, 0, 0, 0, 0, 3};
 
 static uint32_t crc32_of(Slice s) {
@@ -331,7 +342,7 @@ static void do_bomb(Conn *c, const Request *r) {
         c->more = more_bomb;
 }
 
-/* ---- breaking off ------------------------------------------------------------------------------------------- */
+/* ---- breaking off -------------------------------------------------------------------------------------- */
 
 static void do_break(Conn *c, const Request *r) {
         uint64_t n = param_u64(r, "after", 0);
@@ -356,7 +367,7 @@ static void do_lie(Conn *c, const Request *r) {
         buf_put_str(&c->out, "Content-Length: 5\r\n\r\nhello, and more than was said");
 }
 
-/* ---- looking back ------------------------------------------------------------------------------------------- */
+/* ---- looking back -------------------------------------------------------------------------------------- */
 
 static void do_keys(Conn *c, const Request *r) {
         _cleanup_(buf_deinit) Buf b = {0};
@@ -376,14 +387,16 @@ static void do_keys(Conn *c, const Request *r) {
                 quote_json_lossy(&b, key);
                 buf_printf(&b, ":%llu", (unsigned long long)count);
         }
-        buf_printf(&b, "},\"distinct\":%zu,\"repeated\":%llu}", c->server->keys.n, (unsigned long long)n_repeated);
+        buf_printf(&b, "},\"distinct\":%zu,\"repeated\":%llu}", c->server->keys.n,
+                   (unsigned long long)n_repeated);
         answer(c, 200, "application/json", buf_slice(&b));
 }
 
 static void do_stats(Conn *c, const Request *r) {
         _cleanup_(buf_deinit) Buf b = {0};
-        buf_printf(&b, "{\"requests\":%llu,\"connections\":%llu,\"open\":%llu}", (unsigned long long)c->server->n_requests,
-                   (unsigned long long)c->server->n_connections, (unsigned long long)c->server->n_open);
+        buf_printf(&b, "{\"requests\":%llu,\"connections\":%llu,\"open\":%llu}",
+                   (unsigned long long)c->server->n_requests, (unsigned long long)c->server->n_connections,
+                   (unsigned long long)c->server->n_open);
         answer(c, 200, "application/json", buf_slice(&b));
 }
 
@@ -433,7 +446,8 @@ void behave(Conn *c, const Request *r) {
                 const Behaviour *b = &behaviours[i];
                 size_t n = strlen(b->path);
                 bool prefix = b->path[n - 1] == '/';
-                if (prefix ? !slice_starts_with(r->path, (Slice){b->path, n}) : !slice_eq_str(r->path, b->path))
+                if (prefix ? !slice_starts_with(r->path, (Slice){b->path, n})
+                           : !slice_eq_str(r->path, b->path))
                         continue;
                 if (!b->unseen)
                         key_seen(c->server, r->idempotency_key);

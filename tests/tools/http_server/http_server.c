@@ -2,8 +2,8 @@
  * A misbehaving HTTP server
  *
  * One thread, epoll, HTTP/1.1 with keep-alive and pipelining. What it does wrong is asked for by the path
- * (behaviours.c), so that one server serves tests, demonstrations and measurements alike. It binds to the loopback
- * interface and ends with its parent (--die-with-parent), at SIGTERM, or when asked with /exit.
+ * (behaviours.c), so that one server serves tests, demonstrations and measurements alike. It binds to the
+ * loopback interface and ends with its parent (--die-with-parent), at SIGTERM, or when asked with /exit.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -36,7 +36,8 @@ static int64_t now_ms(void) {
 
 static void conn_close(Conn *c, bool reset) {
         if (reset)
-                setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+                setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                           sizeof(struct linger));
         close(c->fd);
         list_remove(&c->timer);
         buf_deinit(&c->in);
@@ -49,7 +50,8 @@ static void conn_watch(Conn *c, uint32_t events) {
         if (c->events == events)
                 return;
         c->events = events;
-        epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &(struct epoll_event){.events = events, .data.ptr = c});
+        epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd,
+                  &(struct epoll_event){.events = events, .data.ptr = c});
 }
 
 void conn_arm(Conn *c, int64_t delay_ms) {
@@ -84,6 +86,8 @@ Slice request_header(const Request *r, const char *name) {
 /** 1: a whole request, 0: more is needed, -1: not HTTP or too large. */
 static int request_parse(Conn *c, Request *r) {
         char *end = memmem(c->in.data, c->in.n, "\r\n\r\n", 4);
+        if (c->in.data[0] < 'A' || c->in.data[0] > 'Z') /* TLS, say */
+                return -1;
         if (!end)
                 return c->in.n > REQUEST_BYTES_MAX ? -1 : 0;
         char *eol = memmem(c->in.data, c->in.n, "\r\n", 2);
@@ -197,7 +201,8 @@ static void server_accept(Server *s) {
                 *c = (Conn){.server = s, .fd = fd, .id = ++s->n_connections, .events = EPOLLIN | EPOLLRDHUP};
                 list_init(&c->timer);
                 s->n_open++;
-                epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = c->events, .data.ptr = c});
+                epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd,
+                          &(struct epoll_event){.events = c->events, .data.ptr = c});
         }
 }
 
@@ -268,7 +273,8 @@ int main(int argc, char **argv) {
                 } else if (o == 'd') {
                         prctl(PR_SET_PDEATHSIG, SIGKILL);
                 } else if (o != 'p' || !slice_to_u64(slice_from_str(optarg), &port) || port > UINT16_MAX) {
-                        fprintf(stderr, "usage: %s [--host 127.0.0.1] [--port 0] [--die-with-parent]\n", argv[0]);
+                        fprintf(stderr, "usage: %s [--host 127.0.0.1] [--port 0] [--die-with-parent]\n",
+                                argv[0]);
                         return 2;
                 }
         }

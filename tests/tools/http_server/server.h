@@ -1,12 +1,13 @@
 #pragma once
-/* What the two halves of the misbehaving HTTP server share: connections (http_server.c) and behaviours (behaviours.c). */
+/* What the two halves of the misbehaving HTTP server share: connections (http_server.c) and behaviours
+ * (behaviours.c). */
 
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
 
 #define REQUEST_BYTES_MAX (4u << 20) /* head and body of one request */
-#define KEYS_MAX 2000000             /* idempotency keys remembered; later ones are only counted as requests */
+#define KEYS_MAX 2000000             /* idempotency keys remembered; later ones are not */
 
 typedef struct Server Server;
 typedef struct Conn Conn;
@@ -32,7 +33,10 @@ struct Conn {
         List timer;
         int64_t due_ms; /* 0: not armed */
         int64_t period_ms;
-        /** Called when `out` has been sent, or the timer fires if one is armed; appends more, or sets `more` to NULL when done. */
+        /**
+         * Called when `out` has been sent, or the timer fires if one is armed; appends more, or sets `more`
+         * to NULL when done.
+         */
         void (*more)(Conn *c);
         uint64_t n_left; /* for `more` */
 };

@@ -11,7 +11,14 @@
 #include "harness.h"
 #include "json/json_read.h"
 
-#define CHECK(what) do { if (!(what)) { fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); abort(); } } while (0)
+#define CHECK(what) check((what), __LINE__, #what)
+
+static void check(bool ok, int line, const char *what) {
+        if (ok)
+                return;
+        fprintf(stderr, "harness.c:%d: %s\n", line, what);
+        abort();
+}
 
 /* ---- the host ------------------------------------------------------------------------------------------ */
 
@@ -56,7 +63,8 @@ void task_free(Task *task) {
         free(task);
 }
 
-static const SecretHeader secret_headers[] = {{SLICE("X-Api-Key"), SLICE("key "), SLICE("token"), SLICE("!")}};
+static const SecretHeader secret_headers[] = {
+                {SLICE("X-Api-Key"), SLICE("key "), SLICE("token"), SLICE("!")}};
 static const RunbookStep plain_step = {.type = STEP_TYPE_CALL_SERVICE};
 static const RunbookStep secret_step = {
         .type = STEP_TYPE_CALL_SERVICE, .secret_headers = secret_headers, .n_secret_headers = 1};

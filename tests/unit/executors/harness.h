@@ -1,5 +1,6 @@
 #pragma once
-/* What tests of executors share: a host that collects results, tasks made of JSON, and a misbehaving HTTP server. */
+/* What tests of executors share: a host that collects results, tasks made of JSON, and a misbehaving HTTP
+ * server. */
 
 #include <pthread.h>
 
@@ -29,8 +30,8 @@ void harness_stop(Harness *h);
 void harness_stop_executor(Harness *h);
 
 /**
- * A task whose config is JSON in which single quotes stand for double ones and `@` for the server's address ("http://127.0.0.1:port").
- * @input likewise, NULL: none.
+ * A task whose config is JSON in which single quotes stand for double ones and `@` for the server's address
+ * ("http://127.0.0.1:port"). @input likewise, NULL: none.
  */
 Task *harness_task(Harness *h, const char *config, const char *input);
 /** Submit it; returns its instance. */

@@ -25,22 +25,62 @@ static const char *refuses(const char *allow, const char *host, const char *ip, 
 }
 
 Test(address_policy, special_addresses_are_refused) {
-        static const char *const special[] = {
-                "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.254",
-                "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1",
-                "198.19.255.255", "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
-                "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::10.0.0.1",
-                "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "3fff::1", "5f00::1",
-                "fc00::1", "fd12:3456::1", "fe80::1", "febf::1", "fec0::1", "ff02::1"};
+        static const char *const special[] = {"0.0.0.0",
+                                              "0.1.2.3",
+                                              "10.0.0.1",
+                                              "10.255.255.255",
+                                              "100.64.0.1",
+                                              "100.127.255.255",
+                                              "127.0.0.1",
+                                              "127.255.255.254",
+                                              "169.254.169.254",
+                                              "172.16.0.1",
+                                              "172.31.255.255",
+                                              "192.0.0.1",
+                                              "192.0.2.1",
+                                              "192.88.99.1",
+                                              "192.168.1.1",
+                                              "198.18.0.1",
+                                              "198.19.255.255",
+                                              "198.51.100.7",
+                                              "203.0.113.9",
+                                              "224.0.0.1",
+                                              "239.255.255.255",
+                                              "240.0.0.1",
+                                              "255.255.255.255",
+                                              "::",
+                                              "::1",
+                                              "::ffff:127.0.0.1",
+                                              "::ffff:10.0.0.1",
+                                              "::ffff:169.254.169.254",
+                                              "::127.0.0.1",
+                                              "64:ff9b::10.0.0.1",
+                                              "64:ff9b::7f00:1",
+                                              "64:ff9b:1::1",
+                                              "100::1",
+                                              "2001::1",
+                                              "2001:db8::1",
+                                              "2002:7f00:1::",
+                                              "2002:a9fe:a9fe::1",
+                                              "3fff::1",
+                                              "5f00::1",
+                                              "fc00::1",
+                                              "fd12:3456::1",
+                                              "fe80::1",
+                                              "febf::1",
+                                              "fec0::1",
+                                              "ff02::1"};
         for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
                 cr_expect_not_null(refuses(NULL, "x", special[i], 80), "%s", special[i]);
 }
 
 Test(address_policy, public_addresses_are_not) {
-        static const char *const public[] = {"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.1", "100.63.255.255", "100.128.0.1", "126.255.255.255",
-                                             "128.0.0.1", "172.15.255.255", "172.32.0.1", "192.167.255.255", "198.17.255.255", "198.20.0.1",
-                                             "223.255.255.255", "2606:4700::1", "2a00:1450:4001::1", "::ffff:8.8.8.8", "64:ff9b::808:808",
-                                             "2002:808:808::1"};
+        static const char *const public[] = {
+                        "1.1.1.1",        "8.8.8.8",          "9.255.255.255",   "11.0.0.1",
+                        "100.63.255.255", "100.128.0.1",      "126.255.255.255", "128.0.0.1",
+                        "172.15.255.255", "172.32.0.1",       "192.167.255.255", "198.17.255.255",
+                        "198.20.0.1",     "223.255.255.255",  "2606:4700::1",    "2a00:1450:4001::1",
+                        "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"};
         for (size_t i = 0; i < sizeof(public) / sizeof(public[0]); i++)
                 cr_expect_null(refuses(NULL, "x", public[i], 80), "%s", public[i]);
 }
@@ -85,16 +125,35 @@ Test(address_policy, ranges_allow) {
 }
 
 Test(address_policy, wrong_entries_are_named) {
-        static const char *const wrong[] = {"*", "10.0.0.0/33", "10.0.0.0/", "::1/129", "localhost:0", "localhost:65536", "localhost:http",
-                                            "http://localhost", "a b", "[::1", "::1]", "[::1]x", "[localhost]", "10.1.2", "*.", ".x", ":80",
-                                            "a*b", "[]", "1.2.3.4.5", "[::1]:"};
+        static const char *const wrong[] = {"*",
+                                            "10.0.0.0/33",
+                                            "10.0.0.0/",
+                                            "::1/129",
+                                            "localhost:0",
+                                            "localhost:65536",
+                                            "localhost:http",
+                                            "http://localhost",
+                                            "a b",
+                                            "[::1",
+                                            "::1]",
+                                            "[::1]x",
+                                            "[localhost]",
+                                            "10.1.2",
+                                            "*.",
+                                            ".x",
+                                            ":80",
+                                            "a*b",
+                                            "[]",
+                                            "1.2.3.4.5",
+                                            "[::1]:"};
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
                 Report report = {0};
                 AddressPolicy p;
                 char list[64];
                 snprintf(list, sizeof(list), "good.example,%s", wrong[i]);
                 cr_expect_eq(address_policy_parse(list, &report, &p), -EINVAL, "%s", wrong[i]);
-                cr_expect(report.message && strstr(report.message, wrong[i]), "%s: %s", wrong[i], report.message);
+                cr_expect(report.message && strstr(report.message, wrong[i]), "%s: %s", wrong[i],
+                          report.message);
                 report_deinit(&report);
         }
 }

@@ -23,7 +23,8 @@ static Slice bytes(Value *v) { return value_bytes(v); }
 static void assert_failed(TaskResult *r, const char *code, bool retryable) {
         cr_assert_not(r->ok, "%s was expected, not %.*s", code, SLICE_ARG(bytes(r->output)));
         cr_assert_str_eq(harness_string(r->error, "code"), code, "%.*s", SLICE_ARG(bytes(r->error)));
-        cr_assert_eq(json_is_true(harness_at(r->error, "retryable")), retryable, "%.*s", SLICE_ARG(bytes(r->error)));
+        cr_assert_eq(json_is_true(harness_at(r->error, "retryable")), retryable, "%.*s",
+                     SLICE_ARG(bytes(r->error)));
 }
 
 static void expect_failure(const char *config, const char *code, bool retryable) {
@@ -44,7 +45,8 @@ Test(http, a_plain_get) {
         cr_assert_str_eq(harness_string(r.output, "sent.idempotency-key"), "key-0");
         cr_assert_str_eq(harness_string(r.output, "sent.x-tenant-id"), "acme");
         cr_assert_str_eq(harness_string(r.output, "sent.x-initiated-by"), "al%0D%0Aice");
-        cr_assert_str_eq(harness_string(r.output, "sent.traceparent"), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        cr_assert_str_eq(harness_string(r.output, "sent.traceparent"),
+                         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         cr_assert_str_eq(harness_string(r.output, "sent.user-agent"), "runbookd/0.1.0");
         cr_assert_str_eq(harness_string(r.output, "sent.accept-encoding"), "gzip");
         cr_assert_null(harness_at(r.output, "sent.content-type"));
@@ -60,7 +62,9 @@ Test(http, the_input_is_the_default_body) {
                 snprintf(config, sizeof(config), "{'url':'@/echo','method':'%s'}", methods[i]);
                 TaskResult r = harness_call(&h, config, "{'b':[1,2.50],'a':null}");
                 cr_assert(r.ok);
-                cr_assert_str_eq(harness_string(r.output, "method"), i == 0 ? "POST" : i == 1 ? "PUT" : "PATCH");
+                cr_assert_str_eq(harness_string(r.output, "method"), i == 0   ? "POST"
+                                                                     : i == 1 ? "PUT"
+                                                                              : "PATCH");
                 cr_assert_str_eq(harness_string(r.output, "received"), "{\"a\":null,\"b\":[1,2.5]}");
                 cr_assert_str_eq(harness_string(r.output, "sent.content-type"), "application/json");
                 harness_result_free(&r);
@@ -78,15 +82,20 @@ Test(http, a_body_of_its_own) {
         static const struct {
                 const char *config, *method, *received, *type;
         } cases[] = {
-                {"{'url':'@/echo','body':{'b':1,'a':'\\u00e9'}}", "POST", "{\"a\":\"\xc3\xa9\",\"b\":1}", "application/json"},
-                {"{'url':'@/echo','body':'as it is'}", "POST", "as it is", "text/plain; charset=utf-8"},
-                {"{'url':'@/echo','body':'<a/>','headers':{'content-type':'text/xml'}}", "POST", "<a/>", "text/xml"},
-                {"{'url':'@/echo','body':0}", "POST", "0", "application/json"},
-                {"{'url':'@/echo','body':false,'method':'PUT'}", "PUT", "false", "application/json"},
-                {"{'url':'@/echo','body':[],'method':'DELETE'}", "DELETE", "[]", "application/json"},
-                {"{'url':'@/echo','body':{},'method':'GET'}", "GET", "{}", "application/json"},
-                {"{'url':'@/echo','body':{'a b':'c&d','n':[1,true],'x':null},'headers':{'Content-Type':'application/x-www-form-urlencoded'}}",
-                 "POST", "a%20b=c%26d&n=1&n=true", "application/x-www-form-urlencoded"},
+                        {"{'url':'@/echo','body':{'b':1,'a':'\\u00e9'}}", "POST",
+                         "{\"a\":\"\xc3\xa9\",\"b\":1}", "application/json"},
+                        {"{'url':'@/echo','body':'as it is'}", "POST", "as it is",
+                         "text/plain; charset=utf-8"},
+                        {"{'url':'@/echo','body':'<a/>','headers':{'content-type':'text/xml'}}", "POST",
+                         "<a/>", "text/xml"},
+                        {"{'url':'@/echo','body':0}", "POST", "0", "application/json"},
+                        {"{'url':'@/echo','body':false,'method':'PUT'}", "PUT", "false", "application/json"},
+                        {"{'url':'@/echo','body':[],'method':'DELETE'}", "DELETE", "[]", "application/json"},
+                        {"{'url':'@/echo','body':{},'method':'GET'}", "GET", "{}", "application/json"},
+                        {"{'url':'@/echo','body':{'a "
+                         "b':'c&d','n':[1,true],'x':null},'headers':{'Content-Type':'application/"
+                         "x-www-form-urlencoded'}}",
+                         "POST", "a%20b=c%26d&n=1&n=true", "application/x-www-form-urlencoded"},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 TaskResult r = harness_call(&h, cases[i].config, "{'not':'sent'}");
@@ -101,7 +110,9 @@ Test(http, a_body_of_its_own) {
 Test(http, handles_are_clean_between_calls) {
         /* One handle serves all of these in turn. */
         for (int i = 0; i < 3; i++) {
-                TaskResult r = harness_call(&h, "{'url':'@/echo','method':'POST','body':'12345','headers':{'X-A':'1'}}", NULL);
+                TaskResult r = harness_call(
+                                &h, "{'url':'@/echo','method':'POST','body':'12345','headers':{'X-A':'1'}}",
+                                NULL);
                 cr_assert_str_eq(harness_string(r.output, "received"), "12345");
                 harness_result_free(&r);
                 r = harness_call(&h, "{'url':'@/echo','method':'HEAD'}", NULL);
@@ -125,8 +136,10 @@ Test(http, handles_are_clean_between_calls) {
 
 Test(http, query_and_headers) {
         TaskResult r = harness_call(&h,
-                                    "{'url':'@/echo?a=1','query':{'q':'x y/\\u00e9','n':2.5,'l':['1',2,null,true],'none':null,'e':''},"
-                                    "'headers':{'X-Number':7,'X-Bool':true,'X-Empty':'','X-Null':null,'User-Agent':'mine','traceparent':'forged',"
+                                    "{'url':'@/echo?a=1','query':{'q':'x "
+                                    "y/\\u00e9','n':2.5,'l':['1',2,null,true],'none':null,'e':''},"
+                                    "'headers':{'X-Number':7,'X-Bool':true,'X-Empty':'','X-Null':null,'User-"
+                                    "Agent':'mine','traceparent':'forged',"
                                     "'X-Tenant-Id':'forged','x-initiated-by':'forged'}}",
                                     NULL);
         cr_assert(r.ok);
@@ -146,11 +159,15 @@ Test(http, idempotency_key) {
         TaskResult r = harness_call(&h, "{'url':'@/echo','headers':{'idempotency-key':'from header'}}", NULL);
         cr_assert_str_eq(harness_string(r.output, "sent.idempotency-key"), "from header");
         harness_result_free(&r);
-        r = harness_call(&h, "{'url':'@/echo','idempotencyKey':'given\\nkey','headers':{'Idempotency-Key':'from header'}}", NULL);
+        r = harness_call(&h,
+                         "{'url':'@/echo','idempotencyKey':'given\\nkey','headers':{'Idempotency-Key':'from "
+                         "header'}}",
+                         NULL);
         cr_assert_str_eq(harness_string(r.output, "sent.idempotency-key"), "given%0Akey");
         harness_result_free(&r);
         /* The same for every attempt. */
-        Task *first = harness_task(&h, "{'url':'@/ok','method':'POST'}", NULL), *second = harness_task(&h, "{'url':'@/ok','method':'POST'}", NULL);
+        Task *first = harness_task(&h, "{'url':'@/ok','method':'POST'}", NULL),
+             *second = harness_task(&h, "{'url':'@/ok','method':'POST'}", NULL);
         second->instance = first->instance;
         second->attempt = 2;
         memcpy(second->idempotency_key, first->idempotency_key, sizeof(first->idempotency_key));
@@ -167,10 +184,13 @@ Test(http, secrets) {
         static const struct {
                 const char *config, *header, *value;
         } cases[] = {
-                {"{'url':'@/echo','auth':{'bearerSecret':'token'}}", "sent.authorization", "Bearer s3cr3t"},
-                {"{'url':'@/echo','auth':{'basicUser':'al','basicSecret':'token'}}", "sent.authorization", "Basic YWw6czNjcjN0"},
-                {"{'url':'@/echo','auth':{'headerName':'X-Token','headerSecret':'token'}}", "sent.x-token", "s3cr3t"},
-                {"{'url':'@/echo','headers':{'x':'SECRET-HEADER'}}", "sent.x-api-key", "key s3cr3t!"},
+                        {"{'url':'@/echo','auth':{'bearerSecret':'token'}}", "sent.authorization",
+                         "Bearer s3cr3t"},
+                        {"{'url':'@/echo','auth':{'basicUser':'al','basicSecret':'token'}}",
+                         "sent.authorization", "Basic YWw6czNjcjN0"},
+                        {"{'url':'@/echo','auth':{'headerName':'X-Token','headerSecret':'token'}}",
+                         "sent.x-token", "s3cr3t"},
+                        {"{'url':'@/echo','headers':{'x':'SECRET-HEADER'}}", "sent.x-api-key", "key s3cr3t!"},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 TaskResult r = harness_call(&h, cases[i].config, NULL);
@@ -189,22 +209,44 @@ Test(http, secrets) {
 
 Test(http, wrong_configs) {
         static const char *const wrong[] = {
-                "[]", "{}", "{'url':7}", "{'url':'@/','method':7}", "{'url':'@/','method':''}", "{'url':'@/','method':'G E T'}",
-                "{'url':'@/','method':'CONNECT'}", "{'url':'@/','method':'TRACE'}", "{'url':'@/','query':'a=1'}", "{'url':'@/','query':{'a':{}}}",
-                "{'url':'@/','query':{'a':[[]]}}", "{'url':'@/','headers':[]}", "{'url':'@/','headers':{'a b':'c'}}",
-                "{'url':'@/','headers':{'a':'b\\r\\nc: d'}}", "{'url':'@/','headers':{'a':[]}}", "{'url':'@/','headers':{'':'x'}}",
-                "{'url':'@/','headers':{'Content-Length':'5'}}", "{'url':'@/','headers':{'transfer-encoding':'chunked'}}",
-                "{'url':'@/','headers':{'Connection':'close'}}", "{'url':'@/','idempotencyKey':''}", "{'url':'@/','idempotencyKey':{}}",
-                "{'url':'@/','expectStatus':99}", "{'url':'@/','expectStatus':'6xx'}", "{'url':'@/','expectStatus':[]}",
-                "{'url':'@/','expectStatus':{}}", "{'url':'@/','auth':'x'}", "{'url':'@/','auth':{}}", "{'url':'@/','auth':{'basicUser':'x'}}",
-                "{'url':'@/','auth':{'bearerSecret':'token','x':1}}", "{'url':'@/','auth':{'headerName':'Host:','headerSecret':'token'}}",
-                "{'url':'@/','auth':{'headerName':'X-Tenant-Id','headerSecret':'token'}}"};
+                        "[]",
+                        "{}",
+                        "{'url':7}",
+                        "{'url':'@/','method':7}",
+                        "{'url':'@/','method':''}",
+                        "{'url':'@/','method':'G E T'}",
+                        "{'url':'@/','method':'CONNECT'}",
+                        "{'url':'@/','method':'TRACE'}",
+                        "{'url':'@/','query':'a=1'}",
+                        "{'url':'@/','query':{'a':{}}}",
+                        "{'url':'@/','query':{'a':[[]]}}",
+                        "{'url':'@/','headers':[]}",
+                        "{'url':'@/','headers':{'a b':'c'}}",
+                        "{'url':'@/','headers':{'a':'b\\r\\nc: d'}}",
+                        "{'url':'@/','headers':{'a':[]}}",
+                        "{'url':'@/','headers':{'':'x'}}",
+                        "{'url':'@/','headers':{'Content-Length':'5'}}",
+                        "{'url':'@/','headers':{'transfer-encoding':'chunked'}}",
+                        "{'url':'@/','headers':{'Connection':'close'}}",
+                        "{'url':'@/','idempotencyKey':''}",
+                        "{'url':'@/','idempotencyKey':{}}",
+                        "{'url':'@/','expectStatus':99}",
+                        "{'url':'@/','expectStatus':'6xx'}",
+                        "{'url':'@/','expectStatus':[]}",
+                        "{'url':'@/','expectStatus':{}}",
+                        "{'url':'@/','auth':'x'}",
+                        "{'url':'@/','auth':{}}",
+                        "{'url':'@/','auth':{'basicUser':'x'}}",
+                        "{'url':'@/','auth':{'bearerSecret':'token','x':1}}",
+                        "{'url':'@/','auth':{'headerName':'Host:','headerSecret':'token'}}",
+                        "{'url':'@/','auth':{'headerName':'X-Tenant-Id','headerSecret':'token'}}"};
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
                 TaskResult r = harness_call(&h, wrong[i], NULL);
                 cr_expect(!r.ok, "%s", wrong[i]);
                 cr_expect_str_eq(harness_string(r.error, "code"), "CONFIG_INVALID", "%s", wrong[i]);
                 cr_expect(json_is_false(harness_at(r.error, "retryable")));
-                cr_expect(strstr(harness_string(r.error, "message"), "config"), "%s", harness_string(r.error, "message"));
+                cr_expect(strstr(harness_string(r.error, "message"), "config"), "%s",
+                          harness_string(r.error, "message"));
                 cr_expect_null(r.evidence);
                 cr_expect_str_eq(harness_string(r.logs, "0.level"), "warn");
                 harness_result_free(&r);
@@ -214,9 +256,22 @@ Test(http, wrong_configs) {
 }
 
 Test(http, wrong_urls) {
-        static const char *const wrong[] = {"",           "/path",          "example.com/x",    "ftp://example.com/", "file:///etc/passwd", "gopher://x/",
-                                            "http://",    "http://a b/",      "http://h/a b",       "http://h:99999/",    "http://h:x/",
-                                            "http://[::1", "http://h/\\n",   "javascript:alert", "http://%00/",        "telnet://127.0.0.1/"};
+        static const char *const wrong[] = {"",
+                                            "/path",
+                                            "example.com/x",
+                                            "ftp://example.com/",
+                                            "file:///etc/passwd",
+                                            "gopher://x/",
+                                            "http://",
+                                            "http://a b/",
+                                            "http://h/a b",
+                                            "http://h:99999/",
+                                            "http://h:x/",
+                                            "http://[::1",
+                                            "http://h/\\n",
+                                            "javascript:alert",
+                                            "http://%00/",
+                                            "telnet://127.0.0.1/"};
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
                 char config[128];
                 snprintf(config, sizeof(config), "{'url':'%s'}", wrong[i]);
@@ -225,19 +280,30 @@ Test(http, wrong_urls) {
                 harness_result_free(&r);
         }
         TaskResult r = harness_call(&h, "{'url':'nope://user:hunter2\\u0040host/?token=hunter2'}", NULL);
-        cr_assert_null(strstr(harness_string(r.error, "message"), "hunter2"), "%s", harness_string(r.error, "message"));
+        cr_assert_null(strstr(harness_string(r.error, "message"), "hunter2"), "%s",
+                       harness_string(r.error, "message"));
         harness_result_free(&r);
 }
 
 /* ---- what comes back ----------------------------------------------------------------------------------- */
 
 Test(http, json_objects_are_spread_out) {
-        TaskResult r = harness_call(&h, "{'url':'@/typed?type=application/json&body=%7B%22z%22:1,%22a%22:%7B%22y%22:2,%22x%22:1.50%7D,%22c%22:null%7D'}", NULL);
-        assert_output(r, "{\"a\":{\"x\":1.5,\"y\":2},\"body\":{\"a\":{\"x\":1.5,\"y\":2},\"c\":null,\"z\":1},\"c\":null,"
-                         "\"headers\":{\"content-length\":\"37\",\"content-type\":\"application/json\"},\"status\":200,\"z\":1}");
+        TaskResult r = harness_call(
+                        &h,
+                        "{'url':'@/typed?type=application/"
+                        "json&body=%7B%22z%22:1,%22a%22:%7B%22y%22:2,%22x%22:1.50%7D,%22c%22:null%7D'}",
+                        NULL);
+        assert_output(r, "{\"a\":{\"x\":1.5,\"y\":2},\"body\":{\"a\":{\"x\":1.5,\"y\":2},\"c\":null,\"z\":1},"
+                         "\"c\":null,"
+                         "\"headers\":{\"content-length\":\"37\",\"content-type\":\"application/"
+                         "json\"},\"status\":200,\"z\":1}");
         harness_result_free(&r);
         /* The names that are ours stay ours. */
-        r = harness_call(&h, "{'url':'@/typed?type=application/json&body=%7B%22status%22:%22up%22,%22body%22:1,%22headers%22:2,%22body!%22:3,%22bodx%22:4%7D'}", NULL);
+        r = harness_call(&h,
+                         "{'url':'@/typed?type=application/"
+                         "json&body=%7B%22status%22:%22up%22,%22body%22:1,%22headers%22:2,%22body!%22:3,%"
+                         "22bodx%22:4%7D'}",
+                         NULL);
         cr_assert(r.ok);
         cr_assert_eq(harness_integer(r.output, "status"), 200);
         cr_assert_eq(harness_integer(r.output, "body.body"), 1);
@@ -282,7 +348,8 @@ Test(http, bodies_of_all_kinds) {
                 TaskResult r = harness_call(&h, config, NULL);
                 cr_assert(r.ok, "%s", cases[i].query);
                 Value *body = value_new(json_incref((json_t *)harness_at(r.output, "body")));
-                cr_expect(slice_eq_str(bytes(body), cases[i].body), "%s: %.*s", cases[i].query, SLICE_ARG(bytes(r.output)));
+                cr_expect(slice_eq_str(bytes(body), cases[i].body), "%s: %.*s", cases[i].query,
+                          SLICE_ARG(bytes(r.output)));
                 cr_expect_eq(json_array_size(value_json(r.logs)), 1, "%.*s", SLICE_ARG(bytes(r.logs)));
                 value_unref(body);
                 harness_result_free(&r);
@@ -309,7 +376,8 @@ Test(http, headers_are_lowered_and_joined) {
         cr_assert_str_eq(harness_string(r.output, "headers.content-type"), "text/plain");
         cr_assert(json_is_string(harness_at(r.output, "headers.x-flood-3")));
         harness_result_free(&r);
-        r = harness_page(&h, "/typed?type=a%0D%0ASet-Cookie:%20b%0D%0AX-Other:%0D%0ASet-Cookie:c%0D%0AX-Latin:caf%E9");
+        r = harness_page(&h, "/typed?type=a%0D%0ASet-Cookie:%20b%0D%0AX-Other:%0D%0ASet-Cookie:c%0D%0AX-"
+                             "Latin:caf%E9");
         cr_assert_str_eq(harness_string(r.output, "headers.set-cookie"), "b, c");
         cr_assert_str_eq(harness_string(r.output, "headers.x-other"), "");
         cr_assert_str_eq(harness_string(r.output, "headers.x-latin"), "caf\xef\xbf\xbd");
@@ -329,8 +397,9 @@ Test(http, statuses) {
         static const struct {
                 int status;
                 bool retryable;
-        } cases[] = {{300, false}, {301, false}, {302, false}, {304, false}, {400, false}, {401, false}, {403, false}, {404, false}, {408, true},
-                     {409, false}, {410, false}, {422, false}, {425, true},  {429, true},  {499, false}, {500, true},  {501, true},  {502, true},
+        } cases[] = {{300, false}, {301, false}, {302, false}, {304, false}, {400, false}, {401, false},
+                     {403, false}, {404, false}, {408, true},  {409, false}, {410, false}, {422, false},
+                     {425, true},  {429, true},  {499, false}, {500, true},  {501, true},  {502, true},
                      {503, true},  {504, true},  {599, true}};
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 char config[128], code[16];
@@ -340,7 +409,8 @@ Test(http, statuses) {
                 assert_failed(&r, code, cases[i].retryable);
                 cr_expect_eq(harness_integer(r.error, "details.status"), cases[i].status);
                 if (cases[i].status != 304)
-                        cr_expect(strstr(harness_string(r.error, "details.body"), "code"), "%.*s", SLICE_ARG(bytes(r.error)));
+                        cr_expect(strstr(harness_string(r.error, "details.body"), "code"), "%.*s",
+                                  SLICE_ARG(bytes(r.error)));
                 cr_expect_eq(r.retry_after_ms, 0);
                 cr_expect_str_eq(harness_string(r.logs, "0.level"), "warn");
                 cr_expect_eq(harness_integer(r.evidence, "0.value.status"), cases[i].status);
@@ -360,12 +430,14 @@ Test(http, expected_statuses) {
                 int status;
                 const char *expect;
                 bool ok;
-        } cases[] = {{404, "404", true},  {404, "'404'", true},      {404, "'4xx'", true}, {404, "[200,'4XX']", true}, {404, "[200,201]", false},
-                     {200, "404", false}, {302, "'3xx'", true},      {200, "'2xx'", true}, {500, "[500]", true},       {503, "500", false},
-                     {204, "204", true}};
+        } cases[] = {{404, "404", true},         {404, "'404'", true},      {404, "'4xx'", true},
+                     {404, "[200,'4XX']", true}, {404, "[200,201]", false}, {200, "404", false},
+                     {302, "'3xx'", true},       {200, "'2xx'", true},      {500, "[500]", true},
+                     {503, "500", false},        {204, "204", true}};
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 char config[128];
-                snprintf(config, sizeof(config), "{'url':'@/status/%d','expectStatus':%s}", cases[i].status, cases[i].expect);
+                snprintf(config, sizeof(config), "{'url':'@/status/%d','expectStatus':%s}", cases[i].status,
+                         cases[i].expect);
                 TaskResult r = harness_call(&h, config, NULL);
                 cr_expect_eq(r.ok, cases[i].ok, "%s", config);
                 if (r.ok)
@@ -374,7 +446,8 @@ Test(http, expected_statuses) {
         }
         TaskResult r = harness_call(&h, "{'url':'@/status/200','expectStatus':[201,'3xx']}", NULL);
         assert_failed(&r, "HTTP_200", false);
-        cr_assert(strstr(harness_string(r.error, "message"), "expected was 201, 3xx"), "%s", harness_string(r.error, "message"));
+        cr_assert(strstr(harness_string(r.error, "message"), "expected was 201, 3xx"), "%s",
+                  harness_string(r.error, "message"));
         harness_result_free(&r);
 }
 
@@ -426,7 +499,9 @@ Test(http, redirects_are_not_followed) {
 Test(http, evidence_and_log) {
         char url[64];
         snprintf(url, sizeof(url), "http://127.0.0.1:%u/ok", h.port);
-        TaskResult r = harness_call(&h, "{'url':'@/ok?token=hunter2','method':'POST','query':{'more':'hunter2'}}", "{'a':1}");
+        TaskResult r = harness_call(&h,
+                                    "{'url':'@/ok?token=hunter2','method':'POST','query':{'more':'hunter2'}}",
+                                    "{'a':1}");
         cr_assert(r.ok);
         char source[80], request[160];
         snprintf(source, sizeof(source), "POST %s", url);
