@@ -387,7 +387,7 @@ static bool parse_options(int argc, char **argv, Options *ret) {
                          .mode = "alone",
                          .seconds = 3,
                          .outstanding = 512,
-                         .samples * = 500};
+                         .samples = 500};
         for (int i = 1; i + 1 < argc; i += 2) {
                 const char *name = argv[i], *value = argv[i + 1];
 
