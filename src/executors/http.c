@@ -215,12 +215,12 @@ static void *run(void *engine) {
 
 static HttpEngine *engine_of(Executor *executor) { return (HttpEngine *)executor; }
 
-/** Not even a call could be made of it. */
-static void refuse(HttpEngine *e, Task *task) {
+/** Not even a call is made of it. */
+static void refuse(HttpEngine *e, Task *task, Value *error) {
         TaskResult result = {.execution_id = task->execution_id,
                              .instance = task->instance,
                              .attempt = task->attempt,
-                             .error = value_ref(e->out_of_memory)};
+                             .error = value_ref(error)};
         task_free(task);
         e->host.post_result(e->host.userdata, &result);
 }
@@ -229,7 +229,7 @@ static void submit(Executor *executor, Task *task) {
         HttpEngine *e = engine_of(executor);
         HttpCall *c = calloc(1, sizeof(*c));
         if (!c) {
-                refuse(e, task);
+                refuse(e, task, e->out_of_memory);
                 return;
         }
         c->task = task;
@@ -241,7 +241,8 @@ static void submit(Executor *executor, Task *task) {
         call_key(c->key, task->execution_id, task->instance, task->attempt);
         http_request_touch(task);
         pthread_mutex_lock(&e->lock);
-        bool noted = map_put(&e->calls, call_key_slice(c), c) >= 0;
+        bool room = e->n_open < e->settings.open_max;
+        bool noted = room && map_put(&e->calls, call_key_slice(c), c) >= 0;
         bool wake = noted && e->sleeping;
         if (noted) {
                 list_push_back(&e->inbox, &c->node);
@@ -253,7 +254,7 @@ static void submit(Executor *executor, Task *task) {
                 http_loop_wake(&e->loop);
         if (!noted) {
                 free(c);
-                refuse(e, task);
+                refuse(e, task, room ? e->out_of_memory : e->overloaded);
         }
 }
 
@@ -308,6 +309,7 @@ static void engine_free(HttpEngine *e) {
         free(e->due);
         address_policy_deinit(&e->policy);
         value_unref(e->out_of_memory);
+        value_unref(e->overloaded);
         free((char *)e->settings.allow);
         free((char *)e->settings.ca_file);
         free((char *)e->settings.user_agent);
@@ -344,6 +346,7 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
         s->response_bytes_max = s->response_bytes_max ? s->response_bytes_max : HTTP_RESPONSE_BYTES_MAX;
         s->slow_bytes_per_s = s->slow_bytes_per_s ? s->slow_bytes_per_s : HTTP_SLOW_BYTES_PER_S;
         s->slow_window_ms = s->slow_window_ms > 0 ? s->slow_window_ms : HTTP_SLOW_WINDOW_MS;
+        s->open_max = s->open_max ? s->open_max : HTTP_OPEN_MAX;
         s->allow = NULL;
         s->ca_file = text_or(given->ca_file, NULL);
         s->user_agent = text_or(given->user_agent, USER_AGENT_DEFAULT);
@@ -362,21 +365,27 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
         return address_policy_parse(given->allow, report, &e->policy);
 }
 
-static int parts_make(HttpEngine *e) {
+static Value *error_make(const char *code, const char *message) {
         Buf b = {0};
         JsonWriter w = json_writer(&b);
         json_begin_object(&w);
         json_key(&w, "code");
-        json_put_str(&w, "OUT_OF_MEMORY");
+        json_put_str(&w, code);
         json_key(&w, "message");
-        json_put_str(&w, "there was not enough memory to call the service");
+        json_put_str(&w, message);
         json_key(&w, "retryable");
         json_put_bool(&w, true);
         json_end_object(&w);
-        e->out_of_memory = b.error ? NULL : value_new_bytes(buf_slice(&b));
+        Value *v = b.error ? NULL : value_new_bytes(buf_slice(&b));
         buf_deinit(&b);
+        return v;
+}
+
+static int parts_make(HttpEngine *e) {
+        e->out_of_memory = error_make("OUT_OF_MEMORY", "there was not enough memory to call the service");
+        e->overloaded = error_make("OVERLOADED", "too many calls are waiting already");
         e->holds = calloc(HTTP_RESOLVING_MAX, sizeof(*e->holds));
-        if (!e->out_of_memory || !e->holds)
+        if (!e->out_of_memory || !e->overloaded || !e->holds)
                 return -ENOMEM;
         uint64_t seeds[6];
         e->host.ids.random(e->host.ids.userdata, seeds, N_ELEMENTS(seeds));

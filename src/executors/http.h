@@ -14,6 +14,7 @@ typedef struct HttpSettings {
         const char *user_agent;     /* NULL: "runbookd/0.1.0" */
         uint32_t slow_bytes_per_s;  /* an answer that has begun and comes slower than this, over… */
         int64_t slow_window_ms;     /* …so long: TOO_SLOW */
+        uint64_t open_max;          /* calls taken and not finished, waiting ones included; beyond: OVERLOADED */
 } HttpSettings;
 
 #define HTTP_IN_FLIGHT_MAX 4096
@@ -21,6 +22,7 @@ typedef struct HttpSettings {
 #define HTTP_TIMEOUT_DEFAULT_MS 30000
 #define HTTP_RESPONSE_BYTES_MAX (768 * 1024)
 #define HTTP_HEADER_BYTES_MAX (64 * 1024)
+#define HTTP_OPEN_MAX 1000000
 #define HTTP_SLOW_BYTES_PER_S 16
 #define HTTP_SLOW_WINDOW_MS 20000
 

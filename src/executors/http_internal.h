@@ -17,7 +17,7 @@
 #define HTTP_CONNECTING_PER_HOST_MAX 64 /* connections being set up to one host at once */
 #define HTTP_RESOLVING_PER_HOST_MAX 4   /* of them before its name was resolved once: each takes a thread */
 #define HTTP_RESOLVING_MAX 256          /* the same over all hosts */
-#define HTTP_RESOLVER_HOLD_MS 10000     /* a resolver that nobody waits for any more is counted so much longer */
+#define HTTP_RESOLVER_HOLD_MS 10000     /* a resolver that nobody waits for is counted so much longer */
 #define HTTP_CONNECT_TIMEOUT_MS 10000   /* name, TCP and TLS together */
 #define HTTP_RETRY_AFTER_MAX_MS (3600LL * 1000) /* longest Retry-After; more is cut to this */
 #define HTTP_EXCERPT_BYTES_MAX 2048     /* of a response body in an error */
@@ -157,7 +157,7 @@ struct HttpEngine {
         ExecutorHost host;
         HttpSettings settings; /* no zeros left; strings owned */
         AddressPolicy policy;
-        Value *out_of_memory;  /* the error there may be no memory to make */
+        Value *out_of_memory, *overloaded; /* errors there may be no memory or time to make */
         pthread_t thread;
         bool has_curl;
 

@@ -165,7 +165,7 @@ static int body_canonical(HttpEngine *e, HttpTransfer *t, size_t n_headers, cons
                 if (r != -EBADMSG)
                         return r;
                 if (http_response_header(e, n_headers, "content-type").n > 0)
-                        *ret_warning = "the body calls itself JSON but can't be read as that; it is kept as text";
+                        *ret_warning = "the body calls itself JSON but can't be read as JSON: it is kept as text";
         }
         buf_reset(&j->text);
         j->is_object = false;

@@ -384,6 +384,23 @@ Test(http_faults, waiting_counts) {
                 cr_assert(h.results[i].ok && h.results[i].instance == order[i], "first come, first served");
 }
 
+Test(http_faults, too_many_calls_are_refused) {
+        harness_start(&h, &(HttpSettings){.allow = "127.0.0.1", .open_max = 10});
+        uint32_t first = harness_submit(&h, "{'url':'@/hang'}", NULL);
+        for (int i = 0; i < 9; i++)
+                harness_submit(&h, "{'url':'@/hang'}", NULL);
+        TaskResult r = harness_call(&h, "{'url':'@/ok'}", NULL);
+        cr_assert_not(r.ok);
+        cr_assert_str_eq(harness_string(r.error, "code"), "OVERLOADED");
+        cr_assert(json_is_true(harness_at(r.error, "retryable")));
+        harness_result_free(&r);
+        cancel(first);
+        wait_open(9);
+        r = harness_call(&h, "{'url':'@/ok'}", NULL);
+        cr_assert(r.ok);
+        harness_result_free(&r);
+}
+
 static int n_threads(void) {
         char line[128];
         int n = 0;
