@@ -16,8 +16,8 @@ const { call, conditional, wait, waitForEvent, runbook } = require('./lib/runboo
 const N = Number(process.argv[2] || process.env.RUNBOOK_TEST_KILLS || 200);
 const SEED = Number(process.argv[3] || process.env.RUNBOOK_TEST_SEED || Date.now() % 1000000);
 process.argv.length = 2; // the numbers are ours, not a case's title
-const KILL_AFTER_MS = [15, 500]; // how long an engine may live after it answers, at least and at most
-const OUTSTANDING = 20; // executions under way at once
+const KILL_AFTER_MS = [15, 400]; // how long an engine may live after it answers, at least and at most
+const OUTSTANDING = 10; // executions under way at once
 
 /** mulberry32: the same seed, the same moments. */
 function random(seed) {

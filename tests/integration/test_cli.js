@@ -104,7 +104,8 @@ test('pause and resume', async () => {
   const execution = (await cli(0, ['start', id, ...BASIS, '--quiet'])).out.trim();
   await cli(0, ['pause', execution]);
   assert.equal((await cli(0, ['status', execution, '--json'])).json.execution.status, 'paused');
-  await cli(0, ['resume', execution, '--wait']);
+  await cli(0, ['resume', execution]);
+  await cli(0, ['watch', execution]);
   assert.equal((await cli(0, ['status', execution, '--json'])).json.execution.status, 'completed');
 });
 
