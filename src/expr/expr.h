@@ -8,7 +8,8 @@
  *            `a.b[0]["c d"]`; a negative index is an error.
  * Template:  any JSON; strings may hold `${path}` or `${path ?? default}` (default: a JSON literal or a bare word to
  *            the closing brace); `$${` is a literal `${`. A string that is one template whole keeps the value's type;
- *            otherwise strings go in as they are, numbers/booleans as JSON, null as "null", objects and arrays as canonical JSON.
+ *            otherwise strings go in as they are, numbers/booleans as JSON, null as "null", objects and arrays as
+ *            canonical JSON.
  * Condition: {field, operator, value?}, {all:[…]}, {any:[…]}, {not:…}.
  */
 
@@ -41,7 +42,7 @@ typedef struct ExprSegment {
 struct ExprPath {
         ExprRoot root;
         Slice text;                  /* as written, for messages */
-        const ExprSegment *segments; /* for EXPR_ROOT_NAME the first one is the name itself; for the others the root word is left out */
+        const ExprSegment *segments; /* of EXPR_ROOT_NAME the first is the name itself; the other roots are left out */
         uint32_t n_segments;
 };
 
@@ -72,7 +73,7 @@ bool expr_text_is_constant(Slice text);
 typedef struct ExprSecret {
         Slice prefix, name, suffix;
 } ExprSecret;
-/** 1: @text is of that form, *ret is filled; 0: no secret in it; -EINVAL (reported at @at): a secret among other things; -ENOMEM. */
+/** 1: @text is of that form, *ret is filled; 0: no secret in it; -EINVAL (reported): one among other text; -ENOMEM. */
 int expr_secret_split(Slice text, const JsonAt *at, Arena *arena, ExprSecret *ret);
 
 /** Where names get their meaning while evaluating. */
@@ -87,16 +88,15 @@ typedef struct ExprEnv {
 
 /** Why an evaluation failed: a code for retry filters and history, and a sentence. */
 typedef struct ExprError {
-        /* "TEMPLATE_MISSING", "TEMPLATE_TOO_LARGE", "TEMPLATE_TOO_DEEP", "CONDITION_TYPE", "PATTERN_LIMIT", "OUT_OF_MEMORY" */
-        char code[32];
+        char code[32]; /* TEMPLATE_MISSING|TOO_LARGE|TOO_DEEP, CONDITION_TYPE, PATTERN_LIMIT, OUT_OF_MEMORY */
         char message[480];
 } ExprError;
 
 /** Borrowed value at @path, NULL if missing. */
 const json_t *expr_path_eval(const ExprPath *path, const ExprEnv *env);
 /**
- * 0 and an owned tree; -EINVAL or -ENOMEM with @error. Constant subtrees and values found are shared, not copied: treat the
- * result as immutable. The default of `${path ?? default}` serves missing and null values.
+ * 0 and an owned tree; -EINVAL or -ENOMEM with @error. Constant subtrees and values found are shared, not copied:
+ * treat the result as immutable. The default of `${path ?? default}` serves missing and null values.
  */
 int expr_template_eval(const ExprTemplate *t, const ExprEnv *env, json_t **ret, ExprError *error);
 /** Does the template hold no path at all? Then eval gives the same every time. */
@@ -105,8 +105,9 @@ bool expr_template_is_constant(const ExprTemplate *t);
 const json_t *expr_template_constant(const ExprTemplate *t);
 /**
  * 0 with *ret; -EINVAL with @error; -ENOMEM.
- * Missing paths compare as absent: only ne, notIn, notExists are true for them. eq/ne compare deeply, numbers by value
- * (1 == 1.0). gt/gte/lt/lte order two numbers or two strings; other pairs are false. in/notIn: `value` is an array (or the
- * field is contained in the string). contains: array member, substring, or object key. matches: PCRE2, unanchored.
+ * Missing paths compare as absent: only ne, notIn, notExists are true for them; null exists. eq/ne compare deeply,
+ * numbers by value (1 == 1.0). gt/gte/lt/lte order two numbers or two strings; other pairs are false. in/notIn: `value`
+ * is an array (or a string which contains the field). contains: array member, substring, or object key. matches: PCRE2,
+ * unanchored, all patterns of one evaluation within LIMIT_PATTERN_WORK. `value` may be a template, patterns are fixed.
  */
 int expr_condition_eval(const ExprCondition *c, const ExprEnv *env, bool *ret, ExprError *error);

@@ -16,7 +16,7 @@
 #define LIMIT_ANCESTRY_VISITS 50000000  /* edges walked in all to check `steps.<id>` references */
 #define LIMIT_PATTERN_BYTES 1024        /* a `matches` pattern */
 #define LIMIT_PATTERN_MATCH_STEPS 100000 /* PCRE2 match limit: a hostile pattern is an error, not a stall */
-#define LIMIT_PATTERN_WORK 1000000      /* items tried and bytes passed by all patterns of one condition, each time it is evaluated */
+#define LIMIT_PATTERN_WORK 1000000      /* items tried, bytes passed by all patterns of a condition, each evaluation */
 #define LIMIT_LOOP_ITERATIONS 1000      /* hard cap of maxIterations */
 #define LIMIT_LOOP_NESTING 8            /* loops within loops */
 #define LIMIT_RETRY_ATTEMPTS 1000       /* maxAttempts */

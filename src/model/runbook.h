@@ -47,7 +47,8 @@ typedef struct RetryPolicy {
         int64_t initial_delay_ms, max_delay_ms;
         double backoff_multiplier; /* ≥ 1 */
         double jitter;             /* 0–1: the delay is drawn from [d·(1−jitter), d] */
-        /* Error codes: exact, case-insensitive, or a prefix ending in '*'. Empty retryable list: what the executor calls retryable. */
+        /* Error codes: exact, case-insensitive, or a prefix ending in '*'. Empty retryable list: what the executor
+         * calls retryable. */
         const Slice *retryable;
         size_t n_retryable;
         const Slice *non_retryable;
@@ -175,9 +176,10 @@ typedef struct RunbookDefaults {
 extern const RunbookDefaults runbook_defaults_builtin; /* protocol's: 3 attempts, 1000–10000 ms, ×2 */
 
 /**
- * Parse, check and compile a definition tree. @definition is borrowed. All errors are collected
- * in @report (INVALID_RUNBOOK with JSON pointers into the definition). 0 and an owned reference, -EINVAL with
- * @report set, -ENOMEM. Linear in steps and edges.
+ * Parse, check and compile a definition tree. The runbook keeps a reference to @definition and borrows its text:
+ * the tree must not be changed afterwards. All errors are collected in @report, with JSON pointers into the definition
+ * (INVALID_RUNBOOK; LIMIT_EXCEEDED if all of them are limits). 0 and an owned reference, -EINVAL with @report set,
+ * -ENOMEM. Linear in steps and edges.
  */
 int runbook_compile(const json_t *definition, const RunbookDefaults *defaults, Report *report, Runbook **ret);
 

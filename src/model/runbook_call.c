@@ -121,6 +121,7 @@ static void compile_headers(Draft *d, RunbookStep *step, const JsonAt *config_at
         }
         size_t n = json_object_size(at.value);
         if (n > LIMIT_HEADERS) {
+                json_object_del(config, key);
                 draft_limit(d, json_at_error(&at, "has %zu entries, more than the %d allowed (LIMIT_HEADERS)",
                                              n, LIMIT_HEADERS));
                 return;

@@ -63,6 +63,8 @@ static void report_unseen(const PathCheck *c, uint32_t target, bool direct, cons
                               "\"%s\" runs inside the loop \"%s\": outside of it there is only the loop's "
                               "own output",
                               id, c->d->steps[to->loop_step].id.data);
+        else if (!is_output && c->d->steps[c->step].is_compensation)
+                json_at_error(at, "a compensation step sees \"%s\" as steps.%s only", id, id);
         else if (direct && draft_sees(c->d, c->step, target, at))
                 json_at_error(at, "\"%s\" is not a direct dependency: write steps.%s, or add it to dependsOn",
                               id, id);
