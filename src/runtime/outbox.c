@@ -258,13 +258,13 @@ static int64_t monotonic_ms(void) {
 
 static struct timespec timespec_of(int64_t ms) { return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}; }
 
-/** Doubling, from the least to the most; a stream that refuses is left alone for longer. */
+/** Doubling, from the least to the most; a stream that refuses is left alone for longer. One failure may be a reconnect: two are said. */
 static int64_t backoff_after(Outbox *o, int r) {
-        if (!o->complained)
+        if (!o->complained && o->backoff_ms)
                 log_event(LOG_WARN, r == -ENOSPC ? "the audit stream takes no more messages: they wait in the store"
                                                  : "messages can't be published: they wait in the store",
                           "reason", strerror(-r), NULL);
-        o->complained = true;
+        o->complained = o->backoff_ms > 0;
         o->backoff_ms = o->backoff_ms ? o->backoff_ms * 2 : OUTBOX_BACKOFF_MIN_MS;
         if (o->backoff_ms > OUTBOX_BACKOFF_MAX_MS)
                 o->backoff_ms = OUTBOX_BACKOFF_MAX_MS;

@@ -260,7 +260,7 @@ static void write_last_mark(Runtime *r) {
 
         if (r->failed || !outbox_mark_wanted(&r->outbox, &mark, &urgent))
                 return;
-        r->mark_ms = INT64_MIN / 2;
+        r->mark_wanted_ms = INT64_MIN / 2;
         (void)batch_run(&r->batch, NULL, 0, runtime_now(r), &n); /* without it the next start publishes some rows twice */
 }
 

@@ -22,7 +22,7 @@
 #define RUNTIME_UPKEEP_IDLE_MS 60000  /* the same when idle */
 #define RUNTIME_UPKEEP_ROWS 256       /* rows of each table deleted at most by one look */
 #define RUNTIME_MARK_JOIN_MS 200      /* the outbox's mark joins a batch at most so often… */
-#define RUNTIME_MARK_ALONE_MS 1000    /* …and has a commit of its own at most so often */
+#define RUNTIME_MARK_ALONE_MS 1000    /* …and has a commit of its own when none came along for so long */
 #define RUNTIME_HIGH_CHECK_MS 1000    /* between two looks at how full the store is */
 #define RUNTIME_BACKOFF_MIN_MS 100    /* when the store is full: before results and timers are tried again */
 #define RUNTIME_BACKOFF_MAX_MS 5000
@@ -66,6 +66,7 @@ struct Runtime {
         int64_t blocked_until_ms, backoff_ms; /* the store is full, or memory is short */
         int64_t upkeep_ms;       /* last look for what expired */
         int64_t mark_ms;         /* last time the outbox's mark was written */
+        int64_t mark_wanted_ms;  /* since when there is one to be written; 0: none */
         bool upkeep_more;        /* the last look did not find everything */
         int64_t high_check_ms;
         bool is_high;            /* the store is beyond its high-water mark */

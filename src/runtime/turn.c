@@ -235,7 +235,7 @@ static int run_upkeep(Runtime *r, int64_t now_ms) {
         int rc = batch_run(&r->batch, NULL, 0, now_ms, &n_run);
         if (rc == 0 || rc == -EIO)
                 return rc;
-        r->upkeep_ms = r->mark_ms = now_ms;
+        r->upkeep_ms = now_ms;
         pause_work(r, now_ms);
         return 0;
 }

@@ -25,18 +25,23 @@ static int put_time(Batch *b) {
         return put_u64(b, META_TIME, (uint64_t)b->now_ms);
 }
 
-static int64_t mark_due_ms(Runtime *r, int64_t pause_ms, OutboxMark *ret) {
+/** When the mark is to be written: with a batch that is written anyway, or (@alone) by itself, a while after it was first wanted. */
+static int64_t mark_due_ms(Runtime *r, bool alone, OutboxMark *ret) {
         bool urgent;
+
         if (!outbox_mark_wanted(&r->outbox, ret, &urgent))
                 return INT64_MAX;
-        return urgent ? INT64_MIN : r->mark_ms + pause_ms;
+        if (urgent)
+                return INT64_MIN;
+        if (r->mark_wanted_ms == 0)
+                r->mark_wanted_ms = r->last_now_ms;
+        return alone ? r->mark_wanted_ms + RUNTIME_MARK_ALONE_MS : r->mark_ms + RUNTIME_MARK_JOIN_MS;
 }
 
 static int put_mark(Batch *b) {
         OutboxMark mark;
-        bool alone = b->n_inputs == 0;
 
-        if (mark_due_ms(b->r, alone ? RUNTIME_MARK_ALONE_MS : RUNTIME_MARK_JOIN_MS, &mark) > b->now_ms)
+        if (mark_due_ms(b->r, b->n_inputs == 0, &mark) > b->now_ms)
                 return 0;
         b->upkeep.mark = true;
         b->upkeep.wanted = mark;
@@ -90,6 +95,7 @@ void upkeep_committed(Batch *b) {
                 r->outbox_row = b->outbox_row;
         if (b->upkeep.mark) {
                 r->mark_ms = b->now_ms;
+                r->mark_wanted_ms = 0;
                 outbox_mark_written(&r->outbox, &b->upkeep.wanted);
         }
         if (b->upkeep.looked) {
@@ -100,11 +106,11 @@ void upkeep_committed(Batch *b) {
 
 bool upkeep_is_due(Runtime *r, int64_t now_ms) {
         OutboxMark mark;
-        return mark_due_ms(r, RUNTIME_MARK_ALONE_MS, &mark) <= now_ms || expiry_due_ms(r, true) <= now_ms;
+        return mark_due_ms(r, true, &mark) <= now_ms || expiry_due_ms(r, true) <= now_ms;
 }
 
 int64_t upkeep_due_ms(Runtime *r) {
         OutboxMark mark;
-        int64_t mark_due = mark_due_ms(r, RUNTIME_MARK_ALONE_MS, &mark), expiry_due = expiry_due_ms(r, true);
+        int64_t mark_due = mark_due_ms(r, true, &mark), expiry_due = expiry_due_ms(r, true);
         return mark_due < expiry_due ? mark_due : expiry_due;
 }
