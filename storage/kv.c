@@ -1,6 +1,7 @@
 /*
- * The rules that hold for every backend, in one place: a failure poisons its transaction, keys have 1 to KV_KEY_MAX bytes, a
- * transaction has a largest size, and a cursor that found nothing stands nowhere until it seeks again.
+ * The rules that hold for every backend, in one place: a failure poisons its transaction, keys have 1 to
+ * KV_KEY_MAX bytes, a transaction has a largest size, and a cursor that found nothing stands nowhere until it
+ * seeks again.
  */
 #include "storage/kv_backend.h"
 

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * An ordered, transactional key-value store of byte strings: what the typed tables stand on. Two backends, LMDB
- * (kv_lmdb.c, the only file that includes <lmdb.h>) and memory (kv_mem.c), held to one conformance suite.
+ * An ordered, transactional key-value store of byte strings: what the typed tables stand on. Two backends,
+ * LMDB (kv_lmdb.c, the only file that includes <lmdb.h>) and memory (kv_mem.c), held to one conformance
+ * suite.
  *
  * One write transaction at a time, by one thread; any number of short read transactions, each used by
  * one thread. A failed put poisons its transaction: every later call gives the same error and commit fails.
@@ -11,28 +12,35 @@
 #include "base/slice.h"
 
 #define KV_TABLES_MAX 32
-#define KV_KEY_MAX 511 /* bytes: LMDB's own limit */
+#define KV_KEY_MAX    511 /* bytes: LMDB's own limit */
 
 typedef struct Kv Kv;
 typedef struct KvTxn KvTxn;
 typedef struct KvCursor KvCursor;
 
-/* Outcomes (positive, handled by the direct caller); failures are negative errno: -EIO, -ENOMEM, -ENOSPC, -EBADMSG. */
+/* Outcomes (positive, handled by the direct caller); failures are negative errno: -EIO, -ENOMEM, -ENOSPC,
+ * -EBADMSG. */
 #define KV_E_NOT_FOUND 1
-#define KV_E_MAP_FULL 2 /* the write transaction outgrew the map: abort it, kv_grow, run it again */
+#define KV_E_MAP_FULL  2 /* the write transaction outgrew the map: abort it, kv_grow, run it again */
 
 typedef struct KvOptions {
-        const char *path;       /* data directory; NULL for memory */
-        size_t map_size;        /* initial bytes; 0: default 1 GiB (address space, not disk) */
-        size_t map_size_max;    /* kv_grow refuses past it; 0: 1 TiB */
-        bool no_sync;           /* benchmarks only */
+        const char *path;    /* data directory; NULL for memory */
+        size_t map_size;     /* initial bytes; 0: default 1 GiB (address space, not disk) */
+        size_t map_size_max; /* kv_grow refuses past it; 0: 1 TiB */
+        bool no_sync;        /* benchmarks only */
 } KvOptions;
 
-typedef struct KvStats { size_t used_bytes, map_bytes, map_max_bytes; uint64_t last_txn; uint32_t n_readers; } KvStats;
+typedef struct KvStats {
+        size_t used_bytes, map_bytes, map_max_bytes;
+        uint64_t last_txn;
+        uint32_t n_readers;
+} KvStats;
 
-/** Open tables numbered 0…n_tables-1 named @tables. A second process on the same directory gives -EBUSY with a sentence in
+/** Open tables numbered 0…n_tables-1 named @tables. A second process on the same directory gives -EBUSY with
+ * a sentence in
  * @report naming its pid if known; other failures too have their sentence there. */
-int kv_open_lmdb(const KvOptions *options, const char *const *tables, size_t n_tables, Report *report, Kv **ret);
+int kv_open_lmdb(const KvOptions *options, const char *const *tables, size_t n_tables, Report *report,
+                 Kv **ret);
 int kv_open_mem(const char *const *tables, size_t n_tables, Report *report, Kv **ret);
 void kv_close(Kv *kv); /* NULL-safe; no transaction may be open */
 
@@ -55,12 +63,14 @@ int kv_put(KvTxn *txn, unsigned table, Slice key, Slice value);
 int kv_delete(KvTxn *txn, unsigned table, Slice key);
 uint64_t kv_count(KvTxn *txn, unsigned table);
 
-/** Cursors: seek to the first key ≥ @key (or the last key < / ≤ it, backwards), then step. Slices valid as for kv_get. A
- * cursor may be kept while its own transaction puts and deletes elsewhere; after kv_cursor_delete it stands before the next. */
+/** Cursors: seek to the first key ≥ @key (or the last key < / ≤ it, backwards), then step. Slices valid as
+ * for kv_get. A cursor may be kept while its own transaction puts and deletes elsewhere; after
+ * kv_cursor_delete it stands before the next. */
 int kv_cursor_open(KvTxn *txn, unsigned table, KvCursor **ret);
 void kv_cursor_close(KvCursor *c); /* NULL-safe; before the transaction ends */
-int kv_cursor_seek(KvCursor *c, Slice key, Slice *ret_key, Slice *ret_value);      /* first ≥ key */
-int kv_cursor_seek_last(KvCursor *c, Slice bound, Slice *ret_key, Slice *ret_value); /* last < bound; empty bound: last of all */
+int kv_cursor_seek(KvCursor *c, Slice key, Slice *ret_key, Slice *ret_value); /* first ≥ key */
+int kv_cursor_seek_last(KvCursor *c, Slice bound, Slice *ret_key,
+                        Slice *ret_value); /* last < bound; empty bound: last of all */
 int kv_cursor_next(KvCursor *c, Slice *ret_key, Slice *ret_value);
 int kv_cursor_prev(KvCursor *c, Slice *ret_key, Slice *ret_value);
 int kv_cursor_delete(KvCursor *c);

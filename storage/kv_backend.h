@@ -1,7 +1,8 @@
 #pragma once
 /*
  * What a backend provides, and what kv.c keeps for it. Rules that hold for both backends (poison, key sizes,
- * transaction size, cursor positions) live in kv.c alone; a backend is called only with arguments that were checked.
+ * transaction size, cursor positions) live in kv.c alone; a backend is called only with arguments that were
+ * checked.
  */
 
 #include <stdatomic.h>
@@ -46,7 +47,7 @@ struct KvTxn {
 typedef enum KvCursorPlace {
         KV_CURSOR_NOWHERE, /* before the first seek and after KV_E_NOT_FOUND */
         KV_CURSOR_AT,
-        KV_CURSOR_GAP      /* where a record was deleted: next gives the one after it, prev the one before */
+        KV_CURSOR_GAP /* where a record was deleted: next gives the one after it, prev the one before */
 } KvCursorPlace;
 struct KvCursor {
         KvTxn *txn;
@@ -54,7 +55,8 @@ struct KvCursor {
         KvCursorPlace place;
 };
 
-/* ---- the data directory (kv_dir.c): what a store on disk needs from the file system, whatever the backend ---- */
+/* ---- the data directory (kv_dir.c): what a store on disk needs from the file system, whatever the backend
+ * ---- */
 
 typedef struct KvDir {
         char *path; /* owned */
@@ -62,8 +64,9 @@ typedef struct KvDir {
 } KvDir;
 
 /**
- * Make @path (0700, with parents) if it is missing, refuse file systems whose locks or maps reach over a network, and take
- * DATA_DIR/engine.lock. 0; -EBUSY when another engine has it, other negative errnos; a sentence in @report each time.
+ * Make @path (0700, with parents) if it is missing, refuse file systems whose locks or maps reach over a
+ * network, and take DATA_DIR/engine.lock. 0; -EBUSY when another engine has it, other negative errnos; a
+ * sentence in @report each time.
  */
 int kv_dir_open(const char *path, Report *report, KvDir *ret);
 void kv_dir_close(KvDir *d);

@@ -1,7 +1,8 @@
 /*
- * The data directory: made, judged and locked before anything is opened in it. Two engines on one directory would each
- * drive the same executions, so the lock is ours and held for as long as the store is open; the kernel drops it when the
- * process ends, however it ends. Its file also holds the owner's pid, for the sentence that the second one prints.
+ * The data directory: made, judged and locked before anything is opened in it. Two engines on one directory
+ * would each drive the same executions, so the lock is ours and held for as long as the store is open; the
+ * kernel drops it when the process ends, however it ends. Its file also holds the owner's pid, for the
+ * sentence that the second one prints.
  */
 #include "storage/kv_backend.h"
 
@@ -16,14 +17,18 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-#define LOCK_NAME "engine.lock"
+#define LOCK_NAME  "engine.lock"
 #define PROBE_NAME "room.probe"
 
-/** Locks and shared maps of these reach over a network, where neither can be trusted (LMDB: "do not use on remote filesystems"). */
-static const struct { unsigned long magic; const char *name; } remote_file_systems[] = {
-        {0x00006969, "NFS"},    {0x0000517b, "SMB"},   {0x5346414f, "AFS"},      {0x6b414653, "AFS"},
-        {0x00c36400, "Ceph"},   {0x0000564c, "NCP"},   {0x73757245, "Coda"},     {0x01161970, "GFS2"},
-        {0x0bd00bd0, "Lustre"}, {0x7461636f, "OCFS2"}, {0xfe534d42, "SMB"},      {0xff534d42, "CIFS"},
+/** Locks and shared maps of these reach over a network, where neither can be trusted (LMDB: "do not use on
+ * remote filesystems"). */
+static const struct {
+        unsigned long magic;
+        const char *name;
+} remote_file_systems[] = {
+                {0x00006969, "NFS"},    {0x0000517b, "SMB"},   {0x5346414f, "AFS"},  {0x6b414653, "AFS"},
+                {0x00c36400, "Ceph"},   {0x0000564c, "NCP"},   {0x73757245, "Coda"}, {0x01161970, "GFS2"},
+                {0x0bd00bd0, "Lustre"}, {0x7461636f, "OCFS2"}, {0xfe534d42, "SMB"},  {0xff534d42, "CIFS"},
 };
 
 static int dir_make(const char *path) {
@@ -52,24 +57,28 @@ static int dir_check_kind(const char *path, Report *report) {
 
         if (stat(path, &st) < 0 || statfs(path, &fs) < 0) {
                 int e = errno;
-                report_set(report, RUNBOOK_UNAVAILABLE, "The data directory %s can't be looked at: %s.", path, strerror(e));
+                report_set(report, RUNBOOK_UNAVAILABLE, "The data directory %s can't be looked at: %s.", path,
+                           strerror(e));
                 return -e;
         }
         if (!S_ISDIR(st.st_mode)) {
-                report_set(report, RUNBOOK_UNAVAILABLE, "%s is to be the data directory but is not a directory.", path);
+                report_set(report, RUNBOOK_UNAVAILABLE,
+                           "%s is to be the data directory but is not a directory.", path);
                 return -ENOTDIR;
         }
         for (size_t i = 0; i < N_ELEMENTS(remote_file_systems); i++)
                 if ((unsigned long)fs.f_type == remote_file_systems[i].magic) {
                         report_set(report, RUNBOOK_UNAVAILABLE,
-                                   "The data directory %s is on a network file system (%s), which can't keep the store safe; "
-                                   "put it on a local disk.", path, remote_file_systems[i].name);
+                                   "The data directory %s is on a network file system (%s), which can't "
+                                   "keep the store safe; put it on a local disk.",
+                                   path, remote_file_systems[i].name);
                         return -EOPNOTSUPP;
                 }
         if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
                 report_set(report, RUNBOOK_UNAVAILABLE,
-                           "The data directory %s belongs to user %u with mode %04o; this program runs as user %u and may not "
-                           "write there. Give it to that user or choose another directory.",
+                           "The data directory %s belongs to user %u with mode %04o; this program runs as "
+                           "user %u and may not write there. Give it to that user or choose another "
+                           "directory.",
                            path, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777), (unsigned)geteuid());
                 return -EACCES;
         }
@@ -85,15 +94,18 @@ static int lock_report_taken(int fd, const char *path, Report *report) {
         while (n > 0 && text[n - 1] == '\n')
                 n--;
         if (n > 0 && slice_to_u64((Slice){text, (size_t)n}, &pid) && pid == (uint64_t)getpid())
-                report_set(report, RUNBOOK_UNAVAILABLE, "The data directory %s is open already in this very process.", path);
+                report_set(report, RUNBOOK_UNAVAILABLE,
+                           "The data directory %s is open already in this very process.", path);
         else if (pid)
                 report_set(report, RUNBOOK_UNAVAILABLE,
-                           "The data directory %s is in use by another engine (process %llu); stop that one first, or give this "
-                           "one a directory of its own.", path, (unsigned long long)pid);
+                           "The data directory %s is in use by another engine (process %llu); stop that "
+                           "one first, or give this one a directory of its own.",
+                           path, (unsigned long long)pid);
         else
                 report_set(report, RUNBOOK_UNAVAILABLE,
-                           "The data directory %s is in use by another engine; stop that one first, or give this one a "
-                           "directory of its own.", path);
+                           "The data directory %s is in use by another engine; stop that one first, or "
+                           "give this one a directory of its own.",
+                           path);
         return -EBUSY;
 }
 
@@ -108,13 +120,15 @@ static int lock_take(const char *path, Report *report, int *ret_fd) {
         int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0) {
                 int e = errno;
-                report_set(report, RUNBOOK_UNAVAILABLE, "The lock file %s can't be opened: %s.", name, strerror(e));
+                report_set(report, RUNBOOK_UNAVAILABLE, "The lock file %s can't be opened: %s.", name,
+                           strerror(e));
                 return -e;
         }
         if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
                 int r = errno == EWOULDBLOCK ? lock_report_taken(fd, path, report) : -errno;
                 if (r != -EBUSY)
-                        report_set(report, RUNBOOK_UNAVAILABLE, "The lock file %s can't be locked: %s.", name, strerror(-r));
+                        report_set(report, RUNBOOK_UNAVAILABLE, "The lock file %s can't be locked: %s.", name,
+                                   strerror(-r));
                 close(fd);
                 return r;
         }
@@ -134,7 +148,8 @@ int kv_dir_open(const char *path, Report *report, KvDir *ret) {
         }
         int r = dir_make(path);
         if (r < 0) {
-                report_set(report, RUNBOOK_UNAVAILABLE, "The data directory %s can't be made: %s.", path, strerror(-r));
+                report_set(report, RUNBOOK_UNAVAILABLE, "The data directory %s can't be made: %s.", path,
+                           strerror(-r));
                 return r;
         }
         r = dir_check_kind(path, report);
@@ -151,7 +166,8 @@ int kv_dir_open(const char *path, Report *report, KvDir *ret) {
 
 void kv_dir_close(KvDir *d) {
         if (d->lock_fd >= 0) {
-                /* Emptied, not unlinked: whoever waits on this very file would else hold a lock on a name that is gone. */
+                /* Emptied, not unlinked: whoever waits on this very file would else hold a lock on a name
+                 * that is gone. */
                 (void)!ftruncate(d->lock_fd, 0);
                 close(d->lock_fd);
         }
@@ -191,7 +207,8 @@ int kv_dir_prepare_backup(const char *path, Report *report) {
         DIR *d = r < 0 ? NULL : opendir(path);
         if (!d) {
                 r = r < 0 ? r : -errno;
-                report_set(report, RUNBOOK_UNAVAILABLE, "The backup directory %s can't be made or read: %s.", path, strerror(-r));
+                report_set(report, RUNBOOK_UNAVAILABLE, "The backup directory %s can't be made or read: %s.",
+                           path, strerror(-r));
                 return r;
         }
         while ((entry = readdir(d)) && r == 0)

@@ -1,13 +1,14 @@
 /*
  * The backend on disk: one LMDB environment in the data directory, one named database a table.
  *
- * Commits are synchronous (fdatasync, then the meta page written through), so 0 from kv_commit means durable. Read
- * transactions are taken from a pool of reset ones, because a renewal costs a tenth of a new one. LMDB may move its
- * map only while no transaction of the process is open, hence the gate: readers pass through it one by one,
- * kv_grow shuts it and waits for those inside. A thread must therefore not begin a second read inside its first.
+ * Commits are synchronous (fdatasync, then the meta page written through), so 0 from kv_commit means durable.
+ * Read transactions are taken from a pool of reset ones, because a renewal costs a tenth of a new one. LMDB
+ * may move its map only while no transaction of the process is open, hence the gate: readers pass through it
+ * one by one, kv_grow shuts it and waits for those inside. A thread must therefore not begin a second read
+ * inside its first.
  *
- * This is the only file that knows <lmdb.h>. No DUPSORT anywhere (ITS#9376, ITS#10396), no fork with an open environment, no
- * second open of the same directory (kv_dir.c's lock).
+ * This is the only file that knows <lmdb.h>. No DUPSORT anywhere (ITS#9376, ITS#10396), no fork with an open
+ * environment, no second open of the same directory (kv_dir.c's lock).
  */
 #include "storage/kv_backend.h"
 
@@ -21,11 +22,11 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-#define MAP_SIZE_DEFAULT ((size_t)1 << 30)
+#define MAP_SIZE_DEFAULT     ((size_t)1 << 30)
 #define MAP_SIZE_MAX_DEFAULT ((size_t)1 << 40)
-#define READERS_MAX 512        /* read transactions at a time; more are told -EAGAIN */
-#define READERS_IDLE_MAX 64    /* kept for reuse */
-#define FULL_PROBE_SLACK ((size_t)4 << 20) /* bytes a commit may need beyond twice what was put */
+#define READERS_MAX          512               /* read transactions at a time; more are told -EAGAIN */
+#define READERS_IDLE_MAX     64                /* kept for reuse */
+#define FULL_PROBE_SLACK     ((size_t)4 << 20) /* bytes a commit may need beyond twice what was put */
 
 typedef struct LmdbTxn {
         KvTxn base;
@@ -62,19 +63,31 @@ static LmdbCursor *cursor_of(KvCursor *c) { return (LmdbCursor *)c; }
 static MDB_val val_from_slice(Slice s) { return (MDB_val){s.n, (void *)(s.data ? s.data : "")}; }
 static Slice slice_from_val(MDB_val v) { return slice_from_bytes(v.mv_data, v.mv_size); }
 
-/* ---- errors --------------------------------------------------------------------------------------- */
+/* ---- errors ----------------------------------------------------------------------------------- */
 
-static const struct { int theirs, ours; } errors[] = {
-        {MDB_NOTFOUND, KV_E_NOT_FOUND}, {MDB_MAP_FULL, KV_E_MAP_FULL},
-        {MDB_TXN_FULL, -EFBIG},         {MDB_READERS_FULL, -EAGAIN},
-        {MDB_PAGE_NOTFOUND, -EIO},      {MDB_CORRUPTED, -EIO},
-        {MDB_PANIC, -EIO},              {MDB_CURSOR_FULL, -EIO},
-        {MDB_PAGE_FULL, -EIO},          {MDB_MAP_RESIZED, -EIO},
-        {MDB_VERSION_MISMATCH, -EBADMSG}, {MDB_INVALID, -EBADMSG},
-        {MDB_INCOMPATIBLE, -EBADMSG},   {MDB_BAD_RSLOT, -EINVAL},
-        {MDB_BAD_TXN, -EINVAL},         {MDB_BAD_VALSIZE, -EINVAL},
-        {MDB_BAD_DBI, -EINVAL},         {MDB_DBS_FULL, -EINVAL},
-        {EDQUOT, -ENOSPC},              {EFBIG, -ENOSPC},
+static const struct {
+        int theirs, ours;
+} errors[] = {
+                {MDB_NOTFOUND, KV_E_NOT_FOUND},
+                {MDB_MAP_FULL, KV_E_MAP_FULL},
+                {MDB_TXN_FULL, -EFBIG},
+                {MDB_READERS_FULL, -EAGAIN},
+                {MDB_PAGE_NOTFOUND, -EIO},
+                {MDB_CORRUPTED, -EIO},
+                {MDB_PANIC, -EIO},
+                {MDB_CURSOR_FULL, -EIO},
+                {MDB_PAGE_FULL, -EIO},
+                {MDB_MAP_RESIZED, -EIO},
+                {MDB_VERSION_MISMATCH, -EBADMSG},
+                {MDB_INVALID, -EBADMSG},
+                {MDB_INCOMPATIBLE, -EBADMSG},
+                {MDB_BAD_RSLOT, -EINVAL},
+                {MDB_BAD_TXN, -EINVAL},
+                {MDB_BAD_VALSIZE, -EINVAL},
+                {MDB_BAD_DBI, -EINVAL},
+                {MDB_DBS_FULL, -EINVAL},
+                {EDQUOT, -ENOSPC},
+                {EFBIG, -ENOSPC},
 };
 
 /** One place where LMDB's codes (its own are negative, the system's positive) become ours. */
@@ -88,8 +101,9 @@ static int error_from_lmdb(int rc) {
 }
 
 /**
- * The same where pages are written. LMDB calls a short write EIO; but a short write is how a disk that fills up announces
- * itself, and nothing is lost then: the meta page still names the old state. So room is tried before a disk is called broken.
+ * The same where pages are written. LMDB calls a short write EIO; but a short write is how a disk that fills
+ * up announces itself, and nothing is lost then: the meta page still names the old state. So room is tried
+ * before a disk is called broken.
  */
 static int write_error(LmdbTxn *t, int rc) {
         Lmdb *l = lmdb_of(t->base.kv);
@@ -102,7 +116,7 @@ static int write_error(LmdbTxn *t, int rc) {
         return r;
 }
 
-/* ---- the gate -------------------------------------------------------------------------------------- */
+/* ---- the gate --------------------------------------------------------------------------------- */
 
 static void gate_enter(Lmdb *l) {
         pthread_mutex_lock(&l->lock);
@@ -119,7 +133,7 @@ static void gate_leave(Lmdb *l) {
         pthread_mutex_unlock(&l->lock);
 }
 
-/* ---- transactions ---------------------------------------------------------------------------------- */
+/* ---- transactions ----------------------------------------------------------------------------- */
 
 static int begin_read(Lmdb *l, KvTxn **ret) {
         pthread_mutex_lock(&l->lock);
@@ -195,7 +209,7 @@ static void lmdb_abort(KvTxn *t) {
                 end_read(lmdb_of(t->kv), txn_of(t));
 }
 
-/* ---- records --------------------------------------------------------------------------------------- */
+/* ---- records ---------------------------------------------------------------------------------- */
 
 static int lmdb_get(KvTxn *t, unsigned table, Slice key, Slice *ret) {
         MDB_val k = val_from_slice(key), v;
@@ -220,7 +234,7 @@ static uint64_t lmdb_count(KvTxn *t, unsigned table) {
         return mdb_stat(txn_of(t)->txn, lmdb_of(t->kv)->tables[table], &st) ? 0 : st.ms_entries;
 }
 
-/* ---- cursors ---------------------------------------------------------------------------------------- */
+/* ---- cursors ---------------------------------------------------------------------------------- */
 
 static int lmdb_cursor_open(KvTxn *t, unsigned table, KvCursor **ret) {
         LmdbCursor *c = malloc(sizeof(*c));
@@ -275,7 +289,8 @@ static int lmdb_cursor_prev(KvCursor *c, Slice *ret_key, Slice *ret_value) {
         return cursor_move(c, MDB_PREV, SLICE_NULL, ret_key, ret_value);
 }
 
-/** The key is kept and sought again: where LMDB's own cursor stands after a deletion depends on how pages merged. */
+/** The key is kept and sought again: where LMDB's own cursor stands after a deletion depends on how pages
+ * merged. */
 static int lmdb_cursor_remove(KvCursor *c) {
         LmdbCursor *lc = cursor_of(c);
         Slice key = SLICE_NULL, value;
@@ -288,7 +303,7 @@ static int lmdb_cursor_remove(KvCursor *c) {
         return write_error(txn_of(c->txn), mdb_cursor_del(lc->cursor, 0));
 }
 
-/* ---- the environment -------------------------------------------------------------------------------- */
+/* ---- the environment -------------------------------------------------------------------------- */
 
 static int map_resize(Lmdb *l, size_t size) {
         int rc = mdb_env_set_mapsize(l->env, size);
@@ -296,7 +311,8 @@ static int map_resize(Lmdb *l, size_t size) {
                 l->map_size = size;
                 return 0;
         }
-        /* The old map is gone by now. If it can't be had back either, nothing may touch the environment any more. */
+        /* The old map is gone by now. If it can't be had back either, nothing may touch the environment any
+         * more. */
         if (mdb_env_set_mapsize(l->env, l->map_size) != 0)
                 atomic_store(&l->broken, true);
         return error_from_lmdb(rc);
@@ -319,14 +335,16 @@ static int lmdb_grow(Kv *kv) {
         while (l->n_inside > 0)
                 pthread_cond_wait(&l->changed, &l->lock);
         r = map_resize(l, map_doubled(l));
-        (void)mdb_reader_check(l->env, &n_dead); /* a dead reader of a foreign tool may be what keeps pages from reuse */
+        /* A dead reader of a foreign tool may be what keeps pages from reuse. */
+        (void)mdb_reader_check(l->env, &n_dead);
         l->growing = false;
         pthread_cond_broadcast(&l->changed);
         pthread_mutex_unlock(&l->lock);
         return r;
 }
 
-/** Pages that commits have freed and may use again; they are listed in LMDB's database 0 as runs of [count, page…]. */
+/** Pages that commits have freed and may use again; they are listed in LMDB's database 0 as runs of [count,
+ * page…]. */
 static int count_free_pages(MDB_txn *txn, size_t *ret) {
         MDB_cursor *cursor;
         MDB_val k, v;
@@ -408,7 +426,8 @@ static int lmdb_backup(Kv *kv, const char *path, Report *report) {
         if (r == -EIO && kv_dir_is_full(path, FULL_PROBE_SLACK))
                 r = -ENOSPC;
         if (r < 0)
-                report_set(report, RUNBOOK_UNAVAILABLE, "The backup into %s failed: %s. What is there so far is of no use.", path,
+                report_set(report, RUNBOOK_UNAVAILABLE,
+                           "The backup into %s failed: %s. What is there so far is of no use.", path,
                            strerror(-r));
         return r;
 }
@@ -432,14 +451,27 @@ static void lmdb_close(Kv *kv) {
 }
 
 static const KvBackend lmdb_backend = {
-        .close = lmdb_close, .begin = lmdb_begin, .commit = lmdb_commit, .abort = lmdb_abort, .grow = lmdb_grow,
-        .stats = lmdb_stats, .backup = lmdb_backup, .get = lmdb_get, .put = lmdb_put, .remove = lmdb_remove,
-        .count = lmdb_count, .cursor_open = lmdb_cursor_open, .cursor_close = lmdb_cursor_close,
-        .cursor_seek = lmdb_cursor_seek, .cursor_seek_last = lmdb_cursor_seek_last, .cursor_next = lmdb_cursor_next,
-        .cursor_prev = lmdb_cursor_prev, .cursor_remove = lmdb_cursor_remove,
+                .close = lmdb_close,
+                .begin = lmdb_begin,
+                .commit = lmdb_commit,
+                .abort = lmdb_abort,
+                .grow = lmdb_grow,
+                .stats = lmdb_stats,
+                .backup = lmdb_backup,
+                .get = lmdb_get,
+                .put = lmdb_put,
+                .remove = lmdb_remove,
+                .count = lmdb_count,
+                .cursor_open = lmdb_cursor_open,
+                .cursor_close = lmdb_cursor_close,
+                .cursor_seek = lmdb_cursor_seek,
+                .cursor_seek_last = lmdb_cursor_seek_last,
+                .cursor_next = lmdb_cursor_next,
+                .cursor_prev = lmdb_cursor_prev,
+                .cursor_remove = lmdb_cursor_remove,
 };
 
-/* ---- opening ----------------------------------------------------------------------------------------- */
+/* ---- opening ---------------------------------------------------------------------------------- */
 
 /** Tables that are there already are opened without writing; only new ones need a commit. */
 static int open_tables(Lmdb *l, const char *const *tables, size_t n_tables) {
@@ -476,7 +508,8 @@ static int leave_room(Lmdb *l) {
         return wanted > l->map_size ? map_resize(l, wanted) : 0;
 }
 
-static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables, size_t n_tables, Report *report) {
+static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables, size_t n_tables,
+                    Report *report) {
         unsigned flags = MDB_NOTLS | (options->no_sync ? MDB_NOSYNC : 0);
         int n_dead;
 
@@ -492,11 +525,13 @@ static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables
         if (rc) {
                 int r = error_from_lmdb(rc);
                 if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH)
-                        report_set(report, RUNBOOK_UNAVAILABLE, "%s/data.mdb is not a store that this program can read: %s.",
-                                   l->dir.path, mdb_strerror(rc));
+                        report_set(report, RUNBOOK_UNAVAILABLE,
+                                   "%s/data.mdb is not a store that this program can read: %s.", l->dir.path,
+                                   mdb_strerror(rc));
                 else
-                        report_set(report, RUNBOOK_UNAVAILABLE, "The store in %s can't be opened (map of %zu MiB): %s.",
-                                   l->dir.path, l->map_size >> 20, mdb_strerror(rc));
+                        report_set(report, RUNBOOK_UNAVAILABLE,
+                                   "The store in %s can't be opened (map of %zu MiB): %s.", l->dir.path,
+                                   l->map_size >> 20, mdb_strerror(rc));
                 return r;
         }
         (void)mdb_reader_check(l->env, &n_dead);
@@ -508,11 +543,13 @@ static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables
         if (r > 0)
                 r = -ENOSPC; /* a map too small for the bare tables */
         if (r < 0)
-                report_set(report, RUNBOOK_UNAVAILABLE, "The tables of the store in %s can't be opened: %s.", l->dir.path, strerror(-r));
+                report_set(report, RUNBOOK_UNAVAILABLE, "The tables of the store in %s can't be opened: %s.",
+                           l->dir.path, strerror(-r));
         return r;
 }
 
-int kv_open_lmdb(const KvOptions *options, const char *const *tables, size_t n_tables, Report *report, Kv **ret) {
+int kv_open_lmdb(const KvOptions *options, const char *const *tables, size_t n_tables, Report *report,
+                 Kv **ret) {
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
         assert(n_tables <= KV_TABLES_MAX);

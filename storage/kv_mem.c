@@ -1,12 +1,13 @@
 /*
  * The backend in memory, for tests, the simulator and STORAGE_BACKEND=memory. Nothing survives the process.
  *
- * Each table is a persistent AVL tree: nodes are reference counted and never change while more than one tree holds them.
- * A snapshot is one reference to all roots. The write transaction starts from the current snapshot and copies the
- * path to what it changes; committing replaces the current snapshot; readers keep theirs and wait for nobody.
+ * Each table is a persistent AVL tree: nodes are reference counted and never change while more than one tree
+ * holds them. A snapshot is one reference to all roots. The write transaction starts from the current
+ * snapshot and copies the path to what it changes; committing replaces the current snapshot; readers keep
+ * theirs and wait for nobody.
  *
- * A node with a single reference below nodes with single references belongs to the write transaction alone and is
- * changed in place (`node_own`): many puts in one transaction copy a path once.
+ * A node with a single reference below nodes with single references belongs to the write transaction alone
+ * and is changed in place (`node_own`): many puts in one transaction copy a path once.
  *
  * The recursion is over tree height, at most HEIGHT_MAX: an AVL tree of 2^40 records is 58 high.
  */
@@ -62,7 +63,7 @@ static Mem *mem_of(Kv *kv) { return (Mem *)kv; }
 static MemTxn *txn_of(KvTxn *t) { return (MemTxn *)t; }
 static MemCursor *cursor_of(KvCursor *c) { return (MemCursor *)c; }
 
-/* ---- items and nodes -------------------------------------------------------------------------------- */
+/* ---- items and nodes -------------------------------------------------------------------------- */
 
 static Slice item_key(const Item *i) { return (Slice){i->bytes, i->n_key}; }
 static Slice item_value(const Item *i) { return (Slice){i->bytes + i->n_key, i->n_value}; }
@@ -168,7 +169,8 @@ static int node_rotate(Node **slot, unsigned to) {
         return 0;
 }
 
-/** *@slot is owned. A failure leaves a valid, merely unbalanced tree: its transaction is poisoned and goes no further. */
+/** *@slot is owned. A failure leaves a valid, merely unbalanced tree: its transaction is poisoned and goes no
+ * further. */
 static int node_balance(Node **slot) {
         Node *n = *slot;
         unsigned a = node_height(n->child[0]), b = node_height(n->child[1]);
@@ -185,7 +187,7 @@ static int node_balance(Node **slot) {
         return r ? r : node_rotate(slot, !heavy);
 }
 
-/* ---- changing a tree ------------------------------------------------------------------------------------ */
+/* ---- changing a tree -------------------------------------------------------------------------- */
 
 /** Insert or replace; @item is referenced. *ret_old is the replaced item, a reference handed over, or NULL. */
 static int tree_put(Node **slot, Item *item, Item **ret_old) {
@@ -251,7 +253,7 @@ static int tree_remove(Node **slot, Slice key, Item **ret_old) {
         return 0;
 }
 
-/* ---- searching ------------------------------------------------------------------------------------------- */
+/* ---- searching -------------------------------------------------------------------------------- */
 
 static Item *tree_find(Node *n, Slice key) {
         while (n) {
@@ -298,7 +300,8 @@ static Item *tree_last(Node *n) {
         return n ? n->item : NULL;
 }
 
-/* ---- transactions ------------------------------------------------------------------------------------------ */
+/* ---- transactions
+ * ------------------------------------------------------------------------------------------ */
 
 static void snapshot_unref(Snapshot *s) {
         if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
@@ -374,18 +377,23 @@ static int mem_stats(Kv *kv, KvStats *ret) {
         Mem *m = mem_of(kv);
 
         pthread_mutex_lock(&m->lock);
-        *ret = (KvStats){.used_bytes = m->current->n_bytes, .map_bytes = SIZE_MAX, .map_max_bytes = SIZE_MAX,
-                         .last_txn = m->current->txn, .n_readers = m->n_readers};
+        *ret = (KvStats){.used_bytes = m->current->n_bytes,
+                         .map_bytes = SIZE_MAX,
+                         .map_max_bytes = SIZE_MAX,
+                         .last_txn = m->current->txn,
+                         .n_readers = m->n_readers};
         pthread_mutex_unlock(&m->lock);
         return 0;
 }
 
 static int mem_backup(Kv *kv, const char *path, Report *report) {
-        report_set(report, RUNBOOK_UNAVAILABLE, "The store is kept in memory only (STORAGE_BACKEND=memory): there is nothing to back up.");
+        report_set(report, RUNBOOK_UNAVAILABLE,
+                   "The store is kept in memory only (STORAGE_BACKEND=memory): there is nothing to back up.");
         return -EOPNOTSUPP;
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------- */
+/* ---- records
+ * ------------------------------------------------------------------------------------------------- */
 
 static int mem_get(KvTxn *t, unsigned table, Slice key, Slice *ret) {
         Item *i = tree_find(txn_of(t)->snapshot->roots[table], key);
@@ -428,7 +436,8 @@ static int mem_remove(KvTxn *t, unsigned table, Slice key) {
 
 static uint64_t mem_count(KvTxn *t, unsigned table) { return txn_of(t)->snapshot->n_records[table]; }
 
-/* ---- cursors --------------------------------------------------------------------------------------------------- */
+/* ---- cursors
+ * --------------------------------------------------------------------------------------------------- */
 
 static int mem_cursor_open(KvTxn *t, unsigned table, KvCursor **ret) {
         MemCursor *c = calloc(1, sizeof(*c));
@@ -468,14 +477,17 @@ static int mem_cursor_seek_last(KvCursor *c, Slice bound, Slice *ret_key, Slice 
 
 static int mem_cursor_next(KvCursor *c, Slice *ret_key, Slice *ret_value) {
         bool or_equal = c->place == KV_CURSOR_GAP; /* the key may have been put again */
-        return cursor_stand(c, tree_after(cursor_root(c), item_key(cursor_of(c)->item), or_equal), ret_key, ret_value);
+        return cursor_stand(c, tree_after(cursor_root(c), item_key(cursor_of(c)->item), or_equal), ret_key,
+                            ret_value);
 }
 
 static int mem_cursor_prev(KvCursor *c, Slice *ret_key, Slice *ret_value) {
         return cursor_stand(c, tree_before(cursor_root(c), item_key(cursor_of(c)->item)), ret_key, ret_value);
 }
 
-static int mem_cursor_remove(KvCursor *c) { return mem_remove(c->txn, c->table, item_key(cursor_of(c)->item)); }
+static int mem_cursor_remove(KvCursor *c) {
+        return mem_remove(c->txn, c->table, item_key(cursor_of(c)->item));
+}
 
 static void mem_close(Kv *kv) {
         Mem *m = mem_of(kv);
@@ -487,11 +499,24 @@ static void mem_close(Kv *kv) {
 }
 
 static const KvBackend mem_backend = {
-        .close = mem_close, .begin = mem_begin, .commit = mem_commit, .abort = mem_abort, .grow = mem_grow,
-        .stats = mem_stats, .backup = mem_backup, .get = mem_get, .put = mem_put, .remove = mem_remove,
-        .count = mem_count, .cursor_open = mem_cursor_open, .cursor_close = mem_cursor_close,
-        .cursor_seek = mem_cursor_seek, .cursor_seek_last = mem_cursor_seek_last, .cursor_next = mem_cursor_next,
-        .cursor_prev = mem_cursor_prev, .cursor_remove = mem_cursor_remove,
+                .close = mem_close,
+                .begin = mem_begin,
+                .commit = mem_commit,
+                .abort = mem_abort,
+                .grow = mem_grow,
+                .stats = mem_stats,
+                .backup = mem_backup,
+                .get = mem_get,
+                .put = mem_put,
+                .remove = mem_remove,
+                .count = mem_count,
+                .cursor_open = mem_cursor_open,
+                .cursor_close = mem_cursor_close,
+                .cursor_seek = mem_cursor_seek,
+                .cursor_seek_last = mem_cursor_seek_last,
+                .cursor_next = mem_cursor_next,
+                .cursor_prev = mem_cursor_prev,
+                .cursor_remove = mem_cursor_remove,
 };
 
 int kv_open_mem(const char *const *tables, size_t n_tables, Report *report, Kv **ret) {

@@ -1,6 +1,7 @@
 /*
- * Opening a store, and its transactions. What repeats with every execution of a batch (a tenant's counters, the last
- * order given, which keys expire when) is saved up in the transaction and written once, at its commit.
+ * Opening a store, and its transactions. What repeats with every execution of a batch (a tenant's counters,
+ * the last order given, which keys expire when) is saved up in the transaction and written once, at its
+ * commit.
  */
 #include "storage/store_impl.h"
 
@@ -9,20 +10,23 @@
 #include "base/cleanup.h"
 
 const char *const store_table_names[N_STORE_TABLES] = {
-        [TABLE_META] = "meta",           [TABLE_EXECUTIONS] = "executions",   [TABLE_OPEN] = "open",
-        [TABLE_LISTING] = "listing",     [TABLE_COUNTERS] = "counters",       [TABLE_TIMERS] = "timers",
-        [TABLE_WAITS] = "waits",         [TABLE_EARLY] = "early",             [TABLE_RESULTS] = "results",
-        [TABLE_IDEMPOTENCY] = "idempotency", [TABLE_EVENTS] = "events",       [TABLE_EXPIRY] = "expiry",
-        [TABLE_APPROVALS] = "approvals", [TABLE_RUNBOOKS] = "runbooks",       [TABLE_OUTBOX] = "outbox",
-        [TABLE_MARKS] = "marks",
+                [TABLE_META] = "meta",           [TABLE_EXECUTIONS] = "executions",
+                [TABLE_OPEN] = "open",           [TABLE_LISTING] = "listing",
+                [TABLE_COUNTERS] = "counters",   [TABLE_TIMERS] = "timers",
+                [TABLE_WAITS] = "waits",         [TABLE_EARLY] = "early",
+                [TABLE_RESULTS] = "results",     [TABLE_IDEMPOTENCY] = "idempotency",
+                [TABLE_EVENTS] = "events",       [TABLE_EXPIRY] = "expiry",
+                [TABLE_APPROVALS] = "approvals", [TABLE_RUNBOOKS] = "runbooks",
+                [TABLE_OUTBOX] = "outbox",       [TABLE_MARKS] = "marks",
 };
 
 /* The store's own rows of TABLE_META begin with a dot; store_meta_put's names must not. */
 #define META_FORMAT ".format" /* u32; the one record whose form never changes */
 #define META_ENGINE ".engine" /* the engine id, 16 bytes */
-#define META_ORDER ".order"   /* u64 last order given, i64 latest created_ms */
+#define META_ORDER  ".order"  /* u64 last order given, i64 latest created_ms */
 
-/* ---- rows --------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * --------------------------------------------------------------------------------------------------- */
 
 int store_get(StoreTxn *t, StoreTable table, const Key *key, Slice *ret) {
         if (key->failed)
@@ -48,7 +52,9 @@ int store_delete(StoreTxn *t, StoreTable table, const Key *key) {
         return store_fail(t, kv_delete(t->kv, table, key_slice(key)));
 }
 
-int store_cursor(StoreTxn *t, StoreTable table, KvCursor **ret) { return store_fail(t, kv_cursor_open(t->kv, table, ret)); }
+int store_cursor(StoreTxn *t, StoreTable table, KvCursor **ret) {
+        return store_fail(t, kv_cursor_open(t->kv, table, ret));
+}
 
 static int within(StoreTxn *t, int r, Slice key, const Key *prefix) {
         if (r == 0 && !slice_starts_with(key, key_slice(prefix)))
@@ -56,7 +62,8 @@ static int within(StoreTxn *t, int r, Slice key, const Key *prefix) {
         return store_fail(t, r);
 }
 
-int store_seek(StoreTxn *t, KvCursor *c, const Key *from, const Key *prefix, Slice *ret_key, Slice *ret_value) {
+int store_seek(StoreTxn *t, KvCursor *c, const Key *from, const Key *prefix, Slice *ret_key,
+               Slice *ret_value) {
         if (from->failed || prefix->failed)
                 return store_fail(t, -ENOMEM);
         *ret_key = SLICE_NULL;
@@ -70,7 +77,8 @@ int store_seek_next(StoreTxn *t, KvCursor *c, const Key *prefix, Slice *ret_key,
         return within(t, r, *ret_key, prefix);
 }
 
-/* ---- transactions --------------------------------------------------------------------------------------------- */
+/* ---- transactions
+ * --------------------------------------------------------------------------------------------- */
 
 int store_begin_read(Store *s, StoreTxn **ret) {
         StoreTxn *t = calloc(1, sizeof(*t));
@@ -112,10 +120,11 @@ static void writer_reset(StoreTxn *t) {
                 buf_reset(&t->expiry[i].keys);
 }
 
-static void writer_deinit(StoreTxn *t) {
+static void txn_deinit(StoreTxn *t) {
         free(t->counters);
         arena_deinit(&t->arena);
         buf_deinit(&t->value);
+        buf_deinit(&t->frames);
         for (size_t i = 0; i < N_EXPIRY_KINDS; i++)
                 buf_deinit(&t->expiry[i].keys);
 }
@@ -164,15 +173,16 @@ void store_abort(StoreTxn *t) {
         if (!t)
                 return;
         kv_abort(t->kv);
-        if (t->write) {
+        if (t == &t->store->writer) {
                 writer_reset(t);
-                return;
+        } else {
+                txn_deinit(t);
+                free(t);
         }
-        writer_deinit(t);
-        free(t);
 }
 
-/* ---- small named values ------------------------------------------------------------------------------------------ */
+/* ---- small named values
+ * ------------------------------------------------------------------------------------------ */
 
 int store_meta_get(StoreTxn *t, const char *name, Slice *ret) {
         Key key = meta_key(name);
@@ -185,7 +195,9 @@ int store_meta_put(StoreTxn *t, const char *name, Slice value) {
         return store_put_slice(t, TABLE_META, &key, value);
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static int put_format(StoreTxn *t) {
         Key key = meta_key(META_FORMAT);
@@ -208,7 +220,7 @@ static int migrate_0(StoreTxn *t, Uuid fresh_id) {
 
 /** migrations[v] brings a store of format v to v + 1. */
 static int (*const migrations[STORE_FORMAT_VERSION])(StoreTxn *t, Uuid fresh_id) = {
-        [0] = migrate_0,
+                [0] = migrate_0,
 };
 
 int store_migrate(StoreTxn *t, uint32_t from, Uuid fresh_id) {
@@ -222,8 +234,9 @@ static int make_fresh(StoreTxn *t, Uuid fresh_id, Report *report) {
         for (unsigned i = 0; i < N_STORE_TABLES; i++)
                 if (kv_count(t->kv, i) > 0) {
                         report_set(report, RUNBOOK_UNAVAILABLE,
-                                   "The store has records (in table \"%s\") but no format version, so it is not one of this "
-                                   "program's; give it another data directory.", store_table_names[i]);
+                                   "The store has records (in table \"%s\") but no format version, so it "
+                                   "is not one of this program's; give it another data directory.",
+                                   store_table_names[i]);
                         return store_fail(t, -EBADMSG);
                 }
         int r = put_engine(t, fresh_id);
@@ -246,8 +259,9 @@ static int settle_format(StoreTxn *t, Uuid fresh_id, Report *report) {
                 return store_fail(t, -EBADMSG);
         if (format > STORE_FORMAT_VERSION) {
                 report_set(report, RUNBOOK_UNAVAILABLE,
-                           "The store was written by a newer version of this program (format %u; this one knows up to format %u). "
-                           "Run the newer version, or restore a backup made before it was installed.",
+                           "The store was written by a newer version of this program (format %u; this one "
+                           "knows up to format %u). Run the newer version, or restore a backup made before "
+                           "it was installed.",
                            format, STORE_FORMAT_VERSION);
                 return store_fail(t, -EPROTONOSUPPORT);
         }
@@ -302,13 +316,16 @@ static int load_memory(Store *s) {
 }
 
 static int open_kv(const StoreOptions *options, Report *report, Kv **ret) {
-        KvOptions kv = {.path = options->path, .map_size = options->map_size, .map_size_max = options->map_size_max};
+        KvOptions kv = {.path = options->path,
+                        .map_size = options->map_size,
+                        .map_size_max = options->map_size_max};
 
         if (!strcmp(options->backend, "lmdb"))
                 return kv_open_lmdb(&kv, store_table_names, N_STORE_TABLES, report, ret);
         if (!strcmp(options->backend, "memory"))
                 return kv_open_mem(store_table_names, N_STORE_TABLES, report, ret);
-        report_set(report, RUNBOOK_INVALID_REQUEST, "STORAGE_BACKEND must be \"lmdb\" or \"memory\", not \"%s\".", options->backend);
+        report_set(report, RUNBOOK_INVALID_REQUEST,
+                   "STORAGE_BACKEND must be \"lmdb\" or \"memory\", not \"%s\".", options->backend);
         return -EINVAL;
 }
 
@@ -326,7 +343,8 @@ int store_open(const StoreOptions *options, Uuid fresh_id, Report *report, Store
         if (r) {
                 if (!report_is_error(report))
                         report_set(report, RUNBOOK_UNAVAILABLE, "The store can't be read: %s.",
-                                   r == -EBADMSG ? "its own records are damaged; restore a backup" : strerror(r < 0 ? -r : ENOSPC));
+                                   r == -EBADMSG ? "its own records are damaged; restore a backup"
+                                                 : strerror(r < 0 ? -r : ENOSPC));
                 store_close(s);
                 return r < 0 ? r : -ENOSPC;
         }
@@ -338,7 +356,7 @@ void store_close(Store *s) {
         if (!s)
                 return;
         kv_close(s->kv);
-        writer_deinit(&s->writer);
+        txn_deinit(&s->writer);
         free(s);
 }
 

@@ -1,6 +1,7 @@
 /*
- * Events that came before anybody waited for them: queued by (tenant, type, correlation) in order of arrival, until somebody
- * does or their time is over. A second row per event, in order of expiry, finds those; the tenant's counter bounds them.
+ * Events that came before anybody waited for them: queued by (tenant, type, correlation) in order of arrival,
+ * until somebody does or their time is over. A second row per event, in order of expiry, finds those; the
+ * tenant's counter bounds them.
  */
 #include "storage/store_impl.h"
 
@@ -40,7 +41,8 @@ static int count_early(StoreTxn *t, Slice tenant, int by) {
 }
 
 int store_early_add(StoreTxn *t, Slice tenant, Slice type, Slice correlation, const StoreEarlyEvent *e) {
-        Key key = early_key(tenant, type, correlation, e->order), expiry = expiry_key(e->expires_ms, e->order);
+        Key key = early_key(tenant, type, correlation, e->order),
+            expiry = expiry_key(e->expires_ms, e->order);
 
         Buf *b = store_value(t);
         codec_put_signed(b, e->expires_ms);
@@ -57,7 +59,8 @@ int store_early_add(StoreTxn *t, Slice tenant, Slice type, Slice correlation, co
         return r ? r : count_early(t, tenant, 1);
 }
 
-int store_early_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, int64_t now_ms, StoreEarlyEvent *ret) {
+int store_early_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, int64_t now_ms,
+                      StoreEarlyEvent *ret) {
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
         Key prefix = early_prefix(tenant, type, correlation);
         Slice k, v;
@@ -65,7 +68,8 @@ int store_early_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, 
         int r = store_cursor(t, TABLE_EARLY, &c);
         if (r)
                 return r;
-        for (r = store_seek(t, c, &prefix, &prefix, &k, &v); r == 0; r = store_seek_next(t, c, &prefix, &k, &v)) {
+        for (r = store_seek(t, c, &prefix, &prefix, &k, &v); r == 0;
+             r = store_seek_next(t, c, &prefix, &k, &v)) {
                 Reader key = key_tail(k, 8), value = reader_from_slice(v);
                 ret->order = reader_u64(&key);
                 store_take_version(&value);
@@ -82,7 +86,8 @@ int store_early_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, 
 }
 
 int store_early_delete(StoreTxn *t, Slice tenant, Slice type, Slice correlation, const StoreEarlyEvent *e) {
-        Key key = early_key(tenant, type, correlation, e->order), expiry = expiry_key(e->expires_ms, e->order);
+        Key key = early_key(tenant, type, correlation, e->order),
+            expiry = expiry_key(e->expires_ms, e->order);
 
         int r = store_delete(t, TABLE_EARLY, &key);
         if (r)
@@ -111,7 +116,8 @@ int store_early_expire(StoreTxn *t, int64_t now_ms, uint32_t max, uint32_t *ret)
                 Slice tenant = reader_bytes(&value), row = reader_take(&value, reader_left(&value));
                 if (key.failed || value.failed || row.n > KV_KEY_MAX)
                         return store_fail(t, -EBADMSG);
-                /* The counter may be flushed and rows move: @row and @tenant must not be borrowed any longer then. */
+                /* The counter may be flushed and rows move: @row and @tenant must not be borrowed any longer
+                 * then. */
                 Key early;
                 key_begin(&early);
                 key_put(&early, row.data, row.n);

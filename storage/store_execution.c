@@ -1,10 +1,13 @@
 /*
- * Executions: saved in pieces, as marked dirty, and loaded whole; what is appended to them, and their children.
+ * Executions: saved in pieces, as marked dirty, and loaded whole; what is appended to them, and their
+ * children.
  */
 #include "storage/store_impl.h"
 
 #include "base/cleanup.h"
+#include "model/codec.h"
 #include "model/execution_codec.h"
+#include "storage/pack.h"
 
 static Key piece_key(Uuid id, uint8_t row, uint32_t number) {
         Key k = execution_key(id, row);
@@ -18,7 +21,8 @@ static Key value_key(Uuid id, uint32_t index, uint32_t which) {
         return k;
 }
 
-/* ---- saving --------------------------------------------------------------------------------------------------- */
+/* ---- saving
+ * --------------------------------------------------------------------------------------------------- */
 
 /** A long value in a row of its own, if it is new. */
 static int save_value(StoreTxn *t, Execution *x, uint32_t index, ExecutionValue which) {
@@ -42,7 +46,8 @@ static int save_page(StoreTxn *t, Execution *x, uint32_t page) {
         int r = 0;
 
         for (uint32_t i = page * STEP_PAGE; i < end && r == 0; i++)
-                for (uint32_t which = EXECUTION_VALUE_OUTPUT; which <= EXECUTION_VALUE_PROMPT && r == 0; which++)
+                for (uint32_t which = EXECUTION_VALUE_OUTPUT; which <= EXECUTION_VALUE_PROMPT && r == 0;
+                     which++)
                         r = save_value(t, x, i, which);
         if (r)
                 return r;
@@ -65,7 +70,8 @@ static int save_scope(StoreTxn *t, Execution *x, uint32_t scope) {
 }
 
 /** @save for every set bit below @n; the bits are cleared. */
-static int save_marked(StoreTxn *t, Execution *x, uint32_t *bits, uint32_t n, int (*save)(StoreTxn *, Execution *, uint32_t)) {
+static int save_marked(StoreTxn *t, Execution *x, uint32_t *bits, uint32_t n,
+                       int (*save)(StoreTxn *, Execution *, uint32_t)) {
         int r = 0;
 
         for (uint32_t word = 0; word * 32 < n && r == 0; word++) {
@@ -97,7 +103,8 @@ int store_execution_save(StoreTxn *t, Execution *x) {
                 r = store_put(t, TABLE_EXECUTIONS, &key, &t->value);
         }
         if (r == 0 && x->n_instances > 0)
-                r = save_marked(t, x, x->dirty_pages, (x->n_instances + STEP_PAGE - 1) / STEP_PAGE, save_page);
+                r = save_marked(t, x, x->dirty_pages, (x->n_instances + STEP_PAGE - 1) / STEP_PAGE,
+                                save_page);
         if (r == 0 && x->n_scopes > 0)
                 r = save_marked(t, x, x->dirty_scopes, x->n_scopes, save_scope);
         if (r == 0 && (is_new || x->status != x->stored_status))
@@ -109,9 +116,13 @@ int store_execution_save(StoreTxn *t, Execution *x) {
         return 0;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------------------- */
+/* ---- loading
+ * ---------------------------------------------------------------------------------------------------- */
 
-typedef struct Loading { StoreTxn *t; Uuid id; } Loading;
+typedef struct Loading {
+        StoreTxn *t;
+        Uuid id;
+} Loading;
 
 static int absent_is_damage(int r) { return r == KV_E_NOT_FOUND ? -EBADMSG : r; }
 
@@ -179,7 +190,8 @@ bool store_execution_exists(StoreTxn *t, Uuid id) {
         return store_get(t, TABLE_EXECUTIONS, &key, &found) == 0;
 }
 
-/* ---- series ------------------------------------------------------------------------------------------------------- */
+/* ---- series
+ * ------------------------------------------------------------------------------------------------------- */
 
 static Key series_key(StoreSeries series, Uuid id, uint64_t first) {
         Key k = execution_key(id, (uint8_t)(ROW_SERIES + series));
@@ -187,29 +199,50 @@ static Key series_key(StoreSeries series, Uuid id, uint64_t first) {
         return k;
 }
 
+/** Version, number of records, length (0: not packed), then the frames, packed if that saves enough. */
 int store_series_append(StoreTxn *t, StoreSeries series, Uuid id, uint64_t first, uint32_t n, Slice frames) {
         Key key = series_key(series, id, first);
         Buf *b = store_value(t);
         buf_put_varint(b, n);
-        buf_put_slice(b, frames);
+        size_t head = b->n;
+        buf_put_varint(b, frames.n);
+        if (!pack(frames, b)) {
+                b->n = head;
+                buf_put_varint(b, 0);
+                buf_put_slice(b, frames);
+        }
         return store_put(t, TABLE_EXECUTIONS, &key, b);
 }
 
-static int take_segment(StoreTxn *t, Slice key, Slice value, uint64_t *ret_first, uint32_t *ret_n, Slice *ret_frames) {
+static int unpack_frames(StoreTxn *t, Reader *v, uint64_t n, Slice *ret) {
+        if (n > PACK_MAX)
+                return -EBADMSG;
+        buf_reset(&t->frames);
+        char *text = buf_extend(&t->frames, n);
+        if (!text)
+                return -ENOMEM;
+        *ret = (Slice){text, n};
+        return unpack(reader_take(v, reader_left(v)), text, n) ? 0 : -EBADMSG;
+}
+
+static int take_segment(StoreTxn *t, Slice key, Slice value, uint64_t *ret_first, uint32_t *ret_n,
+                        Slice *ret_frames) {
         Reader k = key_tail(key, 8), v = reader_from_slice(value);
 
         *ret_first = reader_u64(&k);
         store_take_version(&v);
-        uint64_t n = reader_varint(&v);
-        if (k.failed || v.failed || n > UINT32_MAX)
+        *ret_n = codec_u32(&v);
+        uint64_t n_unpacked = reader_varint(&v);
+        if (k.failed || v.failed)
                 return store_fail(t, -EBADMSG);
-        *ret_n = (uint32_t)n;
+        if (n_unpacked > 0)
+                return store_fail(t, unpack_frames(t, &v, n_unpacked, ret_frames));
         *ret_frames = reader_take(&v, reader_left(&v));
         return 0;
 }
 
-int store_series_segment(StoreTxn *t, StoreSeries series, Uuid id, uint64_t from, uint64_t *ret_first, uint32_t *ret_n,
-                         Slice *ret_frames) {
+int store_series_segment(StoreTxn *t, StoreSeries series, Uuid id, uint64_t from, uint64_t *ret_first,
+                         uint32_t *ret_n, Slice *ret_frames) {
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
         Key prefix = execution_key(id, (uint8_t)(ROW_SERIES + series));
         Slice k, v;
@@ -232,7 +265,8 @@ int store_series_segment(StoreTxn *t, StoreSeries series, Uuid id, uint64_t from
         return r ? r : take_segment(t, k, v, ret_first, ret_n, ret_frames);
 }
 
-/* ---- children ------------------------------------------------------------------------------------------------------- */
+/* ---- children
+ * ------------------------------------------------------------------------------------------------------- */
 
 int store_child_add(StoreTxn *t, Uuid parent, uint32_t instance, Uuid child) {
         Key key = piece_key(parent, ROW_CHILD, instance);
@@ -244,7 +278,8 @@ int store_child_add(StoreTxn *t, Uuid parent, uint32_t instance, Uuid child) {
 int store_child_next(StoreTxn *t, Uuid parent, uint32_t after_instance, uint32_t *ret_instance, Uuid *ret) {
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
         Key prefix = execution_key(parent, ROW_CHILD);
-        Key from = after_instance == INSTANCE_NONE ? prefix : piece_key(parent, ROW_CHILD, after_instance + 1);
+        Key from = after_instance == INSTANCE_NONE ? prefix
+                                                   : piece_key(parent, ROW_CHILD, after_instance + 1);
         Slice k, v;
 
         int r = store_cursor(t, TABLE_EXECUTIONS, &c);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * What the files of the typed tables share: the tables, keys, and the transaction with what it saves up until its commit.
- * Keys and values of every table are laid down in README.md; change both together.
+ * What the files of the typed tables share: the tables, keys, and the transaction with what it saves up until
+ * its commit. Keys and values of every table are laid down in README.md; change both together.
  */
 
 #include <errno.h>
@@ -43,9 +43,11 @@ typedef enum ExecutionRow {
         ROW_WAIT = 11
 } ExecutionRow;
 
-/* ---- keys (store_key.c) ---------------------------------------------------------------------------------- */
+/* ---- keys (store_key.c) ----------------------------------------------------------------------- */
 
-#define KEY_TEXT_MAX 160 /* bytes a text takes in a key; longer ones end in a digest. Three of them and the rest fit KV_KEY_MAX */
+#define KEY_TEXT_MAX                                                                                         \
+        160 /* bytes a text takes in a key; longer ones end in a digest. Three of them and the rest fit      \
+               KV_KEY_MAX */
 
 typedef struct Key {
         size_t n;
@@ -73,10 +75,11 @@ Reader key_tail(Slice key, size_t n);
 int64_t key_take_time(Reader *r);
 Uuid key_take_uuid(Reader *r);
 
-/* ---- the transaction ----------------------------------------------------------------------------------------- */
+/* ---- the transaction
+ * ----------------------------------------------------------------------------------------- */
 
-#define COUNTERS_MAX 64              /* tenants whose counts one transaction saves up before it writes them */
-#define EXPIRY_ROW_BYTES (16 << 10)  /* keys of one batch are put down together, up to this many bytes a row */
+#define COUNTERS_MAX     64         /* tenants whose counts one transaction saves up before it writes them */
+#define EXPIRY_ROW_BYTES (16 << 10) /* keys of one batch are put down together, up to this many bytes a row  \ */
 
 typedef struct Counter {
         Slice tenant;
@@ -84,7 +87,12 @@ typedef struct Counter {
         int64_t early;
 } Counter;
 
-typedef enum ExpiryKind { EXPIRY_RESULTS = 1, EXPIRY_EVENTS = 2, EXPIRY_EARLY = 3, N_EXPIRY_KINDS } ExpiryKind;
+typedef enum ExpiryKind {
+        EXPIRY_RESULTS = 1,
+        EXPIRY_EVENTS = 2,
+        EXPIRY_EARLY = 3,
+        N_EXPIRY_KINDS
+} ExpiryKind;
 
 /** Keys that this transaction put and that expire together. */
 typedef struct ExpiryBatch {
@@ -96,8 +104,9 @@ struct StoreTxn {
         Store *store;
         KvTxn *kv;
         bool write;
-        int error; /* sticky, beside kv's own */
-        Buf value; /* scratch */
+        int error;  /* sticky, beside kv's own */
+        Buf value;  /* scratch for what is put */
+        Buf frames; /* the segment unpacked last */
         Arena arena;
         Counter *counters; /* COUNTERS_MAX, made on first use */
         size_t n_counters;
@@ -142,10 +151,12 @@ int store_delete(StoreTxn *t, StoreTable table, const Key *key);
 int store_cursor(StoreTxn *t, StoreTable table, KvCursor **ret);
 static inline void kv_cursor_close_p(KvCursor **c) { kv_cursor_close(*c); }
 /** Seek the first key ≥ @from; KV_E_NOT_FOUND when it does not begin with @prefix. */
-int store_seek(StoreTxn *t, KvCursor *c, const Key *from, const Key *prefix, Slice *ret_key, Slice *ret_value);
+int store_seek(StoreTxn *t, KvCursor *c, const Key *from, const Key *prefix, Slice *ret_key,
+               Slice *ret_value);
 int store_seek_next(StoreTxn *t, KvCursor *c, const Key *prefix, Slice *ret_key, Slice *ret_value);
 
-/* ---- between the tables ------------------------------------------------------------------------------------------ */
+/* ---- between the tables
+ * ------------------------------------------------------------------------------------------ */
 
 /** The key of an execution's row. */
 static inline Key execution_key(Uuid id, uint8_t row) {
@@ -163,9 +174,10 @@ int store_listing_update(StoreTxn *t, const Execution *x, bool is_new);
 int store_expiry_note(StoreTxn *t, ExpiryKind kind, int64_t at_ms, const Key *key);
 int store_expiry_flush(StoreTxn *t);
 /**
- * Go through keys of @kind noted before @before_ms, oldest first, at most @max: each is deleted from @table if its
- * record's own time (a signed varint behind the version) is that old too. *ret: how many were deleted.
+ * Go through keys of @kind noted before @before_ms, oldest first, at most @max: each is deleted from @table
+ * if its record's own time (a signed varint behind the version) is that old too. *ret: how many were deleted.
  */
-int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t before_ms, uint32_t max, uint32_t *ret);
+int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t before_ms, uint32_t max,
+                     uint32_t *ret);
 /** Bring a store of format @from to STORE_FORMAT_VERSION, within @t. */
 int store_migrate(StoreTxn *t, uint32_t from, Uuid fresh_id);

@@ -1,8 +1,8 @@
 /*
- * Keys. Numbers are big-endian, so that byte order is number order. Texts end in 00 00, with 00 FF for a zero byte
- * inside: texts keep their order, and a key's parts can't run into each other, whatever bytes a tenant or an event type has.
- * A text too long for a key is cut and ends in 00 01 and the SHA-256 of the whole: still one key for one text, still nearly
- * in order; its full form is in the value where anybody needs it.
+ * Keys. Numbers are big-endian, so that byte order is number order. Texts end in 00 00, with 00 FF for a zero
+ * byte inside: texts keep their order, and a key's parts can't run into each other, whatever bytes a tenant
+ * or an event type has. A text too long for a key is cut and ends in 00 01 and the SHA-256 of the whole:
+ * still one key for one text, still nearly in order; its full form is in the value where anybody needs it.
  */
 #include "storage/store_impl.h"
 

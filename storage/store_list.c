@@ -1,10 +1,11 @@
 /*
- * Finding executions: newest first by tenant, by tenant and runbook, by tenant and status; those that are not final;
- * and how many there are of each status.
+ * Finding executions: newest first by tenant, by tenant and runbook, by tenant and status; those that are not
+ * final; and how many there are of each status.
  *
- * A listing row is its key (kind, tenant, …, start order) and a few bytes that filters need; what is shown is read from the
- * execution's own records, so nothing of it can be stale. Each row also tells the latest creation time of any execution up to
- * its own order: with a lower time bound a listing stops where that falls below it, and clocks that were set back can't fool it.
+ * A listing row is its key (kind, tenant, …, start order) and a few bytes that filters need; what is shown is
+ * read from the execution's own records, so nothing of it can be stale. Each row also tells the latest
+ * creation time of any execution up to its own order: with a lower time bound a listing stops where that
+ * falls below it, and clocks that were set back can't fool it.
  */
 #include "storage/store_impl.h"
 
@@ -16,7 +17,8 @@
 
 typedef enum ListKind { LIST_TENANT = 1, LIST_RUNBOOK = 2, LIST_STATUS = 3 } ListKind;
 
-/* ---- counters ------------------------------------------------------------------------------------------------- */
+/* ---- counters
+ * ------------------------------------------------------------------------------------------------- */
 
 static Key counter_key(Slice tenant) {
         Key k;
@@ -26,7 +28,8 @@ static Key counter_key(Slice tenant) {
 }
 
 /** The stored counts of a tenant: one for each status, then early events. A tenant without a row has zeros. */
-static int counter_read(StoreTxn *t, Slice tenant, uint64_t executions[RUNBOOK_N_EXECUTION_STATUSES], uint64_t *early) {
+static int counter_read(StoreTxn *t, Slice tenant, uint64_t executions[RUNBOOK_N_EXECUTION_STATUSES],
+                        uint64_t *early) {
         Key key = counter_key(tenant);
         Slice found;
 
@@ -74,7 +77,8 @@ int store_counter(StoreTxn *t, Slice tenant, Counter **ret) {
                 t->counters = calloc(COUNTERS_MAX, sizeof(*t->counters));
         if (!t->counters)
                 return store_fail(t, -ENOMEM);
-        Slice copy = arena_dup(&t->arena, tenant); /* before anything is put: @tenant may be borrowed from a row */
+        Slice copy = arena_dup(&t->arena,
+                               tenant); /* before anything is put: @tenant may be borrowed from a row */
         if (tenant.n > 0 && !copy.data)
                 return store_fail(t, -ENOMEM);
         int r = t->n_counters == COUNTERS_MAX ? store_counters_flush(t) : 0;
@@ -112,7 +116,8 @@ uint64_t store_early_count(StoreTxn *t, Slice tenant) {
         return early + (pending ? (uint64_t)pending->early : 0);
 }
 
-/* ---- keeping the rows --------------------------------------------------------------------------------------------- */
+/* ---- keeping the rows
+ * --------------------------------------------------------------------------------------------- */
 
 static Key list_prefix(ListKind kind, Slice tenant, Slice runbook_id, uint8_t status) {
         Key k;
@@ -187,7 +192,8 @@ int store_listing_update(StoreTxn *t, const Execution *x, bool is_new) {
         return r ? r : open_update(t, x, !is_new && !runbook_execution_status_is_final(x->stored_status));
 }
 
-/* ---- reading them --------------------------------------------------------------------------------------------------- */
+/* ---- reading them
+ * --------------------------------------------------------------------------------------------------- */
 
 typedef struct ListRow {
         uint64_t order;
@@ -221,25 +227,38 @@ static int read_summary(StoreTxn *t, const ListRow *row, StoreSummary *ret) {
                 r = execution_peek_summary(static_record, state_record, &s);
         if (r)
                 return store_fail(t, r == KV_E_NOT_FOUND ? -EBADMSG : r);
-        *ret = (StoreSummary){.id = row->id, .runbook_id = s.runbook_id, .runbook_version = s.runbook_version,
-                              .initiated_by = s.initiated_by, .status = s.status, .created_ms = s.created_ms,
-                              .start_ms = s.start_ms, .end_ms = s.end_ms, .order = s.order, .n_total = s.n_instances,
-                              .n_completed = s.n_completed, .n_failed = s.n_failed, .n_skipped = s.n_skipped,
-                              .parent = s.parent, .original = s.original};
+        *ret = (StoreSummary){.id = row->id,
+                              .runbook_id = s.runbook_id,
+                              .runbook_version = s.runbook_version,
+                              .initiated_by = s.initiated_by,
+                              .status = s.status,
+                              .created_ms = s.created_ms,
+                              .start_ms = s.start_ms,
+                              .end_ms = s.end_ms,
+                              .order = s.order,
+                              .n_total = s.n_instances,
+                              .n_completed = s.n_completed,
+                              .n_failed = s.n_failed,
+                              .n_skipped = s.n_skipped,
+                              .parent = s.parent,
+                              .original = s.original};
         return 0;
 }
 
 static bool row_may_match(const StoreListFilter *f, const ListRow *row) {
-        return (!f->since_ms || row->created_ms >= f->since_ms) && (!f->until_ms || row->created_ms < f->until_ms) &&
+        return (!f->since_ms || row->created_ms >= f->since_ms) &&
+               (!f->until_ms || row->created_ms < f->until_ms) &&
                (!f->initiated_by.n || row->initiator == initiator_mark(f->initiated_by));
 }
 
 static bool summary_matches(const StoreListFilter *f, const StoreSummary *s) {
-        return (f->status < 0 || s->status == f->status) && (!f->initiated_by.n || slice_eq(s->initiated_by, f->initiated_by));
+        return (f->status < 0 || s->status == f->status) &&
+               (!f->initiated_by.n || slice_eq(s->initiated_by, f->initiated_by));
 }
 
-int store_execution_list(StoreTxn *t, const StoreListFilter *f, bool (*each)(void *userdata, const StoreSummary *s),
-                         void *userdata, uint64_t *ret_more_before) {
+int store_execution_list(StoreTxn *t, const StoreListFilter *f,
+                         bool (*each)(void *userdata, const StoreSummary *s), void *userdata,
+                         uint64_t *ret_more_before) {
         ListKind kind = f->runbook_id.n ? LIST_RUNBOOK : f->status >= 0 ? LIST_STATUS : LIST_TENANT;
         Key prefix = list_prefix(kind, f->tenant, f->runbook_id, (uint8_t)f->status), bound = prefix;
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;

@@ -1,14 +1,15 @@
 /*
- * The outbox: one row a batch, naming the history and log segments that it wrote, in order; and marks, which say how far a
- * stream had acknowledged rows when its last sequence was so and so. Rows stay past their publication: a stream that lost its
- * tail is given it again, from the newest mark that it still reaches.
+ * The outbox: one row a batch, naming the history and log segments that it wrote, in order; and marks, which
+ * say how far a stream had acknowledged rows when its last sequence was so and so. Rows stay past their
+ * publication: a stream that lost its tail is given it again, from the newest mark that it still reaches.
  */
 #include "storage/store_impl.h"
 
 #include "base/cleanup.h"
 #include "model/codec.h"
 
-#define ENTRY_NEW_TENANT (1 << 7) /* in an entry's first byte, beside the series; else the tenant of the entry before */
+#define ENTRY_NEW_TENANT                                                                                     \
+        (1 << 7) /* in an entry's first byte, beside the series; else the tenant of the entry before */
 
 static Key row_key(uint64_t row) {
         Key k;
@@ -17,7 +18,8 @@ static Key row_key(uint64_t row) {
         return k;
 }
 
-int store_outbox_append(StoreTxn *t, uint64_t row, int64_t at_ms, const StoreOutboxEntry *entries, size_t n_entries) {
+int store_outbox_append(StoreTxn *t, uint64_t row, int64_t at_ms, const StoreOutboxEntry *entries,
+                        size_t n_entries) {
         Key key = row_key(row);
 
         Buf *b = store_value(t);
@@ -89,7 +91,9 @@ int store_outbox_last(StoreTxn *t, uint64_t *ret_row) {
         return key.failed ? store_fail(t, -EBADMSG) : 0;
 }
 
-/* ---- marks --------------------------------------------------------------------------------------------------------- */
+/* ---- marks
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /** Marks of rows behind @row speak of what a stream has lost since. */
 static int forget_marks_after(StoreTxn *t, uint64_t row) {
@@ -158,7 +162,8 @@ int store_outbox_mark_at(StoreTxn *t, uint64_t stream_seq, uint64_t *ret_row) {
         return newest_mark(t, stream_seq, ret_row, &seq);
 }
 
-/* ---- forgetting ------------------------------------------------------------------------------------------------------ */
+/* ---- forgetting
+ * ------------------------------------------------------------------------------------------------------ */
 
 /** Marks up to @row say nothing that the missing rows don't say; the newest of all stays. */
 static int trim_marks(StoreTxn *t, uint64_t row) {

@@ -1,15 +1,19 @@
 /*
- * What was answered before: command results, idempotency digests, ids of external events; and how they expire.
+ * What was answered before: command results, idempotency digests, ids of external events; and how they
+ * expire.
  *
- * Results and event ids are put thousands a second and deleted in order of time much later. Which keys those are is noted once a
- * batch, not once a key: a row of TABLE_EXPIRY lists the keys of one transaction under the time of its youngest.
+ * Results and event ids are put thousands a second and deleted in order of time much later. Which keys those
+ * are is noted once a batch, not once a key: a row of TABLE_EXPIRY lists the keys of one transaction under
+ * the time of its youngest.
  */
 #include "storage/store_impl.h"
 
 #include "base/cleanup.h"
 #include "model/codec.h"
 
-/* ---- expiry --------------------------------------------------------------------------------------------------------- */
+/* ---- expiry
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static int flush_batch(StoreTxn *t, ExpiryKind kind) {
         ExpiryBatch *batch = &t->expiry[kind];
@@ -62,8 +66,10 @@ static int expire_one(StoreTxn *t, StoreTable table, const Key *key, int64_t bef
         return r;
 }
 
-/** One row of @keys (version, then length-prefixed keys), up to @max of them. The rest is put back into t->value, if any. */
-static int expire_row(StoreTxn *t, StoreTable table, Slice keys, int64_t before_ms, uint32_t *max, uint32_t *ret) {
+/** One row of @keys (version, then length-prefixed keys), up to @max of them. The rest is put back into
+ * t->value, if any. */
+static int expire_row(StoreTxn *t, StoreTable table, Slice keys, int64_t before_ms, uint32_t *max,
+                      uint32_t *ret) {
         _cleanup_(buf_deinit) Buf copy = {0}; /* deleting ends the loan of @keys */
         int r = 0;
 
@@ -90,7 +96,8 @@ static int expire_row(StoreTxn *t, StoreTable table, Slice keys, int64_t before_
         return store_fail(t, rest->error);
 }
 
-int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t before_ms, uint32_t max, uint32_t *ret) {
+int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t before_ms, uint32_t max,
+                     uint32_t *ret) {
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
         Key prefix, row;
         Slice k, v;
@@ -113,7 +120,8 @@ int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t bef
                 key_put(&row, k.data, k.n);
                 r = expire_row(t, table, v, before_ms, &max, ret);
                 if (r == 0 && t->value.n > 1)
-                        return store_put(t, TABLE_EXPIRY, &row, &t->value); /* so @max was reached within it */
+                        return store_put(t, TABLE_EXPIRY, &row,
+                                         &t->value); /* so @max was reached within it */
                 if (r == 0)
                         r = store_fail(t, kv_cursor_delete(c));
                 if (r)
@@ -122,7 +130,8 @@ int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t bef
         return r == KV_E_NOT_FOUND ? 0 : r;
 }
 
-/* ---- command results ---------------------------------------------------------------------------------------------------- */
+/* ---- command results
+ * ---------------------------------------------------------------------------------------------------- */
 
 static Key result_key(Slice tenant, Slice user, Slice command_id) {
         Key k;
@@ -165,7 +174,9 @@ int store_result_expire(StoreTxn *t, int64_t before_ms, uint32_t max, uint32_t *
         return store_expiry_run(t, EXPIRY_RESULTS, TABLE_RESULTS, before_ms, max, ret);
 }
 
-/* ---- idempotency ------------------------------------------------------------------------------------------------------------ */
+/* ---- idempotency
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static Key idempotency_key(const Digest *digest) {
         Key k;
@@ -204,7 +215,8 @@ int store_idempotency_delete(StoreTxn *t, const Digest *digest, Uuid id) {
         return uuid_eq(holder, id) ? store_delete(t, TABLE_IDEMPOTENCY, &key) : 0;
 }
 
-/* ---- ids of external events --------------------------------------------------------------------------------------------------- */
+/* ---- ids of external events
+ * --------------------------------------------------------------------------------------------------- */
 
 static Key event_key(Slice tenant, Slice event_id) {
         Key k;

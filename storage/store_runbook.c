@@ -103,7 +103,8 @@ int store_runbook_get(StoreTxn *t, Slice tenant, Slice id, Slice version, StoreR
 }
 
 /** The record of the version that a "newest" row names. */
-static int get_named(StoreTxn *t, Slice newest_row_key, Slice tenant_prefix, Slice newest_row, StoreRunbook *ret) {
+static int get_named(StoreTxn *t, Slice newest_row_key, Slice tenant_prefix, Slice newest_row,
+                     StoreRunbook *ret) {
         Reader reader = reader_from_slice(newest_row);
         Slice found;
         Key key;
@@ -124,8 +125,8 @@ static int get_named(StoreTxn *t, Slice newest_row_key, Slice tenant_prefix, Sli
         return take_runbook(t, found, ret);
 }
 
-int store_runbook_list(StoreTxn *t, Slice tenant, Slice after, bool (*each)(void *userdata, const StoreRunbook *r),
-                       void *userdata) {
+int store_runbook_list(StoreTxn *t, Slice tenant, Slice after,
+                       bool (*each)(void *userdata, const StoreRunbook *r), void *userdata) {
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
         Key prefix = runbook_prefix(RUNBOOK_NEWEST, tenant), from = prefix;
         StoreRunbook runbook;
@@ -138,7 +139,8 @@ int store_runbook_list(StoreTxn *t, Slice tenant, Slice after, bool (*each)(void
         int r = store_cursor(t, TABLE_RUNBOOKS, &c);
         if (r)
                 return r;
-        for (r = store_seek(t, c, &from, &prefix, &k, &v); r == 0; r = store_seek_next(t, c, &prefix, &k, &v)) {
+        for (r = store_seek(t, c, &from, &prefix, &k, &v); r == 0;
+             r = store_seek_next(t, c, &prefix, &k, &v)) {
                 r = get_named(t, k, key_slice(&prefix), v, &runbook);
                 if (r)
                         return r;
@@ -148,8 +150,8 @@ int store_runbook_list(StoreTxn *t, Slice tenant, Slice after, bool (*each)(void
         return r == KV_E_NOT_FOUND ? 0 : r;
 }
 
-int store_runbook_versions(StoreTxn *t, Slice tenant, Slice id, bool (*each)(void *userdata, const StoreRunbook *r),
-                           void *userdata) {
+int store_runbook_versions(StoreTxn *t, Slice tenant, Slice id,
+                           bool (*each)(void *userdata, const StoreRunbook *r), void *userdata) {
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
         Key prefix = runbook_prefix(RUNBOOK_VERSION, tenant);
         StoreRunbook runbook;
@@ -159,7 +161,8 @@ int store_runbook_versions(StoreTxn *t, Slice tenant, Slice id, bool (*each)(voi
         int r = store_cursor(t, TABLE_RUNBOOKS, &c);
         if (r)
                 return r;
-        for (r = store_seek(t, c, &prefix, &prefix, &k, &v); r == 0; r = store_seek_next(t, c, &prefix, &k, &v)) {
+        for (r = store_seek(t, c, &prefix, &prefix, &k, &v); r == 0;
+             r = store_seek_next(t, c, &prefix, &k, &v)) {
                 r = take_runbook(t, v, &runbook);
                 if (r)
                         return r;

@@ -1,11 +1,13 @@
 /*
- * What executions wait for: times, events, people. Rows say who waits; what then happens is decided from the execution itself.
+ * What executions wait for: times, events, people. Rows say who waits; what then happens is decided from the
+ * execution itself.
  */
 #include "storage/store_impl.h"
 
 #include "base/cleanup.h"
 
-/* ---- timers ------------------------------------------------------------------------------------------------------- */
+/* ---- timers
+ * ------------------------------------------------------------------------------------------------------- */
 
 static Key timer_key(const StoreTimer *timer) {
         Key k;
@@ -52,7 +54,8 @@ int store_timer_next(StoreTxn *t, const StoreTimer *after, StoreTimer *ret) {
         return key.failed ? store_fail(t, -EBADMSG) : 0;
 }
 
-/* ---- waits for events ------------------------------------------------------------------------------------------------- */
+/* ---- waits for events
+ * ------------------------------------------------------------------------------------------------- */
 
 static Key queue_prefix(Slice tenant, Slice type, Slice correlation) {
         Key k;
@@ -63,7 +66,8 @@ static Key queue_prefix(Slice tenant, Slice type, Slice correlation) {
         return k;
 }
 
-/** Beside the execution: which row of the queue is its instance's, so that a withdrawal need not search the queue. */
+/** Beside the execution: which row of the queue is its instance's, so that a withdrawal need not search the
+ * queue. */
 static Key wait_owner_key(Uuid execution_id, uint32_t instance) {
         Key k = execution_key(execution_id, ROW_WAIT);
         key_u32(&k, instance);
@@ -71,7 +75,8 @@ static Key wait_owner_key(Uuid execution_id, uint32_t instance) {
 }
 
 int store_wait_add(StoreTxn *t, Slice tenant, Slice type, Slice correlation, const StoreWait *wait) {
-        Key key = queue_prefix(tenant, type, correlation), owner = wait_owner_key(wait->execution_id, wait->instance);
+        Key key = queue_prefix(tenant, type, correlation),
+            owner = wait_owner_key(wait->execution_id, wait->instance);
 
         key_u64(&key, wait->order);
         Buf *b = store_value(t);
@@ -86,7 +91,8 @@ int store_wait_add(StoreTxn *t, Slice tenant, Slice type, Slice correlation, con
         return store_put(t, TABLE_EXECUTIONS, &owner, b);
 }
 
-int store_wait_remove(StoreTxn *t, Slice tenant, Slice type, Slice correlation, Uuid execution_id, uint32_t instance) {
+int store_wait_remove(StoreTxn *t, Slice tenant, Slice type, Slice correlation, Uuid execution_id,
+                      uint32_t instance) {
         Key key = queue_prefix(tenant, type, correlation), owner = wait_owner_key(execution_id, instance);
         Slice found;
 
@@ -123,7 +129,8 @@ int store_wait_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, S
         return key.failed || value.failed ? store_fail(t, -EBADMSG) : 0;
 }
 
-/* ---- pending approvals -------------------------------------------------------------------------------------------------- */
+/* ---- pending approvals
+ * -------------------------------------------------------------------------------------------------- */
 
 static Key approval_prefix(Slice tenant, Slice user) {
         Key k;
@@ -164,7 +171,8 @@ int store_approval_list(StoreTxn *t, Slice tenant, Slice user, Uuid after_id, ui
         int r = store_cursor(t, TABLE_APPROVALS, &c);
         if (r)
                 return r;
-        for (r = store_seek(t, c, &from, &prefix, &k, &v); r == 0; r = store_seek_next(t, c, &prefix, &k, &v)) {
+        for (r = store_seek(t, c, &from, &prefix, &k, &v); r == 0;
+             r = store_seek_next(t, c, &prefix, &k, &v)) {
                 Reader key = key_tail(k, 20);
                 Uuid id = key_take_uuid(&key);
                 uint32_t instance = reader_u32(&key);

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * What the record encoders share. Encodings are canonical: one state has one spelling, and a decoder refuses every other
- * one (a field marked present that holds its default, bytes left over), so that equal bytes mean equal state.
+ * What the record encoders share. Encodings are canonical: one state has one spelling, and a decoder refuses
+ * every other one (a field marked present that holds its default, bytes left over), so that equal bytes mean
+ * equal state.
  */
 
 #include <errno.h>
@@ -11,7 +12,9 @@
 #include "json/value.h"
 
 /** Signed numbers whose small magnitudes are short. */
-static inline void codec_put_signed(Buf *b, int64_t v) { buf_put_varint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63)); }
+static inline void codec_put_signed(Buf *b, int64_t v) {
+        buf_put_varint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+}
 static inline int64_t codec_signed(Reader *r) {
         uint64_t v = reader_varint(r);
         return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);

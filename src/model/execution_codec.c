@@ -1,9 +1,10 @@
 /*
- * The execution as stored records: one static, one state, one for each page of STEP_PAGE instances, one for each scope but the
- * root (which lives in the state record, as every move changes it).
+ * The execution as stored records: one static, one state, one for each page of STEP_PAGE instances, one for
+ * each scope but the root (which lives in the state record, as every move changes it).
  *
  * A short execution is saved whole at each commit, so records are small: a mask says which fields differ from
- * their defaults, numbers are varints, times are distances from the time before. Pages are in execution_page_codec.c.
+ * their defaults, numbers are varints, times are distances from the time before. Pages are in
+ * execution_page_codec.c.
  *
  * Values longer than OUTPUT_INLINE_MAX are left out and only their length is kept; storage keeps the bytes in
  * a row of its own, written once instead of with every change of a neighbour on the page.
@@ -17,16 +18,21 @@
 
 #define VALUE_STORED(which) (1u << (which)) /* bits of StepState.stored_values, Scope.stored_item */
 
-/* ---- values ------------------------------------------------------------------------------------------ */
+/* ---- values ----------------------------------------------------------------------------------- */
 
 static Value **value_slot(const Execution *x, uint32_t index, ExecutionValue which) {
         StepState *s = which == EXECUTION_VALUE_ITEM ? NULL : &x->steps[index];
         switch (which) {
-        case EXECUTION_VALUE_OUTPUT: return &s->output;
-        case EXECUTION_VALUE_ERROR: return &s->error;
-        case EXECUTION_VALUE_PROMPT: return s->extra ? &s->extra->prompt : NULL;
-        case EXECUTION_VALUE_ITEM: return &x->scopes[index].item;
-        default: return NULL;
+        case EXECUTION_VALUE_OUTPUT:
+                return &s->output;
+        case EXECUTION_VALUE_ERROR:
+                return &s->error;
+        case EXECUTION_VALUE_PROMPT:
+                return s->extra ? &s->extra->prompt : NULL;
+        case EXECUTION_VALUE_ITEM:
+                return &x->scopes[index].item;
+        default:
+                return NULL;
         }
 }
 
@@ -81,7 +87,7 @@ int codec_page_value(Execution *x, Reader *r, const Fetcher *f, uint32_t index, 
         return value_bytes(*slot).n == n ? 0 : -EBADMSG;
 }
 
-/* ---- static ------------------------------------------------------------------------------------------- */
+/* ---- static ----------------------------------------------------------------------------------- */
 
 enum {
         STATIC_PARENT = 1 << 0,
@@ -94,7 +100,8 @@ enum {
 };
 
 int execution_encode_static(const Execution *x, Buf *b) {
-        uint8_t mask = (uint8_t)((uuid_is_nil(x->parent) ? 0 : STATIC_PARENT) | (uuid_is_nil(x->original) ? 0 : STATIC_ORIGINAL) |
+        uint8_t mask = (uint8_t)((uuid_is_nil(x->parent) ? 0 : STATIC_PARENT) |
+                                 (uuid_is_nil(x->original) ? 0 : STATIC_ORIGINAL) |
                                  (x->is_dry_run ? STATIC_DRY_RUN : 0) |
                                  (codec_digest_is_zero(&x->idempotency_digest) ? 0 : STATIC_DIGEST) |
                                  (x->context ? STATIC_CONTEXT : 0) | (x->input ? STATIC_INPUT : 0));
@@ -149,7 +156,8 @@ static int take_static_head(Reader *r, ExecutionSummary *ret, uint8_t *ret_mask)
         *ret_mask = reader_u8(r);
         ret->parent = *ret_mask & STATIC_PARENT ? codec_uuid(r) : UUID_NIL;
         ret->original = *ret_mask & STATIC_ORIGINAL ? codec_uuid(r) : UUID_NIL;
-        if (r->failed || (*ret_mask & ~STATIC_ALL) || (*ret_mask & STATIC_PARENT && uuid_is_nil(ret->parent)) ||
+        if (r->failed || (*ret_mask & ~STATIC_ALL) ||
+            (*ret_mask & STATIC_PARENT && uuid_is_nil(ret->parent)) ||
             (*ret_mask & STATIC_ORIGINAL && uuid_is_nil(ret->original)))
                 return -EBADMSG;
         return 0;
@@ -190,8 +198,8 @@ static int decode_static(Execution *x, Slice record) {
         Slice copy = arena_dup(&x->statics, (Slice){record.data, record.n - reader_left(&r)});
         if (!copy.data)
                 return -ENOMEM;
-        Slice *strings[] = {&x->tenant, &x->initiated_by, &x->runbook_id, &x->runbook_version,
-                            &x->command_id, &x->traceparent, &x->idempotency_key};
+        Slice *strings[] = {&x->tenant,     &x->initiated_by, &x->runbook_id,     &x->runbook_version,
+                            &x->command_id, &x->traceparent,  &x->idempotency_key};
         for (size_t i = 0; i < N_ELEMENTS(strings); i++)
                 rebase(strings[i], record.data, copy.data);
 
@@ -206,7 +214,7 @@ static int decode_static(Execution *x, Slice record) {
         return e < 0 ? e : r.failed || reader_left(&r) > 0 ? -EBADMSG : 0;
 }
 
-/* ---- scopes -------------------------------------------------------------------------------------------- */
+/* ---- scopes ----------------------------------------------------------------------------------- */
 
 enum {
         SCOPE_OWNER = 1 << 0,
@@ -220,8 +228,9 @@ enum {
 };
 
 static void put_scope(Buf *b, const Scope *s) {
-        uint8_t mask = (uint8_t)((s->owner != INSTANCE_NONE ? SCOPE_OWNER : 0) | (s->index ? SCOPE_INDEX : 0) |
-                                 (s->n_active ? SCOPE_ACTIVE : 0) | (s->n_failed ? SCOPE_FAILED : 0) |
+        uint8_t mask = (uint8_t)((s->owner != INSTANCE_NONE ? SCOPE_OWNER : 0) |
+                                 (s->index ? SCOPE_INDEX : 0) | (s->n_active ? SCOPE_ACTIVE : 0) |
+                                 (s->n_failed ? SCOPE_FAILED : 0) |
                                  (s->next_scope != SCOPE_NONE ? SCOPE_NEXT : 0) | (s->item ? SCOPE_ITEM : 0) |
                                  (s->closed ? SCOPE_CLOSED : 0));
 
@@ -264,7 +273,8 @@ static int take_scope(Execution *x, Reader *r, uint32_t scope, const Fetcher *f)
         s->n_failed = mask & SCOPE_FAILED ? codec_u32_nonzero(r) : 0;
         s->next_scope = mask & SCOPE_NEXT ? codec_u32(r) : SCOPE_NONE;
         if (r->failed || (mask & ~SCOPE_ALL) || s->first >= x->n_instances ||
-            (mask & SCOPE_OWNER && s->owner >= s->first) || (mask & SCOPE_NEXT && s->next_scope >= x->n_scopes))
+            (mask & SCOPE_OWNER && s->owner >= s->first) ||
+            (mask & SCOPE_NEXT && s->next_scope >= x->n_scopes))
                 return -EBADMSG;
         return mask & SCOPE_ITEM ? codec_page_value(x, r, f, scope, EXECUTION_VALUE_ITEM) : 0;
 }
@@ -279,7 +289,7 @@ int execution_decode_scope(Execution *x, uint32_t scope, Slice record, Execution
         return e < 0 ? e : r.failed || reader_left(&r) > 0 ? -EBADMSG : 0;
 }
 
-/* ---- state ----------------------------------------------------------------------------------------------- */
+/* ---- state ------------------------------------------------------------------------------------ */
 
 enum {
         STATE_FREEZE = 1 << 0,
@@ -298,23 +308,34 @@ enum {
 
 #define AT(field) offsetof(Execution, field)
 /** Plain numbers of the state in the order in which they stand; the first four are what a listing reads. */
-static const uint16_t state_u32[] = {AT(n_instances), AT(n_completed), AT(n_failed),  AT(n_skipped),
-                                     AT(n_scopes),    AT(n_cancelled), AT(n_running), AT(n_active),
+static const uint16_t state_u32[] = {AT(n_instances), AT(n_completed), AT(n_failed),    AT(n_skipped),
+                                     AT(n_scopes),    AT(n_cancelled), AT(n_running),   AT(n_active),
                                      AT(n_quiet),     AT(n_refused),   AT(n_done_order)};
 static const uint16_t state_u64[] = {AT(seq), AT(n_journal), AT(n_logs), AT(n_evidence)};
 /** Times with the bit that says they are not 0. */
-static const struct { uint16_t bit, at; } state_times[] = {
-        {STATE_START, AT(start_ms)},   {STATE_END, AT(end_ms)},
-        {STATE_PAUSED, AT(paused_ms)}, {STATE_DEADLINE, AT(global_deadline_ms)},
+static const struct {
+        uint16_t bit, at;
+} state_times[] = {
+                {STATE_START, AT(start_ms)},
+                {STATE_END, AT(end_ms)},
+                {STATE_PAUSED, AT(paused_ms)},
+                {STATE_DEADLINE, AT(global_deadline_ms)},
 };
-static const struct { uint16_t bit, at; } state_strings[] = {
-        {STATE_CANCELLED_BY, AT(cancelled_by)}, {STATE_CANCEL_REASON, AT(cancel_reason)}, {STATE_PAUSE_AT, AT(pause_at)},
+static const struct {
+        uint16_t bit, at;
+} state_strings[] = {
+                {STATE_CANCELLED_BY, AT(cancelled_by)},
+                {STATE_CANCEL_REASON, AT(cancel_reason)},
+                {STATE_PAUSE_AT, AT(pause_at)},
 };
-static const struct { uint16_t bit, at; } state_values[] = {{STATE_OUTPUT, AT(output)}, {STATE_ERROR, AT(error)}};
+static const struct {
+        uint16_t bit, at;
+} state_values[] = {{STATE_OUTPUT, AT(output)}, {STATE_ERROR, AT(error)}};
 #undef AT
 
 static uint16_t state_mask(const Execution *x) {
-        unsigned mask = (x->freeze_clocks ? STATE_FREEZE : 0) | (codec_digest_is_zero(&x->chain) ? 0 : STATE_CHAIN);
+        unsigned mask = (x->freeze_clocks ? STATE_FREEZE : 0) |
+                        (codec_digest_is_zero(&x->chain) ? 0 : STATE_CHAIN);
 
         for (size_t i = 0; i < N_ELEMENTS(state_times); i++)
                 mask |= *MEMBER(int64_t, x, state_times[i].at) ? state_times[i].bit : 0;
@@ -372,8 +393,10 @@ static int take_state_head(Reader *r, Execution *x, uint16_t *ret_mask, size_t n
         }
         for (size_t i = 0; i < n_u32; i++)
                 *MEMBER(uint32_t, x, state_u32[i]) = codec_u32(r);
-        return r->failed || x->status >= RUNBOOK_N_EXECUTION_STATUSES || x->goal > GOAL_CANCEL || (*ret_mask & ~STATE_ALL)
-                       ? -EBADMSG : 0;
+        return r->failed || x->status >= RUNBOOK_N_EXECUTION_STATUSES || x->goal > GOAL_CANCEL ||
+                                               (*ret_mask & ~STATE_ALL)
+                               ? -EBADMSG
+                               : 0;
 }
 
 int execution_peek_summary(Slice static_record, Slice state_record, ExecutionSummary *ret) {
@@ -398,9 +421,11 @@ int execution_peek_summary(Slice static_record, Slice state_record, ExecutionSum
         return 0;
 }
 
-/** Room for what the head counts, and as much as execution_open_scope takes for granted: bitmaps of cap/32 + 1 words. */
+/** Room for what the head counts, and as much as execution_open_scope takes for granted: bitmaps of cap/32 +
+ * 1 words. */
 static int make_room(Execution *x) {
-        if (x->n_instances > LIMIT_INSTANCES || x->n_scopes > x->n_instances || (x->n_instances > 0) != (x->n_scopes > 0))
+        if (x->n_instances > LIMIT_INSTANCES || x->n_scopes > x->n_instances ||
+            (x->n_instances > 0) != (x->n_scopes > 0))
                 return -EBADMSG;
         if (x->n_instances == 0)
                 return 0;
@@ -458,7 +483,8 @@ int execution_decode(Runbook *runbook, Uuid id, Slice static_record, Slice state
         x->id = id;
         x->dirty = 0;
         int e = decode_static(x, static_record);
-        if (e == 0 && !(slice_eq(x->runbook_id, runbook->id) && slice_eq(x->runbook_version, runbook->version)))
+        if (e == 0 &&
+            !(slice_eq(x->runbook_id, runbook->id) && slice_eq(x->runbook_version, runbook->version)))
                 e = -EBADMSG;
         if (e == 0)
                 e = decode_state(x, state_record);

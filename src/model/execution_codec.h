@@ -13,8 +13,8 @@ typedef enum ExecutionValue {
 } ExecutionValue;
 
 /**
- * The value @which of instance (or scope) @index if it stands alone and is not stored yet, else NULL; borrowed.
- * *ret_error is set to -ENOMEM when its bytes can't be made.
+ * The value @which of instance (or scope) @index if it stands alone and is not stored yet, else NULL;
+ * borrowed. *ret_error is set to -ENOMEM when its bytes can't be made.
  */
 Value *execution_value_to_store(const Execution *x, uint32_t index, ExecutionValue which, int *ret_error);
 /** Note that it is stored now. */

@@ -1,9 +1,9 @@
 /*
  * Pages of step states, and putting a loaded execution together.
  *
- * A pending step takes two bytes. Which step of the runbook an instance is, and in which scope, is not stored at all: scopes are
- * opened in order and number their instances in the order of their region, so execution_finish_load works it out, and by
- * the same count finds records that do not fit the runbook.
+ * A pending step takes two bytes. Which step of the runbook an instance is, and in which scope, is not stored
+ * at all: scopes are opened in order and number their instances in the order of their region, so
+ * execution_finish_load works it out, and by the same count finds records that do not fit the runbook.
  */
 
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "model/execution_codec_internal.h"
 
-/* ---- what only some steps have ----------------------------------------------------------------------- */
+/* ---- what only some steps have ---------------------------------------------------------------- */
 
 enum {
         EXTRA_VOTES = 1 << 0,
@@ -37,16 +37,16 @@ static uint64_t bits_from_double(double v) {
 }
 
 static bool extra_has_loop(const StepExtra *e) {
-        return e->n_planned || e->n_opened || e->n_closed || e->n_iterations_failed || e->first_scope != SCOPE_NONE ||
-               e->last_scope != SCOPE_NONE;
+        return e->n_planned || e->n_opened || e->n_closed || e->n_iterations_failed ||
+               e->first_scope != SCOPE_NONE || e->last_scope != SCOPE_NONE;
 }
 
 static unsigned extra_mask(const StepExtra *e) {
         return (e->n_votes ? EXTRA_VOTES : 0) | (e->escalated ? EXTRA_ESCALATED : 0) |
                (codec_digest_is_zero(&e->shown) ? 0 : EXTRA_SHOWN) | (e->prompt ? EXTRA_PROMPT : 0) |
                (e->event_type ? EXTRA_EVENT_TYPE : 0) | (e->correlation ? EXTRA_CORRELATION : 0) |
-               (extra_has_loop(e) ? EXTRA_LOOP : 0) |
-               (uuid_is_nil(e->child) ? 0 : EXTRA_CHILD) | (e->child_quiet ? EXTRA_CHILD_QUIET : 0) |
+               (extra_has_loop(e) ? EXTRA_LOOP : 0) | (uuid_is_nil(e->child) ? 0 : EXTRA_CHILD) |
+               (e->child_quiet ? EXTRA_CHILD_QUIET : 0) |
                (bits_from_double(e->progress) ? EXTRA_PROGRESS : 0);
 }
 
@@ -93,7 +93,8 @@ static void put_extra(Buf *b, const StepExtra *e) {
 static int take_votes(Reader *r, StepExtra *e) {
         uint64_t n = reader_varint(r);
 
-        /* A vote takes three bytes at least, so a count that lies can't make us allocate more than the record's size allows. */
+        /* A vote takes three bytes at least, so a count that lies can't make us allocate more than the
+         * record's size allows. */
         if (r->failed || n == 0 || n > reader_left(r) / 3)
                 return -EBADMSG;
         e->votes = calloc(n, sizeof(*e->votes));
@@ -124,7 +125,8 @@ static int take_loop(Execution *x, Reader *r, StepExtra *e) {
         e->n_iterations_failed = codec_u32(r);
         e->first_scope = codec_index(r);
         e->last_scope = codec_index(r);
-        if (r->failed || !extra_has_loop(e) || (e->first_scope != SCOPE_NONE && e->first_scope >= x->n_scopes) ||
+        if (r->failed || !extra_has_loop(e) ||
+            (e->first_scope != SCOPE_NONE && e->first_scope >= x->n_scopes) ||
             (e->last_scope != SCOPE_NONE && e->last_scope >= x->n_scopes))
                 return -EBADMSG;
         return 0;
@@ -164,7 +166,7 @@ static int take_extra(Execution *x, Reader *r, const Fetcher *f, uint32_t instan
         return r->failed || extra_mask(e) != mask ? -EBADMSG : 0;
 }
 
-/* ---- step states ---------------------------------------------------------------------------------------- */
+/* ---- step states ------------------------------------------------------------------------------ */
 
 /* Bits of a step's mask, the common ones first: a varint of one byte holds seven. */
 enum {
@@ -195,22 +197,33 @@ enum {
 };
 
 #define AT(field) offsetof(StepState, field)
-static const struct { uint32_t bit, at; } step_counts[] = {
-        {STEP_N_OPEN, AT(n_open)},         {STEP_ATTEMPT, AT(attempt)},   {STEP_N_DONE, AT(n_done)},
-        {STEP_DONE_ORDER, AT(done_order)}, {STEP_N_EVIDENCE, AT(n_evidence)}, {STEP_N_LOGS, AT(n_logs)},
-        {STEP_N_TAKEN, AT(n_taken)},       {STEP_N_BRANCHES, AT(n_branches_open)}, {STEP_RETRIES_FROM, AT(retries_from)},
+static const struct {
+        uint32_t bit, at;
+} step_counts[] = {
+                {STEP_N_OPEN, AT(n_open)},
+                {STEP_ATTEMPT, AT(attempt)},
+                {STEP_N_DONE, AT(n_done)},
+                {STEP_DONE_ORDER, AT(done_order)},
+                {STEP_N_EVIDENCE, AT(n_evidence)},
+                {STEP_N_LOGS, AT(n_logs)},
+                {STEP_N_TAKEN, AT(n_taken)},
+                {STEP_N_BRANCHES, AT(n_branches_open)},
+                {STEP_RETRIES_FROM, AT(retries_from)},
 };
-static const struct { uint32_t bit, at; } step_times[] = {
-        {STEP_READY_MS, AT(ready_ms)},     {STEP_START_MS, AT(start_ms)}, {STEP_ATTEMPT_MS, AT(attempt_ms)},
-        {STEP_END_MS, AT(end_ms)},         {STEP_TIMER_0, AT(timer_ms[0])}, {STEP_TIMER_1, AT(timer_ms[1])},
+static const struct {
+        uint32_t bit, at;
+} step_times[] = {
+                {STEP_READY_MS, AT(ready_ms)},     {STEP_START_MS, AT(start_ms)},
+                {STEP_ATTEMPT_MS, AT(attempt_ms)}, {STEP_END_MS, AT(end_ms)},
+                {STEP_TIMER_0, AT(timer_ms[0])},   {STEP_TIMER_1, AT(timer_ms[1])},
 };
 #undef AT
 
 static uint32_t step_mask(const StepState *s) {
         unsigned mask = (s->status ? STEP_STATUS : 0) | (s->skip_reason ? STEP_SKIP_REASON : 0) |
                         (s->continued ? STEP_CONTINUED : 0) | (s->compensated ? STEP_COMPENSATED : 0) |
-                        (s->timed_out ? STEP_TIMED_OUT : 0) | (s->output ? STEP_OUTPUT : 0) | (s->error ? STEP_ERROR : 0) |
-                        (s->extra ? STEP_EXTRA : 0);
+                        (s->timed_out ? STEP_TIMED_OUT : 0) | (s->output ? STEP_OUTPUT : 0) |
+                        (s->error ? STEP_ERROR : 0) | (s->extra ? STEP_EXTRA : 0);
 
         for (size_t i = 0; i < N_ELEMENTS(step_counts); i++)
                 mask |= *MEMBER(uint32_t, s, step_counts[i].at) ? step_counts[i].bit : 0;
@@ -282,26 +295,30 @@ static int take_step(Execution *x, Reader *r, const Fetcher *f, uint32_t instanc
         if (error < 0)
                 return error;
         /* step_mask: whatever was said to be there must differ from its default. */
-        return r->failed || s->status >= RUNBOOK_N_STEP_STATUSES || s->skip_reason >= N_SKIP_REASONS || step_mask(s) != mask
-                       ? -EBADMSG : 0;
+        return r->failed || s->status >= RUNBOOK_N_STEP_STATUSES || s->skip_reason >= N_SKIP_REASONS ||
+                                               step_mask(s) != mask
+                               ? -EBADMSG
+                               : 0;
 }
 
 int execution_decode_page(Execution *x, uint32_t page, Slice record, ExecutionFetch fetch, void *userdata) {
         Reader r = reader_from_slice(record);
         Fetcher f = {fetch, userdata};
         int64_t last = x->created_ms;
-        int e = page <= LIMIT_INSTANCES / STEP_PAGE && page * STEP_PAGE < x->n_instances ? codec_version(&r) : -EBADMSG;
+        int e = page <= LIMIT_INSTANCES / STEP_PAGE && page * STEP_PAGE < x->n_instances ? codec_version(&r)
+                                                                                         : -EBADMSG;
 
         for (uint32_t i = page * STEP_PAGE; e == 0 && i < page_end(x, page); i++)
                 e = take_step(x, &r, &f, i, &last);
         return e < 0 ? e : reader_left(&r) > 0 ? -EBADMSG : 0;
 }
 
-/* ---- putting it together ----------------------------------------------------------------------------------- */
+/* ---- putting it together
+ * ----------------------------------------------------------------------------------- */
 
 /**
- * The steps that scope @scope runs: its region's, or the one compensation. NULL when the scope does not fit the runbook or what
- * its owner is. The owner's own scope is an earlier one, so its step is known.
+ * The steps that scope @scope runs: its region's, or the one compensation. NULL when the scope does not fit
+ * the runbook or what its owner is. The owner's own scope is an earlier one, so its step is known.
  */
 static const uint32_t *scope_steps(const Execution *x, uint32_t scope, uint32_t *ret_n) {
         const Scope *s = &x->scopes[scope];
@@ -311,8 +328,8 @@ static const uint32_t *scope_steps(const Execution *x, uint32_t scope, uint32_t 
         *ret_n = 1;
         if (s->region == REGION_COMPENSATION)
                 return owner && owner->compensate_with < runbook->n_steps ? &owner->compensate_with : NULL;
-        if (s->region >= runbook->n_regions || (scope == 0) != (s->region == REGION_ROOT) || (scope == 0) != !owner ||
-            (owner && (!owner->loop || owner->loop->region != s->region)))
+        if (s->region >= runbook->n_regions || (scope == 0) != (s->region == REGION_ROOT) ||
+            (scope == 0) != !owner || (owner && (!owner->loop || owner->loop->region != s->region)))
                 return NULL;
         *ret_n = runbook->regions[s->region].n_steps;
         return runbook->regions[s->region].steps;
@@ -353,7 +370,8 @@ int execution_finish_load(Execution *x) {
                 uint8_t status = x->steps[i].status;
                 n[status]++;
                 n_active += step_status_is_active(status);
-                n_running += status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(execution_step(x, i)->type);
+                n_running += status == RUNBOOK_STEP_RUNNING &&
+                             step_type_holds_slot(execution_step(x, i)->type);
                 if (status == RUNBOOK_STEP_READY && heap_push(&x->ready, execution_ready_key(x, i)) < 0)
                         return -ENOMEM;
         }

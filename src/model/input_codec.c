@@ -1,6 +1,6 @@
 /*
- * Inputs as journal records: a version, the kind, a mask of what is there, then the fields in a fixed order. A start is
- * not journaled: the execution's static record says the same.
+ * Inputs as journal records: a version, the kind, a mask of what is there, then the fields in a fixed order.
+ * A start is not journaled: the execution's static record says the same.
  */
 
 #include <assert.h>
@@ -41,13 +41,17 @@ static uint64_t bits_from_double(double v) {
 }
 
 static uint32_t input_mask(const Input *in) {
-        return (uint32_t)((in->ok ? INPUT_OK : 0) | (in->flag ? INPUT_FLAG : 0) | (in->command_id.n ? INPUT_COMMAND_ID : 0) |
-                          (in->traceparent.n ? INPUT_TRACEPARENT : 0) | (in->instance || in->attempt ? INPUT_INSTANCE : 0) |
-                          (in->slot ? INPUT_SLOT : 0) | (in->decision ? INPUT_DECISION : 0) | (in->at_ms ? INPUT_AT : 0) |
-                          (in->retry_after_ms ? INPUT_RETRY_AFTER : 0) | (bits_from_double(in->number) ? INPUT_NUMBER : 0) |
-                          (in->path.n ? INPUT_PATH : 0) | (in->text.n ? INPUT_TEXT : 0) | (in->hash.n ? INPUT_HASH : 0) |
-                          (in->value ? INPUT_VALUE : 0) | (in->error ? INPUT_ERROR : 0) | (in->logs ? INPUT_LOGS : 0) |
-                          (in->evidence ? INPUT_EVIDENCE : 0) | (in->context ? INPUT_CONTEXT : 0));
+        return (uint32_t)((in->ok ? INPUT_OK : 0) | (in->flag ? INPUT_FLAG : 0) |
+                          (in->command_id.n ? INPUT_COMMAND_ID : 0) |
+                          (in->traceparent.n ? INPUT_TRACEPARENT : 0) |
+                          (in->instance || in->attempt ? INPUT_INSTANCE : 0) | (in->slot ? INPUT_SLOT : 0) |
+                          (in->decision ? INPUT_DECISION : 0) | (in->at_ms ? INPUT_AT : 0) |
+                          (in->retry_after_ms ? INPUT_RETRY_AFTER : 0) |
+                          (bits_from_double(in->number) ? INPUT_NUMBER : 0) | (in->path.n ? INPUT_PATH : 0) |
+                          (in->text.n ? INPUT_TEXT : 0) | (in->hash.n ? INPUT_HASH : 0) |
+                          (in->value ? INPUT_VALUE : 0) | (in->error ? INPUT_ERROR : 0) |
+                          (in->logs ? INPUT_LOGS : 0) | (in->evidence ? INPUT_EVIDENCE : 0) |
+                          (in->context ? INPUT_CONTEXT : 0));
 }
 
 int input_encode(const Input *in, Buf *b) {
@@ -132,8 +136,8 @@ int input_decode(Slice record, Input *ret) {
         ret->ok = mask & INPUT_OK;
         ret->flag = mask & INPUT_FLAG;
         int e = take_body(&r, (uint32_t)mask, ret);
-        if (e == 0 && (r.failed || reader_left(&r) > 0 || input_mask(ret) != mask || ret->slot > TIMER_GLOBAL ||
-                       ret->decision > VOTE_REJECTED))
+        if (e == 0 && (r.failed || reader_left(&r) > 0 || input_mask(ret) != mask ||
+                       ret->slot > TIMER_GLOBAL || ret->decision > VOTE_REJECTED))
                 e = -EBADMSG;
         if (e < 0) {
                 input_release(ret);

@@ -8,7 +8,9 @@
 #include "base/cleanup.h"
 #include "model/execution.h"
 
-typedef struct Sample { uint64_t s; } Sample; /* a random stream */
+typedef struct Sample {
+        uint64_t s;
+} Sample; /* a random stream */
 
 static inline uint64_t sample_next(Sample *r) {
         r->s ^= r->s << 13, r->s ^= r->s >> 7, r->s ^= r->s << 17;
@@ -18,13 +20,17 @@ static inline uint32_t sample_below(Sample *r, uint32_t n) { return (uint32_t)((
 static inline bool sample_one_in(Sample *r, uint32_t n) { return sample_below(r, n) == 0; }
 
 /** Mostly a small number, at times any. */
-static inline uint32_t sample_count(Sample *r) { return sample_one_in(r, 8) ? (uint32_t)sample_next(r) : sample_below(r, 5); }
+static inline uint32_t sample_count(Sample *r) {
+        return sample_one_in(r, 8) ? (uint32_t)sample_next(r) : sample_below(r, 5);
+}
 static inline int64_t sample_time(Sample *r) {
         if (sample_one_in(r, 20))
                 return (int64_t)sample_next(r);
         return sample_one_in(r, 3) ? 0 : 1790000000000 + sample_below(r, 1000000);
 }
-static inline Uuid sample_uuid(Sample *r) { return uuid_v7(1790000000000 + sample_below(r, 1000000), sample_next(r), sample_next(r)); }
+static inline Uuid sample_uuid(Sample *r) {
+        return uuid_v7(1790000000000 + sample_below(r, 1000000), sample_next(r), sample_next(r));
+}
 static inline char *sample_string(Sample *r, uint32_t n_max) {
         uint32_t n = sample_below(r, n_max + 1);
         char *s = calloc(1, n + 1);
@@ -42,11 +48,13 @@ static inline Value *sample_value_of(uint32_t n) {
         return v;
 }
 static inline Value *sample_value(Sample *r) {
-        static const uint32_t sizes[] = {2, 17, 100, OUTPUT_INLINE_MAX - 1, OUTPUT_INLINE_MAX, OUTPUT_INLINE_MAX + 1, 5000};
+        static const uint32_t sizes[] = {
+                        2, 17, 100, OUTPUT_INLINE_MAX - 1, OUTPUT_INLINE_MAX, OUTPUT_INLINE_MAX + 1, 5000};
         return sample_value_of(sizes[sample_below(r, 7)]);
 }
 
-/** Some 40 steps: a chain, a loop with three steps in its body, an approval, a wait, calls with a compensation. */
+/** Some 40 steps: a chain, a loop with three steps in its body, an approval, a wait, calls with a
+ * compensation. */
 static inline Runbook *sample_runbook(void) {
         _cleanup_(buf_deinit) Buf b = {0};
         _cleanup_(report_deinit) Report report = {0};
@@ -54,18 +62,27 @@ static inline Runbook *sample_runbook(void) {
 
         buf_put_str(&b, "{\"id\":\"sample\",\"name\":\"Sample\",\"version\":\"1.0.0\",\"steps\":[");
         for (int i = 0; i < 30; i++)
-                buf_printf(&b, "{\"id\":\"c%d\",\"name\":\"C\",\"type\":\"call-service\",%s%s\"config\":{\"url\":\"http://h/\",\"method\":\"GET\"},"
-                               "\"dependsOn\":[%s%.*d%s]},", i, i % 3 == 0 ? "\"compensateWith\":\"undo\"," : "", "", i ? "\"c" : "",
-                           i ? 1 : 0, i ? i - 1 : 0, i ? "\"" : "");
+                buf_printf(&b,
+                           "{\"id\":\"c%d\",\"name\":\"C\",\"type\":\"call-service\",%s%s\"config\":{\"url\":"
+                           "\"http://h/\",\"method\":\"GET\"},"
+                           "\"dependsOn\":[%s%.*d%s]},",
+                           i, i % 3 == 0 ? "\"compensateWith\":\"undo\"," : "", "", i ? "\"c" : "", i ? 1 : 0,
+                           i ? i - 1 : 0, i ? "\"" : "");
         buf_put_str(&b, "{\"id\":\"undo\",\"name\":\"U\",\"type\":\"call-service\",\"dependsOn\":[],"
                         "\"config\":{\"url\":\"http://h/undo\",\"method\":\"POST\"}},"
-                        "{\"id\":\"loop\",\"name\":\"L\",\"type\":\"loop\",\"dependsOn\":[],\"config\":{\"bodyStepId\":\"body\"},"
+                        "{\"id\":\"loop\",\"name\":\"L\",\"type\":\"loop\",\"dependsOn\":[],\"config\":{"
+                        "\"bodyStepId\":\"body\"},"
                         "\"loopConfig\":{\"maxIterations\":10,\"iterateOver\":\"input.items\"}},"
-                        "{\"id\":\"body\",\"name\":\"B\",\"type\":\"wait\",\"dependsOn\":[],\"config\":{\"durationMs\":1}},"
-                        "{\"id\":\"body2\",\"name\":\"B\",\"type\":\"wait\",\"dependsOn\":[\"body\"],\"config\":{\"durationMs\":1}},"
-                        "{\"id\":\"body3\",\"name\":\"B\",\"type\":\"wait\",\"dependsOn\":[\"body\"],\"config\":{\"durationMs\":1}},"
-                        "{\"id\":\"ask\",\"name\":\"A\",\"type\":\"human-approval\",\"dependsOn\":[\"loop\"],\"approvalConfig\":"
-                        "{\"approvers\":[\"ann\",\"bob\"],\"minApprovals\":1,\"timeoutMs\":1000,\"timeoutAction\":\"fail\"}}]}");
+                        "{\"id\":\"body\",\"name\":\"B\",\"type\":\"wait\",\"dependsOn\":[],\"config\":{"
+                        "\"durationMs\":1}},"
+                        "{\"id\":\"body2\",\"name\":\"B\",\"type\":\"wait\",\"dependsOn\":[\"body\"],"
+                        "\"config\":{\"durationMs\":1}},"
+                        "{\"id\":\"body3\",\"name\":\"B\",\"type\":\"wait\",\"dependsOn\":[\"body\"],"
+                        "\"config\":{\"durationMs\":1}},"
+                        "{\"id\":\"ask\",\"name\":\"A\",\"type\":\"human-approval\",\"dependsOn\":[\"loop\"],"
+                        "\"approvalConfig\":"
+                        "{\"approvers\":[\"ann\",\"bob\"],\"minApprovals\":1,\"timeoutMs\":1000,"
+                        "\"timeoutAction\":\"fail\"}}]}");
         (void)runbook_def_parse(buf_slice(&b), &runbook_defaults_builtin, &report, &runbook);
         if (!runbook) {
                 buf_reset(&b);
@@ -76,10 +93,13 @@ static inline Runbook *sample_runbook(void) {
         return runbook;
 }
 
-static inline Slice sample_dup(Execution *x, const char *s) { return arena_dup(&x->statics, slice_from_str(s)); }
+static inline Slice sample_dup(Execution *x, const char *s) {
+        return arena_dup(&x->statics, slice_from_str(s));
+}
 
 /** An execution as it is right after its start: static part filled, root scope open, nothing begun. */
-static inline Execution *sample_execution(Runbook *runbook, Uuid id, const char *tenant, uint64_t order, int64_t now_ms) {
+static inline Execution *sample_execution(Runbook *runbook, Uuid id, const char *tenant, uint64_t order,
+                                          int64_t now_ms) {
         Execution *x = execution_new(runbook);
         x->id = id;
         x->tenant = sample_dup(x, tenant);
@@ -98,8 +118,10 @@ static inline Execution *sample_execution(Runbook *runbook, Uuid id, const char 
 static inline void sample_set_status(Execution *x, uint32_t instance, uint8_t status) {
         StepState *s = &x->steps[instance];
         Scope *scope = &x->scopes[s->scope];
-        uint32_t *counters[RUNBOOK_N_STEP_STATUSES] = {[RUNBOOK_STEP_COMPLETED] = &x->n_completed, [RUNBOOK_STEP_FAILED] = &x->n_failed,
-                                                       [RUNBOOK_STEP_SKIPPED] = &x->n_skipped, [RUNBOOK_STEP_CANCELLED] = &x->n_cancelled};
+        uint32_t *counters[RUNBOOK_N_STEP_STATUSES] = {[RUNBOOK_STEP_COMPLETED] = &x->n_completed,
+                                                       [RUNBOOK_STEP_FAILED] = &x->n_failed,
+                                                       [RUNBOOK_STEP_SKIPPED] = &x->n_skipped,
+                                                       [RUNBOOK_STEP_CANCELLED] = &x->n_cancelled};
         for (int add = 0; add <= 1; add++) {
                 uint32_t by = add ? 1 : UINT32_MAX;
                 if (add)
@@ -112,7 +134,8 @@ static inline void sample_set_status(Execution *x, uint32_t instance, uint8_t st
                         scope->n_active += by;
                         x->n_active += by;
                 }
-                if (s->status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(execution_step(x, instance)->type))
+                if (s->status == RUNBOOK_STEP_RUNNING &&
+                    step_type_holds_slot(execution_step(x, instance)->type))
                         x->n_running += by;
         }
         execution_touch(x, instance);
@@ -125,8 +148,11 @@ static inline void sample_fill_extra(Sample *r, Execution *x, uint32_t instance)
                 uint32_t n = 1 + sample_below(r, 4);
                 e->votes = calloc(n, sizeof(*e->votes));
                 for (; e->n_votes < n; e->n_votes++)
-                        e->votes[e->n_votes] = (Vote){.user = sample_string(r, 20), .comments = sample_one_in(r, 2) ? sample_string(r, 50) : NULL,
-                                                      .decision = sample_below(r, 2), .at_ms = sample_time(r)};
+                        e->votes[e->n_votes] =
+                                        (Vote){.user = sample_string(r, 20),
+                                               .comments = sample_one_in(r, 2) ? sample_string(r, 50) : NULL,
+                                               .decision = sample_below(r, 2),
+                                               .at_ms = sample_time(r)};
         }
         e->escalated = sample_one_in(r, 3);
         if (sample_one_in(r, 2))
@@ -154,11 +180,13 @@ static inline void sample_fill_step(Sample *r, Execution *x, uint32_t instance) 
         s->continued = sample_one_in(r, 4);
         s->compensated = sample_one_in(r, 4);
         s->timed_out = sample_one_in(r, 4);
-        uint32_t *counts[] = {&s->n_open, &s->n_done, &s->n_taken, &s->n_branches_open, &s->attempt, &s->retries_from,
-                              &s->done_order, &s->n_evidence, &s->n_logs};
+        uint32_t *counts[] = {&s->n_open,          &s->n_done,     &s->n_taken,
+                              &s->n_branches_open, &s->attempt,    &s->retries_from,
+                              &s->done_order,      &s->n_evidence, &s->n_logs};
         for (size_t i = 0; i < N_ELEMENTS(counts); i++)
                 *counts[i] = sample_count(r);
-        int64_t *times[] = {&s->ready_ms, &s->start_ms, &s->end_ms, &s->attempt_ms, &s->timer_ms[0], &s->timer_ms[1]};
+        int64_t *times[] = {&s->ready_ms,   &s->start_ms,    &s->end_ms,
+                            &s->attempt_ms, &s->timer_ms[0], &s->timer_ms[1]};
         for (size_t i = 0; i < N_ELEMENTS(times); i++)
                 *times[i] = sample_time(r);
         s->output = sample_one_in(r, 3) ? sample_value(r) : NULL;
@@ -194,7 +222,8 @@ static inline Execution *sample_random_execution(Sample *r, Runbook *runbook) {
         for (uint32_t n = sample_below(r, 12), i = 0; i < n; i++) {
                 bool undo = sample_one_in(r, 4);
                 uint32_t owner = execution_find_instance(x, INSTANCE_NONE, undo ? call : loop);
-                uint32_t scope = execution_open_scope(x, undo ? REGION_COMPENSATION : runbook->steps[loop].loop->region, owner, i);
+                uint32_t scope = execution_open_scope(
+                                x, undo ? REGION_COMPENSATION : runbook->steps[loop].loop->region, owner, i);
                 x->scopes[scope].item = sample_one_in(r, 2) ? sample_value(r) : NULL;
                 x->scopes[scope].n_failed = sample_count(r);
                 x->scopes[scope].closed = sample_one_in(r, 2);

@@ -10,7 +10,10 @@ TestSuite(execution_codec, .fini = check_leaks);
 typedef struct Records {
         Buf statics, state, pages[PIECES_MAX], scopes[PIECES_MAX];
         uint32_t n_pages, n_scopes;
-        struct { uint32_t index, which; Value *value; } values[512];
+        struct {
+                uint32_t index, which;
+                Value *value;
+        } values[512];
         size_t n_values;
 } Records;
 
@@ -66,9 +69,11 @@ static int decode(Records *r, Runbook *runbook, Uuid id, Execution **ret) {
         Execution *x = NULL;
         int e = execution_decode(runbook, id, buf_slice(&r->statics), buf_slice(&r->state), &x);
         for (uint32_t i = 0; e == 0 && i * STEP_PAGE < x->n_instances; i++)
-                e = i < r->n_pages ? execution_decode_page(x, i, buf_slice(&r->pages[i]), fetch, r) : -EBADMSG;
+                e = i < r->n_pages ? execution_decode_page(x, i, buf_slice(&r->pages[i]), fetch, r)
+                                   : -EBADMSG;
         for (uint32_t i = 1; e == 0 && i < x->n_scopes; i++)
-                e = i < r->n_scopes ? execution_decode_scope(x, i, buf_slice(&r->scopes[i]), fetch, r) : -EBADMSG;
+                e = i < r->n_scopes ? execution_decode_scope(x, i, buf_slice(&r->scopes[i]), fetch, r)
+                                    : -EBADMSG;
         if (e == 0)
                 e = execution_finish_load(x);
         if (e) {
@@ -80,7 +85,8 @@ static int decode(Records *r, Runbook *runbook, Uuid id, Execution **ret) {
 }
 
 static void check_equal(const Buf *a, const Buf *b, const char *what, uint64_t seed) {
-        cr_assert(slice_eq(buf_slice(a), buf_slice(b)), "%s differs, seed %llu", what, (unsigned long long)seed);
+        cr_assert(slice_eq(buf_slice(a), buf_slice(b)), "%s differs, seed %llu", what,
+                  (unsigned long long)seed);
 }
 
 static void check_records_equal(const Records *a, const Records *b, uint64_t seed) {
@@ -114,7 +120,8 @@ Test(execution_codec, keeps_everything) {
                         cr_assert_eq(x->steps[i].scope, y->steps[i].scope);
                         cr_assert_eq(x->steps[i].output == NULL, y->steps[i].output == NULL);
                         if (x->steps[i].output)
-                                cr_assert(slice_eq(value_bytes(x->steps[i].output), value_bytes(y->steps[i].output)));
+                                cr_assert(slice_eq(value_bytes(x->steps[i].output),
+                                                   value_bytes(y->steps[i].output)));
                         n_ready += x->steps[i].status == RUNBOOK_STEP_READY;
                 }
                 cr_assert_eq(y->ready.n, n_ready);
@@ -140,7 +147,8 @@ Test(execution_codec, loaded_execution_can_grow) {
         uint32_t loop = runbook_find_step(runbook, SLICE("loop"));
         uint32_t owner = execution_find_instance(y, INSTANCE_NONE, loop);
         for (uint32_t i = 0; i < 500; i++)
-                cr_assert_neq(execution_open_scope(y, runbook->steps[loop].loop->region, owner, i), SCOPE_NONE);
+                cr_assert_neq(execution_open_scope(y, runbook->steps[loop].loop->region, owner, i),
+                              SCOPE_NONE);
         for (uint32_t i = 0; i < y->n_instances; i++)
                 execution_touch(y, i);
         for (uint32_t i = 0; i < y->n_scopes; i++)
@@ -173,14 +181,19 @@ Test(execution_codec, summary_reads_the_heads) {
                 ExecutionSummary s;
                 Slice tenant, id, version;
                 encode(&records, x);
-                cr_assert_eq(execution_peek_summary(buf_slice(&records.statics), buf_slice(&records.state), &s), 0);
+                cr_assert_eq(execution_peek_summary(buf_slice(&records.statics), buf_slice(&records.state),
+                                                    &s),
+                             0);
                 cr_assert(slice_eq(s.tenant, x->tenant) && slice_eq(s.initiated_by, x->initiated_by));
-                cr_assert(s.status == x->status && s.created_ms == x->created_ms && s.start_ms == x->start_ms && s.end_ms == x->end_ms);
-                cr_assert(s.n_instances == x->n_instances && s.n_completed == x->n_completed && s.n_failed == x->n_failed);
+                cr_assert(s.status == x->status && s.created_ms == x->created_ms &&
+                          s.start_ms == x->start_ms && s.end_ms == x->end_ms);
+                cr_assert(s.n_instances == x->n_instances && s.n_completed == x->n_completed &&
+                          s.n_failed == x->n_failed);
                 cr_assert(s.n_skipped == x->n_skipped && s.order == x->order);
                 cr_assert(uuid_eq(s.parent, x->parent) && uuid_eq(s.original, x->original));
                 cr_assert_eq(execution_peek_static(buf_slice(&records.statics), &tenant, &id, &version), 0);
-                cr_assert(slice_eq(tenant, x->tenant) && slice_eq(id, runbook->id) && slice_eq(version, runbook->version));
+                cr_assert(slice_eq(tenant, x->tenant) && slice_eq(id, runbook->id) &&
+                          slice_eq(version, runbook->version));
                 records_deinit(&records);
                 execution_free(x);
         }
@@ -234,21 +247,26 @@ Test(execution_codec, contradictions_are_damage) {
         Runbook *runbook = sample_runbook();
         for (unsigned what = 0; what < 12; what++) {
                 Sample random = {8};
-                Execution *x = sample_execution(runbook, sample_uuid(&random), "acme", 1, 1790000000000), *y = NULL;
+                Execution *x = sample_execution(runbook, sample_uuid(&random), "acme", 1, 1790000000000),
+                          *y = NULL;
                 uint32_t loop = runbook_find_step(runbook, SLICE("loop"));
                 uint32_t owner = execution_find_instance(x, INSTANCE_NONE, loop);
                 execution_open_scope(x, runbook->steps[loop].loop->region, owner, 0);
                 execution_open_scope(x, runbook->steps[loop].loop->region, owner, 1);
                 x->scopes[1].next_scope = 2;
                 sample_set_status(x, 2, RUNBOOK_STEP_COMPLETED);
-                uint32_t *spoil[] = {&x->n_completed, &x->n_failed, &x->n_skipped, &x->n_cancelled, &x->n_active, &x->n_running,
-                                     &x->scopes[1].n_open, &x->scopes[1].n_active, &x->scopes[2].first, &x->scopes[1].region,
+                uint32_t *spoil[] = {&x->n_completed,      &x->n_failed,
+                                     &x->n_skipped,        &x->n_cancelled,
+                                     &x->n_active,         &x->n_running,
+                                     &x->scopes[1].n_open, &x->scopes[1].n_active,
+                                     &x->scopes[2].first,  &x->scopes[1].region,
                                      &x->n_quiet};
                 if (what < N_ELEMENTS(spoil))
                         ++*spoil[what];
                 Records records;
                 encode(&records, x);
-                cr_assert_eq(decode(&records, runbook, x->id, &y), what < N_ELEMENTS(spoil) ? -EBADMSG : 0, "contradiction %u", what);
+                cr_assert_eq(decode(&records, runbook, x->id, &y), what < N_ELEMENTS(spoil) ? -EBADMSG : 0,
+                             "contradiction %u", what);
                 execution_free(y);
                 execution_free(x);
                 records_deinit(&records);
@@ -289,10 +307,18 @@ Test(execution_codec, damage_never_crashes_and_never_half_loads, .timeout = 60) 
                 Records records, again;
                 encode(&records, x);
                 switch (sample_below(&random, 4)) {
-                case 0: damage(&random, &records.statics); break;
-                case 1: damage(&random, &records.state); break;
-                case 2: damage(&random, &records.pages[sample_below(&random, records.n_pages)]); break;
-                default: damage(&random, &records.scopes[sample_below(&random, records.n_scopes)]); break;
+                case 0:
+                        damage(&random, &records.statics);
+                        break;
+                case 1:
+                        damage(&random, &records.state);
+                        break;
+                case 2:
+                        damage(&random, &records.pages[sample_below(&random, records.n_pages)]);
+                        break;
+                default:
+                        damage(&random, &records.scopes[sample_below(&random, records.n_scopes)]);
+                        break;
                 }
                 int e = decode(&records, runbook, x->id, &y);
                 if (e == 0) {
@@ -327,7 +353,9 @@ Test(execution_codec, absurd_counts_allocate_nothing) {
                 x->n_instances = absurd[i];
                 buf_reset(&records.state);
                 cr_assert_eq(execution_encode_state(x, &records.state), 0);
-                cr_assert_eq(execution_decode(runbook, x->id, buf_slice(&records.statics), buf_slice(&records.state), &y), -EBADMSG);
+                cr_assert_eq(execution_decode(runbook, x->id, buf_slice(&records.statics),
+                                              buf_slice(&records.state), &y),
+                             -EBADMSG);
         }
         x->n_instances = n_instances;
         records_deinit(&records);

@@ -10,8 +10,11 @@ static Slice some_text(Sample *r) {
 }
 
 static Input random_input(Sample *r) {
-        Input in = {.kind = INPUT_PAUSE + sample_below(r, N_INPUT_KINDS - INPUT_PAUSE), .now_ms = sample_time(r), .seed = sample_next(r)};
-        Slice *texts[] = {&in.tenant, &in.user, &in.command_id, &in.traceparent, &in.path, &in.text, &in.hash};
+        Input in = {.kind = INPUT_PAUSE + sample_below(r, N_INPUT_KINDS - INPUT_PAUSE),
+                    .now_ms = sample_time(r),
+                    .seed = sample_next(r)};
+        Slice *texts[] = {&in.tenant, &in.user, &in.command_id, &in.traceparent,
+                          &in.path,   &in.text, &in.hash};
         Value **values[] = {&in.value, &in.error, &in.logs, &in.evidence, &in.context};
         in.execution_id = sample_uuid(r);
         for (size_t i = 0; i < N_ELEMENTS(texts); i++)
@@ -43,12 +46,18 @@ Test(input_codec, keeps_every_field) {
                 Buf a = {0}, b = {0};
                 cr_assert_eq(input_encode(&in, &a), 0);
                 cr_assert_eq(input_decode(buf_slice(&a), &out), 0);
-                cr_assert(in.kind == out.kind && in.now_ms == out.now_ms && in.seed == out.seed && in.instance == out.instance);
-                cr_assert(in.attempt == out.attempt && in.slot == out.slot && in.decision == out.decision && in.ok == out.ok);
-                cr_assert(in.flag == out.flag && in.at_ms == out.at_ms && in.retry_after_ms == out.retry_after_ms);
-                cr_assert(!memcmp(&in.number, &out.number, sizeof(in.number)) && uuid_eq(in.execution_id, out.execution_id));
-                cr_assert(slice_eq(in.tenant, out.tenant) && slice_eq(in.user, out.user) && slice_eq(in.command_id, out.command_id));
-                cr_assert(slice_eq(in.traceparent, out.traceparent) && slice_eq(in.path, out.path) && slice_eq(in.text, out.text));
+                cr_assert(in.kind == out.kind && in.now_ms == out.now_ms && in.seed == out.seed &&
+                          in.instance == out.instance);
+                cr_assert(in.attempt == out.attempt && in.slot == out.slot && in.decision == out.decision &&
+                          in.ok == out.ok);
+                cr_assert(in.flag == out.flag && in.at_ms == out.at_ms &&
+                          in.retry_after_ms == out.retry_after_ms);
+                cr_assert(!memcmp(&in.number, &out.number, sizeof(in.number)) &&
+                          uuid_eq(in.execution_id, out.execution_id));
+                cr_assert(slice_eq(in.tenant, out.tenant) && slice_eq(in.user, out.user) &&
+                          slice_eq(in.command_id, out.command_id));
+                cr_assert(slice_eq(in.traceparent, out.traceparent) && slice_eq(in.path, out.path) &&
+                          slice_eq(in.text, out.text));
                 cr_assert(slice_eq(in.hash, out.hash));
                 check_value(in.value, out.value);
                 check_value(in.error, out.error);
@@ -74,11 +83,13 @@ Test(input_codec, damage_is_refused_or_canonical) {
                 if (sample_one_in(&r, 3))
                         a.n = sample_below(&r, (uint32_t)a.n);
                 else
-                        a.data[sample_below(&r, (uint32_t)(a.n < 60 ? a.n : 60))] ^= (char)(1 << sample_below(&r, 8));
+                        a.data[sample_below(&r, (uint32_t)(a.n < 60 ? a.n : 60))] ^=
+                                        (char)(1 << sample_below(&r, 8));
                 int e = input_decode(buf_slice(&a), &out);
                 if (e == 0) {
                         cr_assert_eq(input_encode(&out, &b), 0);
-                        cr_assert(slice_eq(buf_slice(&a), buf_slice(&b)), "seed %llu", (unsigned long long)seed);
+                        cr_assert(slice_eq(buf_slice(&a), buf_slice(&b)), "seed %llu",
+                                  (unsigned long long)seed);
                         input_release(&out);
                 } else {
                         cr_assert_eq(e, -EBADMSG);
@@ -95,7 +106,10 @@ Test(input_codec, refuses_starts_and_what_it_does_not_know) {
         Input in = {.kind = INPUT_RESUME}, out;
         Buf b = {0};
         cr_assert_eq(input_encode(&in, &b), 0);
-        static const struct { size_t at; char value; } wrong[] = {{0, 0}, {0, 2}, {1, 0}, {1, INPUT_START}, {1, N_INPUT_KINDS}};
+        static const struct {
+                size_t at;
+                char value;
+        } wrong[] = {{0, 0}, {0, 2}, {1, 0}, {1, INPUT_START}, {1, N_INPUT_KINDS}};
         for (size_t i = 0; i < N_ELEMENTS(wrong); i++) {
                 char kept = b.data[wrong[i].at];
                 b.data[wrong[i].at] = wrong[i].value;

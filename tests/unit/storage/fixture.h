@@ -1,5 +1,6 @@
 #pragma once
-/* A fresh store for every case, on the backend that the test program was compiled for (-DBACKEND="lmdb" or "memory"). */
+/* A fresh store for every case, on the backend that the test program was compiled for (-DBACKEND="lmdb" or
+ * "memory"). */
 
 #include <errno.h>
 #include <ftw.h>
@@ -16,8 +17,12 @@
 #endif
 #define BACKEND_IS_LMDB (!strcmp(BACKEND, "lmdb"))
 
-static inline int fixture_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) { return remove(path); }
-static inline void fixture_remove(const char *path) { nftw(path, fixture_remove_one, 8, FTW_DEPTH | FTW_PHYS); }
+static inline int fixture_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        return remove(path);
+}
+static inline void fixture_remove(const char *path) {
+        nftw(path, fixture_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
 
 /** A new directory under $TMPDIR or /tmp. */
 static inline void fixture_make_dir(char ret[256]) {

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 
-#define BATCH_ROWS 20
+#define BATCH_ROWS   20
 #define BATCHES_KEPT 50
 
 static inline void batch_key(Buf *b, uint64_t n, uint64_t i) {

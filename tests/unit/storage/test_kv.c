@@ -118,7 +118,8 @@ Test(kv, keys_of_every_allowed_size) {
 }
 
 Test(kv, order_is_by_bytes_shorter_first) {
-        const char *const keys[] = {"\x01", "a", "a\x01", "aa", "ab", "b", "b\xff", "\x7f", "\x80", "\xff", "\xff\xff"};
+        const char *const keys[] = {"\x01",  "a",    "a\x01", "aa",   "ab",      "b",
+                                    "b\xff", "\x7f", "\x80",  "\xff", "\xff\xff"};
         KvTxn *t = begin(true);
         for (size_t i = N_ELEMENTS(keys); i-- > 0;)
                 put(t, 0, keys[i], "");
@@ -129,7 +130,8 @@ Test(kv, order_is_by_bytes_shorter_first) {
         for (int r = kv_cursor_seek(c, SLICE_NULL, &key, &value); r == 0; r = kv_cursor_next(c, &key, &value))
                 cr_assert(slice_eq_str(key, keys[i++]));
         cr_assert_eq(i, N_ELEMENTS(keys));
-        for (int r = kv_cursor_seek_last(c, SLICE_NULL, &key, &value); r == 0; r = kv_cursor_prev(c, &key, &value))
+        for (int r = kv_cursor_seek_last(c, SLICE_NULL, &key, &value); r == 0;
+             r = kv_cursor_prev(c, &key, &value))
                 cr_assert(slice_eq_str(key, keys[--i]));
         cr_assert_eq(i, 0);
         kv_cursor_close(c);
@@ -141,7 +143,8 @@ static void check_seek(KvCursor *c, const char *key, const char *first, const ch
         int r = kv_cursor_seek(c, str(key), &k, &v);
         cr_assert(first ? r == 0 && slice_eq_str(k, first) : r == KV_E_NOT_FOUND, "first from %s", key);
         r = kv_cursor_seek_last(c, str(key), &k, &v);
-        cr_assert(last_below ? r == 0 && slice_eq_str(k, last_below) : r == KV_E_NOT_FOUND, "last below %s", key);
+        cr_assert(last_below ? r == 0 && slice_eq_str(k, last_below) : r == KV_E_NOT_FOUND, "last below %s",
+                  key);
 }
 
 Test(kv, cursor_seeks_both_ways) {
@@ -350,10 +353,13 @@ Test(kv, stats_count_readers_and_commits) {
         cr_assert_leq(a.used_bytes, b.used_bytes - (1 << 20) + 65536);
 }
 
-/* ---- against a model ----------------------------------------------------------------------------------- */
+/* ---- against a model -------------------------------------------------------------------------- */
 
 #define MODEL_KEYS 400
-typedef struct Model { bool there[MODEL_KEYS]; uint32_t value[MODEL_KEYS]; } Model;
+typedef struct Model {
+        bool there[MODEL_KEYS];
+        uint32_t value[MODEL_KEYS];
+} Model;
 
 static uint64_t random_next(uint64_t *s) {
         *s ^= *s << 13, *s ^= *s >> 7, *s ^= *s << 17;
@@ -362,7 +368,8 @@ static uint64_t random_next(uint64_t *s) {
 
 /** Keys of several lengths whose byte order is the number's order. */
 static Slice model_key(char text[80], unsigned i) {
-        int n = snprintf(text, 80, "%05u%.*s", i, (int)(i % 60), "............................................................");
+        int n = snprintf(text, 80, "%05u%.*s", i, (int)(i % 60),
+                         "............................................................");
         return (Slice){text, (size_t)n};
 }
 static unsigned model_number(Slice key) {
@@ -384,7 +391,8 @@ static void check_model(KvTxn *t, const Model *m) {
         Slice key, value;
         unsigned n = 0, i = 0;
         cr_assert_eq(kv_cursor_open(t, 1, &c), 0);
-        for (int r = kv_cursor_seek(c, SLICE_NULL, &key, &value); r == 0; r = kv_cursor_next(c, &key, &value), i++, n++) {
+        for (int r = kv_cursor_seek(c, SLICE_NULL, &key, &value); r == 0;
+             r = kv_cursor_next(c, &key, &value), i++, n++) {
                 while (i < MODEL_KEYS && !m->there[i])
                         i++;
                 cr_assert(i < MODEL_KEYS && model_number(key) == i);
@@ -431,12 +439,14 @@ static void model_cursor_act(KvCursor *c, Model *m, uint64_t *s, int *at, bool *
                 r = act == 2 ? kv_cursor_next(c, &key, &value) : kv_cursor_prev(c, &key, &value);
                 expected = *at < 0 ? MODEL_KEYS : model_neighbour(m, *at, step);
         }
-        cr_assert_eq(r, expected < MODEL_KEYS ? 0 : KV_E_NOT_FOUND, "act %u: %d, expected %u", act, r, expected);
+        cr_assert_eq(r, expected < MODEL_KEYS ? 0 : KV_E_NOT_FOUND, "act %u: %d, expected %u", act, r,
+                     expected);
         int was = *at, was_gap = *gap;
         *gap = false;
         *at = r ? -1 : (int)expected;
         if (r == 0)
-                cr_assert_eq(model_number(key), expected, "act %u: %u, expected %u (stood at %d, gap %d)", act, model_number(key), expected, was, was_gap);
+                cr_assert_eq(model_number(key), expected, "act %u: %u, expected %u (stood at %d, gap %d)",
+                             act, model_number(key), expected, was, was_gap);
 }
 
 static void run_model(uint64_t seed, unsigned n_txns) {
@@ -458,9 +468,12 @@ static void run_model(uint64_t seed, unsigned n_txns) {
                         } else if (random_next(&s) % 5 < 3) {
                                 m.there[i] = true;
                                 m.value[i] = (uint32_t)random_next(&s);
-                                cr_assert_eq(kv_put(t, 1, model_key(text, i), model_value(&value, m.value[i])), 0);
+                                cr_assert_eq(kv_put(t, 1, model_key(text, i),
+                                                    model_value(&value, m.value[i])),
+                                             0);
                         } else {
-                                cr_assert_eq(kv_delete(t, 1, model_key(text, i)), m.there[i] ? 0 : KV_E_NOT_FOUND);
+                                cr_assert_eq(kv_delete(t, 1, model_key(text, i)),
+                                             m.there[i] ? 0 : KV_E_NOT_FOUND);
                                 m.there[i] = false;
                         }
                 }
@@ -494,7 +507,7 @@ Test(kv, behaves_like_a_sorted_array, .timeout = 60) {
         }
 }
 
-/* ---- growing -------------------------------------------------------------------------------------------- */
+/* ---- growing ---------------------------------------------------------------------------------- */
 
 /** One batch of a quarter of the small map; the runtime's way: abort, grow, again. */
 static int put_batch(Kv *store, unsigned batch) {

@@ -61,7 +61,8 @@ static void check_one(Kv *kv, const char *key, const char *value) {
         kv_abort(t);
 }
 
-/* ---- the directory ------------------------------------------------------------------------------------------ */
+/* ---- the directory
+ * ------------------------------------------------------------------------------------------ */
 
 Test(kv_lmdb, records_outlive_the_store) {
         Kv *kv = open_fine(dir);
@@ -122,9 +123,13 @@ Test(kv_lmdb, what_is_no_store_is_refused) {
         check_refused(dir, -EBADMSG, "not a store");
 }
 
-/* ---- the lock --------------------------------------------------------------------------------------------------- */
+/* ---- the lock
+ * --------------------------------------------------------------------------------------------------- */
 
-typedef struct Helper { pid_t pid; int in, out; } Helper;
+typedef struct Helper {
+        pid_t pid;
+        int in, out;
+} Helper;
 
 static Helper helper_start(const char *mode) {
         int in[2], out[2];
@@ -195,7 +200,8 @@ Test(kv_lmdb, second_process_is_refused_by_name_of_the_first, .timeout = 20) {
         kv_close(kv);
 }
 
-/* ---- backup -------------------------------------------------------------------------------------------------------- */
+/* ---- backup
+ * -------------------------------------------------------------------------------------------------------- */
 
 Test(kv_lmdb, backup_is_a_store_of_its_own) {
         char path[300];
@@ -219,7 +225,8 @@ Test(kv_lmdb, backup_is_a_store_of_its_own) {
         kv_close(kv);
 }
 
-/* ---- a full disk ------------------------------------------------------------------------------------------------------ */
+/* ---- a full disk
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void limit_file_size(rlim_t bytes) {
         struct rlimit limit;
@@ -229,8 +236,8 @@ static void limit_file_size(rlim_t bytes) {
 }
 
 /**
- * The largest file size stands in for the disk: writes come back short, then fail, as they do on a disk that fills up. Nothing
- * of the refused batch may be there, and when there is room again the same store goes on.
+ * The largest file size stands in for the disk: writes come back short, then fail, as they do on a disk that
+ * fills up. Nothing of the refused batch may be there, and when there is room again the same store goes on.
  */
 Test(kv_lmdb, full_disk_refuses_and_goes_on_when_there_is_room) {
         char *fill = malloc(300000);
@@ -270,9 +277,12 @@ Test(kv_lmdb, full_disk_refuses_and_goes_on_when_there_is_room) {
         free(fill);
 }
 
-/* ---- kill -9 ------------------------------------------------------------------------------------------------------------ */
+/* ---- kill -9
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
-/** Every batch that was told is there whole; at most one more is; of none is there a part. Returns the last one. */
+/** Every batch that was told is there whole; at most one more is; of none is there a part. Returns the last
+ * one. */
 static uint64_t check_batches(uint64_t told) {
         _cleanup_(buf_deinit) Buf key = {0};
         Kv *kv = open_fine(dir);
@@ -284,7 +294,8 @@ static uint64_t check_batches(uint64_t told) {
                 Reader r = reader_from_slice(v);
                 last = reader_u64(&r);
         }
-        cr_assert(last == told || last == told + 1, "told %llu, found %llu", (unsigned long long)told, (unsigned long long)last);
+        cr_assert(last == told || last == told + 1, "told %llu, found %llu", (unsigned long long)told,
+                  (unsigned long long)last);
         uint64_t kept = last < BATCHES_KEPT ? last : BATCHES_KEPT;
         cr_assert_eq(kv_count(t, 0) + kv_count(t, 1), kept * BATCH_ROWS + (last > 0));
         for (uint64_t n = last - kept + 1; n <= last; n++)

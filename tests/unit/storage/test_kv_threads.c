@@ -1,7 +1,7 @@
 /*
- * Readers on their own threads while one thread writes and, on disk, outgrows its map: every snapshot is whole, none goes back
- * in time, and growing waits for readers instead of pulling the map from under them. A plain program, so that it runs under
- * ThreadSanitizer.
+ * Readers on their own threads while one thread writes and, on disk, outgrows its map: every snapshot is
+ * whole, none goes back in time, and growing waits for readers instead of pulling the map from under them. A
+ * plain program, so that it runs under ThreadSanitizer.
  */
 #include <errno.h>
 #include <ftw.h>
@@ -16,8 +16,8 @@
 #include "storage/kv.h"
 
 #define N_READERS 3
-#define N_KEYS 50
-#define RUN_MS 1000
+#define N_KEYS    50
+#define RUN_MS    1000
 
 typedef struct Stress {
         Kv *kv;
@@ -25,12 +25,12 @@ typedef struct Stress {
         atomic_uint n_reads;
 } Stress;
 
-#define CHECK(condition) \
-        do { \
-                if (!(condition)) { \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort(); \
-                } \
+#define CHECK(condition)                                                                                     \
+        do {                                                                                                 \
+                if (!(condition)) {                                                                          \
+                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                      \
+                        abort();                                                                             \
+                }                                                                                            \
         } while (0)
 
 static Slice key_of(uint8_t *i) { return slice_from_bytes(i, 1); }
@@ -126,13 +126,15 @@ static void run(Kv *kv, bool has_map) {
         atomic_store(&s.stop, true);
         for (unsigned i = 0; i < N_READERS; i++)
                 pthread_join(readers[i], NULL);
-        printf("%s: %u commits, %u snapshots, map grown %u times\n", has_map ? "lmdb" : "memory", (unsigned)n, atomic_load(&s.n_reads),
-               n_grown);
+        printf("%s: %u commits, %u snapshots, map grown %u times\n", has_map ? "lmdb" : "memory", (unsigned)n,
+               atomic_load(&s.n_reads), n_grown);
         CHECK(n > 10 && atomic_load(&s.n_reads) > 10 && (n_grown > 0) == has_map);
         kv_close(kv);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) { return remove(path); }
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        return remove(path);
+}
 
 int main(void) {
         static const char *const tables[] = {"one", "two"};

@@ -80,7 +80,8 @@ Test(store_execution, unknown_id_and_failing_lookup) {
         cr_assert_eq(store_execution_load(t, fixture_uuid(9), lookup, NULL, &y), STORE_E_NOT_FOUND);
         cr_assert_eq(store_execution_save(t, x), 0);
         t = next_write(t);
-        cr_assert_eq(store_execution_load(t, x->id, lookup, &gone, &y), -EBADMSG, "an execution whose runbook is gone is damage");
+        cr_assert_eq(store_execution_load(t, x->id, lookup, &gone, &y), -EBADMSG,
+                     "an execution whose runbook is gone is damage");
         cr_assert_null(y);
         store_abort(t);
         execution_free(x);
@@ -116,7 +117,8 @@ Test(store_execution, long_values_are_written_once) {
                 t = next_write(t);
         }
         cr_assert_eq(store_stats(store, &after), 0);
-        cr_assert_lt(after.used_bytes, before.used_bytes + 400000, "%zu more", after.used_bytes - before.used_bytes);
+        cr_assert_lt(after.used_bytes, before.used_bytes + 400000, "%zu more",
+                     after.used_bytes - before.used_bytes);
         /* a replaced one is, once the core has cleared the note */
         value_unref(x->steps[3].output);
         x->steps[3].output = sample_value_of(70000);
@@ -132,10 +134,14 @@ Test(store_execution, long_values_are_written_once) {
         execution_free(y);
 }
 
-/* ---- listing ------------------------------------------------------------------------------------------------ */
+/* ---- listing
+ * ------------------------------------------------------------------------------------------------ */
 
 #define LISTED_MAX 400
-typedef struct Listed { uint64_t orders[LISTED_MAX]; unsigned n, stop_after; } Listed;
+typedef struct Listed {
+        uint64_t orders[LISTED_MAX];
+        unsigned n, stop_after;
+} Listed;
 
 static bool note(void *userdata, const StoreSummary *s) {
         Listed *l = userdata;
@@ -152,7 +158,8 @@ static Listed list(StoreTxn *t, StoreListFilter filter, unsigned limit, uint64_t
         return l;
 }
 
-static Execution *save_new(StoreTxn *t, unsigned n, const char *tenant, const char *by, uint8_t status, int64_t created_ms) {
+static Execution *save_new(StoreTxn *t, unsigned n, const char *tenant, const char *by, uint8_t status,
+                           int64_t created_ms) {
         Execution *x = sample_execution(runbook, fixture_uuid(n), tenant, n, created_ms);
         x->initiated_by = sample_dup(x, by);
         x->status = status;
@@ -162,10 +169,12 @@ static Execution *save_new(StoreTxn *t, unsigned n, const char *tenant, const ch
 
 Test(store_execution, lists_newest_first_with_every_filter) {
         static const char *const users[] = {"ann", "bob", "cy"};
-        static const uint8_t statuses[] = {RUNBOOK_EXECUTION_RUNNING, RUNBOOK_EXECUTION_COMPLETED, RUNBOOK_EXECUTION_FAILED};
+        static const uint8_t statuses[] = {RUNBOOK_EXECUTION_RUNNING, RUNBOOK_EXECUTION_COMPLETED,
+                                           RUNBOOK_EXECUTION_FAILED};
         StoreTxn *t = begin_write();
         for (unsigned i = 1; i <= 90; i++)
-                execution_free(save_new(t, i, i % 10 ? "acme" : "other", users[i % 3], statuses[i % 2], 1000 + i));
+                execution_free(save_new(t, i, i % 10 ? "acme" : "other", users[i % 3], statuses[i % 2],
+                                        1000 + i));
         t = next_write(t);
 
         Listed all = list(t, (StoreListFilter){.status = -1}, 0, NULL);
@@ -178,13 +187,16 @@ Test(store_execution, lists_newest_first_with_every_filter) {
         for (unsigned by_runbook = 0; by_runbook < 2; by_runbook++) {
                 for (int status = -1; status < 2; status++) {
                         for (int user = -1; user < 3; user++) {
-                                StoreListFilter f = {.status = status < 0 ? -1 : statuses[status], .since_ms = 1010, .until_ms = 1080,
+                                StoreListFilter f = {.status = status < 0 ? -1 : statuses[status],
+                                                     .since_ms = 1010,
+                                                     .until_ms = 1080,
                                                      .initiated_by = user < 0 ? SLICE_NULL : str(users[user]),
                                                      .runbook_id = by_runbook ? str("sample") : SLICE_NULL};
                                 Listed l = list(t, f, 0, NULL);
                                 unsigned n = 0;
                                 for (unsigned i = 90; i >= 1; i--)
-                                        if (i % 10 && i >= 10 && i < 80 && (status < 0 || (int)(i % 2) == status) &&
+                                        if (i % 10 && i >= 10 && i < 80 &&
+                                            (status < 0 || (int)(i % 2) == status) &&
                                             (user < 0 || (int)(i % 3) == user))
                                                 cr_assert(n < l.n && l.orders[n++] == i);
                                 cr_assert_eq(l.n, n);
@@ -290,7 +302,8 @@ Test(store_execution, open_ones_in_id_order) {
         StoreTxn *t = begin_write();
         for (unsigned i = 1; i <= 20; i++)
                 execution_free(save_new(t, i, i % 2 ? "acme" : "other", "ann",
-                                        i % 3 ? RUNBOOK_EXECUTION_RUNNING : RUNBOOK_EXECUTION_CANCELLED, 1000));
+                                        i % 3 ? RUNBOOK_EXECUTION_RUNNING : RUNBOOK_EXECUTION_CANCELLED,
+                                        1000));
         t = next_write(t);
         Uuid id = UUID_NIL;
         for (unsigned i = 1; i <= 20; i++)
@@ -308,8 +321,8 @@ Test(store_execution, tenants_with_awkward_names_stay_apart) {
         memset(long_a, 'x', sizeof(long_a));
         memcpy(long_b, long_a, sizeof(long_b));
         long_b[299] = 'y';
-        Slice tenants[] = {str("a"), {zeros, 2}, {zeros, 3}, str("ab"), str("a\xff"), {long_a, 160}, {long_a, 161}, {long_a, 300},
-                           {long_b, 300}, str("")};
+        Slice tenants[] = {str("a"),      {zeros, 2},    {zeros, 3},    str("ab"),     str("a\xff"),
+                           {long_a, 160}, {long_a, 161}, {long_a, 300}, {long_b, 300}, str("")};
         StoreTxn *t = begin_write();
         unsigned order = 0;
         for (unsigned i = 0; i < N_ELEMENTS(tenants); i++)
@@ -333,7 +346,8 @@ Test(store_execution, tenants_with_awkward_names_stay_apart) {
         store_abort(t);
 }
 
-/* ---- series and children ---------------------------------------------------------------------------------------- */
+/* ---- series and children
+ * ---------------------------------------------------------------------------------------- */
 
 Test(store_execution, segments_are_found_by_any_of_their_records) {
         static const StoreSeries all[] = {STORE_JOURNAL, STORE_HISTORY, STORE_LOGS, STORE_EVIDENCE};
@@ -343,8 +357,12 @@ Test(store_execution, segments_are_found_by_any_of_their_records) {
                         for (uint64_t first = 1, n = 1; first < 100; first += n++)
                                 if (n != 5) { /* a hole: 11…15 */
                                         char text[40];
-                                        int len = snprintf(text, sizeof(text), "%zu/%u/%u", s, id, (unsigned)first);
-                                        cr_assert_eq(store_series_append(t, all[s], fixture_uuid(id), first, (uint32_t)n, (Slice){text, (size_t)len}), 0);
+                                        int len = snprintf(text, sizeof(text), "%zu/%u/%u", s, id,
+                                                           (unsigned)first);
+                                        cr_assert_eq(store_series_append(t, all[s], fixture_uuid(id), first,
+                                                                         (uint32_t)n,
+                                                                         (Slice){text, (size_t)len}),
+                                                     0);
                                 }
         t = next_write(t);
         uint64_t first;
@@ -353,7 +371,9 @@ Test(store_execution, segments_are_found_by_any_of_their_records) {
         for (size_t s = 0; s < N_ELEMENTS(all); s++)
                 for (unsigned id = 1; id <= 3; id++)
                         for (uint64_t from = 0; from < 105; from++) {
-                                cr_assert_eq(store_series_segment(t, all[s], fixture_uuid(id), from, &first, &n, &frames), 0);
+                                cr_assert_eq(store_series_segment(t, all[s], fixture_uuid(id), from, &first,
+                                                                  &n, &frames),
+                                             0);
                                 uint64_t at = from ? from : 1, expected = 1, size = 1;
                                 if (at >= 11 && at <= 15)
                                         at = 16;
@@ -361,12 +381,16 @@ Test(store_execution, segments_are_found_by_any_of_their_records) {
                                         expected += size++;
                                 char text[40];
                                 snprintf(text, sizeof(text), "%zu/%u/%u", s, id, (unsigned)expected);
-                                cr_assert(first == expected && n == size, "from %u: %u+%u", (unsigned)from, (unsigned)first, n);
+                                cr_assert(first == expected && n == size, "from %u: %u+%u", (unsigned)from,
+                                          (unsigned)first, n);
                                 cr_assert(slice_eq_str(frames, text));
                         }
-        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(2), 105 + 1, &first, &n, &frames), STORE_E_NOT_FOUND);
-        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(2), UINT64_MAX, &first, &n, &frames), STORE_E_NOT_FOUND);
-        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(4), 0, &first, &n, &frames), STORE_E_NOT_FOUND);
+        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(2), 105 + 1, &first, &n, &frames),
+                     STORE_E_NOT_FOUND);
+        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(2), UINT64_MAX, &first, &n, &frames),
+                     STORE_E_NOT_FOUND);
+        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(4), 0, &first, &n, &frames),
+                     STORE_E_NOT_FOUND);
         store_abort(t);
 }
 
@@ -383,6 +407,7 @@ Test(store_execution, children_in_order_of_their_instance) {
                 cr_assert(instance == i && uuid_eq(child, fixture_uuid(1000 + i)));
         }
         cr_assert_eq(store_child_next(t, fixture_uuid(1), instance, &instance, &child), STORE_E_NOT_FOUND);
-        cr_assert_eq(store_child_next(t, fixture_uuid(3), INSTANCE_NONE, &instance, &child), STORE_E_NOT_FOUND);
+        cr_assert_eq(store_child_next(t, fixture_uuid(3), INSTANCE_NONE, &instance, &child),
+                     STORE_E_NOT_FOUND);
         store_abort(t);
 }

@@ -2,7 +2,10 @@
 
 TestSuite(store_outbox, .init = store_set_up, .fini = store_tear_down);
 
-typedef struct Entries { unsigned n, stop_after; StoreOutboxEntry all[16]; } Entries;
+typedef struct Entries {
+        unsigned n, stop_after;
+        StoreOutboxEntry all[16];
+} Entries;
 static bool take(void *userdata, const StoreOutboxEntry *e) {
         Entries *entries = userdata;
         entries->all[entries->n++] = *e;
@@ -29,7 +32,8 @@ Test(store_outbox, rows_keep_their_entries_in_order) {
         cr_assert(row == 5 && at_ms == 1790000000000 && out.n == N_ELEMENTS(in));
         for (unsigned i = 0; i < out.n; i++) {
                 cr_assert(out.all[i].series == in[i].series && slice_eq(out.all[i].tenant, in[i].tenant));
-                cr_assert(uuid_eq(out.all[i].id, in[i].id) && out.all[i].first == in[i].first && out.all[i].n == in[i].n);
+                cr_assert(uuid_eq(out.all[i].id, in[i].id) && out.all[i].first == in[i].first &&
+                          out.all[i].n == in[i].n);
         }
         out = (Entries){.stop_after = 2};
         cr_assert(store_outbox_read(t, 5, &row, &at_ms, take, &out) == 0 && out.n == 2);
@@ -48,10 +52,12 @@ Test(store_outbox, marks_tell_where_to_begin_again) {
                 cr_assert_eq(store_outbox_mark(t, marks[i].row, marks[i].seq), 0);
         t = next_write(t);
         cr_assert(store_outbox_last_mark(t, &row, &seq) == 0 && row == 30 && seq == 400);
-        static const struct { uint64_t seq, row; } expected[] = {{0, 0}, {99, 0}, {100, 10}, {249, 10}, {250, 20}, {399, 20}, {400, 30}, {9999, 30}};
+        static const struct {
+                uint64_t seq, row;
+        } expected[] = {{0, 0}, {99, 0}, {100, 10}, {249, 10}, {250, 20}, {399, 20}, {400, 30}, {9999, 30}};
         for (unsigned i = 0; i < N_ELEMENTS(expected); i++)
-                cr_assert(store_outbox_mark_at(t, expected[i].seq, &row) == 0 && row == expected[i].row, "seq %u: row %u",
-                          (unsigned)expected[i].seq, (unsigned)row);
+                cr_assert(store_outbox_mark_at(t, expected[i].seq, &row) == 0 && row == expected[i].row,
+                          "seq %u: row %u", (unsigned)expected[i].seq, (unsigned)row);
         /* the stream was made anew and counts from one again */
         cr_assert_eq(store_outbox_mark(t, 40, 50), 0);
         cr_assert(store_outbox_mark_at(t, 60, &row) == 0 && row == 40);
@@ -83,6 +89,7 @@ Test(store_outbox, trimming_forgets_old_rows_and_their_marks) {
         t = next_write(t);
         cr_assert(store_outbox_trim(t, 100, 9999, 1000, &n) == 0 && n == 70);
         cr_assert(store_outbox_last(t, &row) == 0 && row == 0);
-        cr_assert(store_outbox_last_mark(t, &row, &seq) == 0 && row == 100 && seq == 1000, "the last mark stays");
+        cr_assert(store_outbox_last_mark(t, &row, &seq) == 0 && row == 100 && seq == 1000,
+                  "the last mark stays");
         store_abort(t);
 }

@@ -27,10 +27,13 @@ Test(store_result, results_are_told_again) {
         put_result(t, 1, 1790000000000);
         t = next_write(t);
         cr_assert(has_result(t, 1, &result));
-        cr_assert(result.at_ms == 1790000000000 && result.code == 1 && slice_eq_str(result.body, "{\"n\":1}"));
+        cr_assert(result.at_ms == 1790000000000 && result.code == 1 &&
+                  slice_eq_str(result.body, "{\"n\":1}"));
         cr_assert(result.request.bytes[0] == 1 && result.request.bytes[31] == 1);
-        cr_assert_eq(store_result_get(t, str("acme"), str("bob"), str("command-000001"), &result), STORE_E_NOT_FOUND);
-        cr_assert_eq(store_result_get(t, str("other"), str("ann"), str("command-000001"), &result), STORE_E_NOT_FOUND);
+        cr_assert_eq(store_result_get(t, str("acme"), str("bob"), str("command-000001"), &result),
+                     STORE_E_NOT_FOUND);
+        cr_assert_eq(store_result_get(t, str("other"), str("ann"), str("command-000001"), &result),
+                     STORE_E_NOT_FOUND);
         store_abort(t);
 }
 

@@ -3,14 +3,21 @@
 TestSuite(store_runbook, .init = store_set_up, .fini = store_tear_down);
 
 static void put(StoreTxn *t, const char *tenant, const char *id, const char *version, uint64_t order) {
-        StoreRunbook r = {.id = str(id), .version = str(version), .name = str("A name"), .description = str("What it is for"),
-                          .n_steps = 12, .registered_ms = 1790000000000, .registered_by = str("ann"), .order = order,
+        StoreRunbook r = {.id = str(id),
+                          .version = str(version),
+                          .name = str("A name"),
+                          .description = str("What it is for"),
+                          .n_steps = 12,
+                          .registered_ms = 1790000000000,
+                          .registered_by = str("ann"),
+                          .order = order,
                           .definition = str("{\"id\":…}")};
         memset(r.digest.bytes, (int)order, DIGEST_SIZE);
         cr_assert_eq(store_runbook_put(t, str(tenant), &r), 0);
 }
 
-static void check_version(StoreTxn *t, const char *tenant, const char *id, const char *version, const char *expected) {
+static void check_version(StoreTxn *t, const char *tenant, const char *id, const char *version,
+                          const char *expected) {
         StoreRunbook r;
         int e = store_runbook_get(t, str(tenant), str(id), str(version), &r);
         if (!expected)
@@ -19,11 +26,15 @@ static void check_version(StoreTxn *t, const char *tenant, const char *id, const
                 cr_assert(e == 0 && slice_eq_str(r.id, id) && slice_eq_str(r.version, expected), "%d", e);
 }
 
-typedef struct Names { char text[4096]; unsigned n, stop_after; } Names;
+typedef struct Names {
+        char text[4096];
+        unsigned n, stop_after;
+} Names;
 static bool name(void *userdata, const StoreRunbook *r) {
         Names *names = userdata;
         size_t n = strlen(names->text);
-        snprintf(names->text + n, sizeof(names->text) - n, "%.*s@%.*s ", SLICE_ARG(r->id), SLICE_ARG(r->version));
+        snprintf(names->text + n, sizeof(names->text) - n, "%.*s@%.*s ", SLICE_ARG(r->id),
+                 SLICE_ARG(r->version));
         return ++names->n != names->stop_after;
 }
 
@@ -33,9 +44,11 @@ Test(store_runbook, every_field_comes_back) {
         put(t, "acme", "deploy", "1.0.0", 5);
         t = next_write(t);
         cr_assert_eq(store_runbook_get(t, str("acme"), str("deploy"), str("1.0.0"), &r), 0);
-        cr_assert(slice_eq_str(r.name, "A name") && slice_eq_str(r.description, "What it is for") && r.n_steps == 12);
+        cr_assert(slice_eq_str(r.name, "A name") && slice_eq_str(r.description, "What it is for") &&
+                  r.n_steps == 12);
         cr_assert(r.registered_ms == 1790000000000 && slice_eq_str(r.registered_by, "ann") && r.order == 5);
-        cr_assert(r.digest.bytes[0] == 5 && r.digest.bytes[31] == 5 && slice_eq_str(r.definition, "{\"id\":…}"));
+        cr_assert(r.digest.bytes[0] == 5 && r.digest.bytes[31] == 5 &&
+                  slice_eq_str(r.definition, "{\"id\":…}"));
         store_abort(t);
 }
 

@@ -10,7 +10,10 @@ Test(store_wait, timers_come_in_order_of_time) {
         StoreTimer timer, first;
         cr_assert_eq(store_timer_next(t, NULL, &timer), STORE_E_NOT_FOUND);
         for (unsigned i = 0; i < N_ELEMENTS(times); i++) {
-                timer = (StoreTimer){.at_ms = times[i], .execution_id = fixture_uuid(i), .instance = i, .slot = (uint8_t)(i % 3)};
+                timer = (StoreTimer){.at_ms = times[i],
+                                     .execution_id = fixture_uuid(i),
+                                     .instance = i,
+                                     .slot = (uint8_t)(i % 3)};
                 cr_assert_eq(store_timer_set(t, &timer), 0);
                 cr_assert_eq(store_timer_set(t, &timer), 0, "twice is once");
         }
@@ -19,7 +22,8 @@ Test(store_wait, timers_come_in_order_of_time) {
         for (unsigned i = 0; i < N_ELEMENTS(sorted); i++) {
                 cr_assert_eq(store_timer_next(t, after, &timer), 0);
                 cr_assert_eq(timer.at_ms, sorted[i]);
-                cr_assert(uuid_eq(timer.execution_id, fixture_uuid(timer.instance)) && timer.slot == timer.instance % 3);
+                cr_assert(uuid_eq(timer.execution_id, fixture_uuid(timer.instance)) &&
+                          timer.slot == timer.instance % 3);
                 if (i == 0)
                         first = timer;
                 after = &timer;
@@ -36,24 +40,33 @@ Test(store_wait, waits_are_served_first_come_first_served) {
         StoreTxn *t = begin_write();
         StoreWait w;
         for (unsigned i = 1; i <= 30; i++) {
-                w = (StoreWait){.order = i, .execution_id = fixture_uuid(100 - i), .instance = i, .attempt = i * 2};
+                w = (StoreWait){.order = i,
+                                .execution_id = fixture_uuid(100 - i),
+                                .instance = i,
+                                .attempt = i * 2};
                 cr_assert_eq(store_wait_add(t, str("acme"), str("paid"), i % 2 ? str("a") : str("b"), &w), 0);
         }
         t = next_write(t);
         cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), fixture_uuid(99), 1), 0);
         cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), fixture_uuid(95), 5), 0);
-        cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), fixture_uuid(95), 5), 0, "absent is fine");
-        cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), fixture_uuid(97), 4), 0, "another instance is not it");
+        cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), fixture_uuid(95), 5), 0,
+                     "absent is fine");
+        cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), fixture_uuid(97), 4), 0,
+                     "another instance is not it");
         for (unsigned i = 3; i <= 29; i += 2) {
                 if (i == 5)
                         continue;
                 cr_assert_eq(store_wait_first(t, str("acme"), str("paid"), str("a"), &w), 0);
-                cr_assert(w.order == i && uuid_eq(w.execution_id, fixture_uuid(100 - i)) && w.instance == i && w.attempt == i * 2);
-                cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), w.execution_id, w.instance), 0);
+                cr_assert(w.order == i && uuid_eq(w.execution_id, fixture_uuid(100 - i)) && w.instance == i &&
+                          w.attempt == i * 2);
+                cr_assert_eq(store_wait_remove(t, str("acme"), str("paid"), str("a"), w.execution_id,
+                                               w.instance),
+                             0);
         }
         cr_assert_eq(store_wait_first(t, str("acme"), str("paid"), str("a"), &w), STORE_E_NOT_FOUND);
         cr_assert(store_wait_first(t, str("acme"), str("paid"), str("b"), &w) == 0 && w.order == 2);
-        cr_assert_eq(store_wait_first(t, str("acme"), str("pai"), str("db"), &w), STORE_E_NOT_FOUND, "parts of a key don't run together");
+        cr_assert_eq(store_wait_first(t, str("acme"), str("pai"), str("db"), &w), STORE_E_NOT_FOUND,
+                     "parts of a key don't run together");
         cr_assert_eq(store_wait_first(t, str("acm"), str("paid"), str("b"), &w), STORE_E_NOT_FOUND);
         store_abort(t);
 }
@@ -68,7 +81,9 @@ Test(store_wait, long_types_and_correlations_have_their_own_queues) {
         StoreWait w;
         for (unsigned i = 0; i < N_ELEMENTS(texts); i++)
                 for (unsigned k = 0; k < N_ELEMENTS(texts); k++) {
-                        w = (StoreWait){.order = 1 + i * 10 + k, .execution_id = fixture_uuid(i), .instance = k};
+                        w = (StoreWait){.order = 1 + i * 10 + k,
+                                        .execution_id = fixture_uuid(i),
+                                        .instance = k};
                         cr_assert_eq(store_wait_add(t, texts[3], texts[i], texts[k], &w), 0);
                 }
         t = next_write(t);
@@ -76,8 +91,11 @@ Test(store_wait, long_types_and_correlations_have_their_own_queues) {
                 for (unsigned k = 0; k < N_ELEMENTS(texts); k++) {
                         cr_assert_eq(store_wait_first(t, texts[3], texts[i], texts[k], &w), 0);
                         cr_assert_eq(w.order, 1 + i * 10 + k);
-                        cr_assert_eq(store_wait_remove(t, texts[3], texts[i], texts[k], w.execution_id, w.instance), 0);
-                        cr_assert_eq(store_wait_first(t, texts[3], texts[i], texts[k], &w), STORE_E_NOT_FOUND);
+                        cr_assert_eq(store_wait_remove(t, texts[3], texts[i], texts[k], w.execution_id,
+                                                       w.instance),
+                                     0);
+                        cr_assert_eq(store_wait_first(t, texts[3], texts[i], texts[k], &w),
+                                     STORE_E_NOT_FOUND);
                 }
         store_abort(t);
 }
@@ -85,7 +103,11 @@ Test(store_wait, long_types_and_correlations_have_their_own_queues) {
 static void add_early(StoreTxn *t, const char *correlation, uint64_t order, int64_t expires_ms) {
         char text[20];
         snprintf(text, sizeof(text), "event-%u", (unsigned)order);
-        StoreEarlyEvent e = {.order = order, .expires_ms = expires_ms, .event_id = str(text), .user = str("ann"), .payload = str("{\"a\":1}")};
+        StoreEarlyEvent e = {.order = order,
+                             .expires_ms = expires_ms,
+                             .event_id = str(text),
+                             .user = str("ann"),
+                             .payload = str("{\"a\":1}")};
         cr_assert_eq(store_early_add(t, str("acme"), str("paid"), str(correlation), &e), 0);
 }
 
@@ -101,7 +123,8 @@ Test(store_wait, early_events_are_taken_oldest_first_unless_expired) {
         t = next_write(t);
         cr_assert(store_early_first(t, str("acme"), str("paid"), str("a"), 99, &e) == 0 && e.order == 1);
         cr_assert(store_early_first(t, str("acme"), str("paid"), str("a"), 100, &e) == 0 && e.order == 2);
-        cr_assert(slice_eq_str(e.event_id, "event-2") && slice_eq_str(e.user, "ann") && slice_eq_str(e.payload, "{\"a\":1}"));
+        cr_assert(slice_eq_str(e.event_id, "event-2") && slice_eq_str(e.user, "ann") &&
+                  slice_eq_str(e.payload, "{\"a\":1}"));
         cr_assert_eq(e.expires_ms, 300);
         cr_assert_eq(store_early_delete(t, str("acme"), str("paid"), str("a"), &e), 0);
         cr_assert(store_early_first(t, str("acme"), str("paid"), str("a"), 100, &e) == 0 && e.order == 3);
@@ -139,7 +162,11 @@ Test(store_wait, early_events_expire_in_order_of_time) {
         store_abort(t);
 }
 
-typedef struct Seen { unsigned n, stop_after; Uuid ids[100]; uint32_t instances[100]; } Seen;
+typedef struct Seen {
+        unsigned n, stop_after;
+        Uuid ids[100];
+        uint32_t instances[100];
+} Seen;
 
 static bool see(void *userdata, Uuid id, uint32_t instance) {
         Seen *s = userdata;
@@ -156,7 +183,8 @@ Test(store_wait, approvals_of_a_user_oldest_execution_first) {
                 cr_assert_eq(store_approval_add(t, str("acmea"), str("nn"), fixture_uuid(i), 0), 0);
         }
         cr_assert_eq(store_approval_remove(t, str("acme"), str("ann"), fixture_uuid(7), 1), 0);
-        cr_assert_eq(store_approval_remove(t, str("acme"), str("ann"), fixture_uuid(7), 1), 0, "absent is fine");
+        cr_assert_eq(store_approval_remove(t, str("acme"), str("ann"), fixture_uuid(7), 1), 0,
+                     "absent is fine");
         t = next_write(t);
         Seen all = {0};
         cr_assert_eq(store_approval_list(t, str("acme"), str("ann"), UUID_NIL, 0, see, &all), 0);
@@ -166,7 +194,9 @@ Test(store_wait, approvals_of_a_user_oldest_execution_first) {
                 cr_assert(uuid_eq(all.ids[i], fixture_uuid(n)) && all.instances[i] == n % 3);
         }
         Seen page = {.stop_after = 10};
-        cr_assert_eq(store_approval_list(t, str("acme"), str("ann"), all.ids[9], all.instances[9], see, &page), 0);
+        cr_assert_eq(store_approval_list(t, str("acme"), str("ann"), all.ids[9], all.instances[9], see,
+                                         &page),
+                     0);
         cr_assert_eq(page.n, 10);
         cr_assert(uuid_eq(page.ids[0], all.ids[10]));
         Seen none = {0};
