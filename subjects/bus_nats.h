@@ -48,6 +48,7 @@ struct Bus {
         /* manager thread only */
         bool was_ready;
         int64_t setup_at_ns, setup_backoff_ms;
+        bool streams_told;
         char setup_fault[256]; /* what was wrong with the streams last time, as logged; "": nothing */
 
         /* the sender */

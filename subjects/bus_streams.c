@@ -125,7 +125,8 @@ static int ensure_stream(Bus *b, jsCtx *js, const StreamSpec *spec, char *fault,
         api_options(&o);
         natsStatus s = js_GetStreamInfo(&info, js, spec->name, &o, &code);
         if (s == NATS_OK) {
-                check_stream(b, spec, info->Config);
+                if (!b->streams_told)
+                        check_stream(b, spec, info->Config);
                 jsStreamInfo_Destroy(info);
                 return 0;
         }
@@ -194,9 +195,10 @@ static natsStatus check_consumer(jsCtx *js, jsConsumerConfig *c, const jsConsume
                                        ret_code);
         if (!consumer_is_ours(info->Config, c))
                 return remake_consumer(js, c, "it has other settings", ret_code);
-        if (info->Config->AckWait != c->AckWait || info->Config->MaxAckPending != c->MaxAckPending)
-                return js_UpdateConsumer(NULL, js, STREAM_QUEUE, c, &o, ret_code);
-        return NATS_OK;
+        if (info->Config->AckWait == c->AckWait && info->Config->MaxAckPending == c->MaxAckPending)
+                return NATS_OK;
+        s = js_UpdateConsumer(NULL, js, STREAM_QUEUE, c, &o, ret_code);
+        return s == NATS_OK ? s : remake_consumer(js, c, "it has settings that can't be changed", ret_code);
 }
 
 static int ensure_consumer(Bus *b, jsCtx *js, char *fault, size_t n_fault) {
@@ -221,6 +223,7 @@ int streams_setup(Bus *b, natsConnection *nc, jsCtx *js, char *fault, size_t n_f
         int r = 0;
         for (int i = 0; i < N_STREAMS && !r; i++)
                 r = ensure_stream(b, js, &stream_specs[i], fault, n_fault);
+        b->streams_told |= r == 0; /* what differs is said once, not at every connect */
         if (!r)
                 r = ensure_consumer(b, js, fault, n_fault);
         if (r < 0)

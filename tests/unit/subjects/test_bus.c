@@ -1,0 +1,677 @@
+/* The bus over a real nats-server, with a foreign connection as client: answers, streams, the durable queue,
+ * the audit stream. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <nats/nats.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../client/test_server.h"
+#include "json/json_read.h"
+#include "subjects/bus.h"
+#include "subjects/bus_probe.h"
+#include "subjects/subjects.h"
+
+#define ID      "0190a0b0-1234-7abc-8def-0123456789ab"
+#define WAIT_MS 10000
+
+/* ---- an engine that says yes to everything --------------------------------------------------------- */
+
+typedef struct Engine {
+        TestServer server;
+        SubjectsSettings settings;
+        Subjects *subjects;
+        Store *store;
+        natsConnection *client;
+        jsCtx *js;
+        int n_ready;       /* atomic */
+        int n_requests;    /* atomic */
+        int n_not_durable; /* atomic: so many requests are not recorded at first */
+        char last_command_id[128];
+} Engine;
+
+static Engine e;
+
+static int64_t now_ms(void *userdata) { return 1767225600000; }
+
+static void random_words(void *userdata, uint64_t *words, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                words[i] = 0x9e3779b97f4a7c15u * (i + 1);
+}
+
+static int submit(void *userdata, Request *r) {
+        snprintf(e.last_command_id, sizeof(e.last_command_id), "%.*s", SLICE_ARG(r->input.command_id));
+        bool durable = __atomic_fetch_sub(&e.n_not_durable, 1, __ATOMIC_SEQ_CST) <= 0;
+        __atomic_add_fetch(&e.n_requests, 1, __ATOMIC_SEQ_CST);
+        if (durable)
+                r->done(r, RUNBOOK_OK, SLICE("{\"version\":\"v1\",\"status\":\"done\"}"), true);
+        else
+                r->done(r, RUNBOOK_STORE_FULL,
+                        SLICE("{\"version\":\"v1\",\"error\":\"STORE_FULL\",\"message\":\"full\"}"), false);
+        request_free(r);
+        return 0;
+}
+
+static int lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version, Runbook **ret) {
+        return STORE_E_NOT_FOUND;
+}
+
+static void on_ready(void *userdata) { __atomic_add_fetch(&e.n_ready, 1, __ATOMIC_SEQ_CST); }
+
+#define UNTIL(condition)                                                                                     \
+        do {                                                                                                 \
+                int left_ = WAIT_MS / 10;                                                                    \
+                while (!(condition) && left_-- > 0)                                                          \
+                        test_sleep_ms(10);                                                                   \
+                cr_assert(condition, "did not come: " #condition);                                           \
+        } while (0)
+
+static void engine_start(void) {
+        Report report = {0};
+        StoreOptions options = {.backend = "memory"};
+        e.settings.url = e.server.url;
+        e.settings.prefix = "runbook.v1";
+        e.settings.engine_id = "0190a0b0-0000-7000-8000-000000000001";
+        e.settings.version = "0.1.0";
+        cr_assert_eq(store_open(&options, uuid_v7(1, 2, 3), &report, &e.store), 0);
+        SubjectsHost host = {.submit = submit,
+                             .lookup = lookup,
+                             .store = e.store,
+                             .definitions = &runbook_defaults_builtin,
+                             .clock = {now_ms, NULL},
+                             .ids = {random_words, NULL},
+                             .on_ready = on_ready};
+        cr_assert_eq(subjects_new(&e.settings, &host, &report, &e.subjects), 0, "%s", report.message);
+        cr_assert_eq(subjects_start(e.subjects), 0);
+}
+
+static void client_start(void) {
+        natsOptions *o;
+        natsOptions_Create(&o);
+        natsOptions_SetURL(o, e.server.url);
+        natsOptions_SetMaxReconnect(o, -1);
+        natsOptions_SetReconnectWait(o, 20);
+        cr_assert_eq(natsConnection_Connect(&e.client, o), NATS_OK);
+        natsOptions_Destroy(o);
+        cr_assert_eq(natsConnection_JetStream(&e.js, e.client, NULL), NATS_OK);
+}
+
+static void engine_stop(void) {
+        subjects_stop(e.subjects, 2000);
+        subjects_free(e.subjects);
+        e.subjects = NULL;
+        store_close(e.store);
+        e.store = NULL;
+}
+
+static bool stream_exists(const char *name) {
+        jsStreamInfo *info = NULL;
+        bool ok = js_GetStreamInfo(&info, e.js, name, NULL, NULL) == NATS_OK;
+        jsStreamInfo_Destroy(info);
+        return ok;
+}
+
+static bool queue_is_served(void) {
+        jsConsumerInfo *info = NULL;
+        bool ok = js_GetConsumerInfo(&info, e.js, STREAM_QUEUE, QUEUE_CONSUMER, NULL, NULL) == NATS_OK &&
+                  info->PushBound;
+        jsConsumerInfo_Destroy(info);
+        return ok;
+}
+
+/** Server, engine and client, all up. */
+static void all_up(void) {
+        test_server_start(&e.server, NULL);
+        client_start();
+        engine_start();
+        UNTIL(queue_is_served());
+}
+
+static void all_down(void) {
+        if (e.subjects)
+                engine_stop();
+        jsCtx_Destroy(e.js);
+        natsConnection_Destroy(e.client);
+        test_server_stop(&e.server);
+}
+
+TestSuite(bus, .fini = all_down, .timeout = 60);
+
+/** One request; the reply is owned by the caller. */
+static natsMsg *request(const char *subject, const char *body, const char *command_id) {
+        natsMsg *msg = NULL, *reply = NULL;
+        natsMsg_Create(&msg, subject, NULL, body, (int)strlen(body));
+        if (command_id)
+                natsMsgHeader_Set(msg, "Nats-Msg-Id", command_id);
+        cr_assert_eq(natsConnection_RequestMsg(&reply, e.client, msg, 5000), NATS_OK, "%s: %s", subject,
+                     nats_GetLastError(NULL));
+        natsMsg_Destroy(msg);
+        return reply;
+}
+
+static const char *header(natsMsg *m, const char *name) {
+        const char *value = NULL;
+        return natsMsgHeader_Get(m, name, &value) == NATS_OK ? value : "";
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------
+ */
+
+Test(bus, commands_and_queries_are_answered) {
+        all_up();
+        cr_assert_eq(e.n_ready, 1);
+        natsMsg *m = request("runbook.v1.acme.cmd.alice.resume." ID, "", "id-1");
+        cr_assert_str_eq(natsMsg_GetData(m), "{\"version\":\"v1\",\"status\":\"done\"}");
+        cr_assert_str_eq(header(m, "Nats-Service-Error-Code"), "");
+        cr_assert_str_eq(e.last_command_id, "id-1");
+        natsMsg_Destroy(m);
+        m = request("runbook.v1.acme.event.alice.a.b", "{}", NULL);
+        natsMsg_Destroy(m);
+        cr_assert_eq(e.n_requests, 2);
+        m = request("runbook.v1.acme.query.alice.stats", "", NULL);
+        cr_assert_not_null(strstr(natsMsg_GetData(m), "\"executions\""));
+        natsMsg_Destroy(m);
+        cr_assert(subjects_is_connected(e.subjects));
+}
+
+Test(bus, errors_carry_the_service_headers) {
+        all_up();
+        static const struct {
+                const char *subject, *body, *status;
+        } bad[] = {
+                        {"runbook.v1.acme.cmd.alice.start", "{", "400"},
+                        {"runbook.v1.acme.cmd.alice", "", "400"},
+                        {"runbook.v1.acme.cmd", "", "400"},
+                        {"runbook.v1.acme.event.alice", "", "400"},
+                        {"runbook.v1.acme.query", "", "400"},
+                        {"runbook.v1.acme.query.alice.nothing", "", "400"},
+                        {"runbook.v1.acme.query.alice.execution." ID, "", "404"},
+                        {"runbook.v1.acme.cmd.alice.resume." ID, "{\"userId\":\"bob\"}", "403"},
+        };
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                natsMsg *m = request(bad[i].subject, bad[i].body, NULL);
+                cr_assert_str_eq(header(m, "Nats-Service-Error-Code"), bad[i].status, "%s", bad[i].subject);
+                json_t *json = json_parse_own((Slice){natsMsg_GetData(m), (size_t)natsMsg_GetDataLength(m)});
+                cr_assert_str_eq(header(m, "Nats-Service-Error"),
+                                 json_string_value(json_object_get(json, "message")));
+                json_decref(json);
+                natsMsg_Destroy(m);
+        }
+        cr_assert_eq(e.n_requests, 0);
+}
+
+Test(bus, a_line_break_in_a_sentence_breaks_no_header) {
+        all_up();
+        natsMsg *m = request("runbook.v1.acme.cmd.alice.x%0D%0AEvil:yes", "", NULL);
+        cr_assert_str_eq(header(m, "Nats-Service-Error-Code"), "400");
+        natsMsg_Destroy(m);
+        m = request("runbook.v1.acme.query.alice.executions", "{\"cursor\":\"a\\r\\nEvil: yes\"}", NULL);
+        cr_assert_str_eq(header(m, "Evil"), "");
+        natsMsg_Destroy(m);
+}
+
+Test(bus, many_at_once_get_one_answer_each) {
+        natsSubscription *sub = NULL;
+        natsMsg *m = NULL;
+        int n = 0;
+        all_up();
+        natsConnection_SubscribeSync(&sub, e.client, "_INBOX.many");
+        for (int i = 0; i < 5000; i++)
+                natsConnection_PublishRequestString(e.client, "runbook.v1.acme.cmd.alice.resume." ID,
+                                                    "_INBOX.many", i % 2 ? "{}" : "{");
+        for (; n < 5000 && natsSubscription_NextMsg(&m, sub, 3000) == NATS_OK; n++)
+                natsMsg_Destroy(m);
+        cr_assert_eq(n, 5000);
+        cr_assert_neq(natsSubscription_NextMsg(&m, sub, 100), NATS_OK, "not one too many");
+        natsSubscription_Destroy(sub);
+        cr_assert_eq(e.n_requests, 2500);
+}
+
+Test(bus, no_answer_goes_into_our_own_output) {
+        natsSubscription *sub = NULL;
+        natsMsg *m = NULL;
+        all_up();
+        natsConnection_SubscribeSync(&sub, e.client, "runbook.v1.acme.lifecycle.>");
+        natsConnection_PublishRequestString(e.client, "runbook.v1.acme.cmd.alice.start",
+                                            "runbook.v1.acme.lifecycle.x.execution.started", "{");
+        natsConnection_PublishRequestString(e.client, "runbook.v1.acme.query.alice.stats",
+                                            "runbook.v1.acme.lifecycle.x.execution.started", "");
+        natsMsg_Destroy(request("runbook.v1.acme.cmd.alice.resume." ID, "", NULL));
+        cr_assert_neq(natsSubscription_NextMsg(&m, sub, 200), NATS_OK);
+        natsSubscription_Destroy(sub);
+}
+
+Test(bus, stopping_answers_what_was_delivered) {
+        all_up();
+        natsMsg_Destroy(request("runbook.v1.acme.cmd.alice.resume." ID, "", NULL));
+        subjects_stop(e.subjects, 2000);
+        natsMsg *m = NULL;
+        natsStatus s = natsConnection_RequestString(&m, e.client, "runbook.v1.acme.cmd.alice.resume." ID, "",
+                                                    1000);
+        cr_assert_eq(s, NATS_NO_RESPONDERS, "nobody is subscribed any more");
+        natsMsg_Destroy(m);
+}
+
+/* ---- streams
+ * ------------------------------------------------------------------------------------------------ */
+
+Test(bus, streams_are_made_as_needed) {
+        all_up();
+        static const struct {
+                const char *name;
+                jsRetentionPolicy retention;
+        } streams[] = {{STREAM_AUDIT, js_LimitsPolicy},
+                       {STREAM_QUEUE, js_WorkQueuePolicy},
+                       {STREAM_TASKS, js_WorkQueuePolicy}};
+        for (size_t i = 0; i < 3; i++) {
+                jsStreamInfo *info = NULL;
+                cr_assert_eq(js_GetStreamInfo(&info, e.js, streams[i].name, NULL, NULL), NATS_OK);
+                cr_assert_eq(info->Config->Retention, streams[i].retention);
+                cr_assert_eq(info->Config->Storage, js_FileStorage);
+                cr_assert_eq(info->Config->Discard, js_DiscardNew);
+                cr_assert_eq(info->Config->DenyDelete, i == 0);
+                cr_assert_eq(info->Config->DenyPurge, i == 0);
+                jsStreamInfo_Destroy(info);
+        }
+}
+
+Test(bus, a_stream_of_the_operator_is_left_alone) {
+        test_server_start(&e.server, NULL);
+        client_start();
+        const char *subjects[] = {"runbook.v1.*.lifecycle.>", "runbook.v1.*.log.>",
+                                  "runbook.v1.checkpoint.*"};
+        jsStreamConfig c;
+        jsStreamConfig_Init(&c);
+        c.Name = STREAM_AUDIT;
+        c.Subjects = subjects;
+        c.SubjectsLen = 3;
+        c.MaxAge = 3600LL * 1000000000;
+        c.Discard = js_DiscardOld;
+        cr_assert_eq(js_AddStream(NULL, e.js, &c, NULL, NULL), NATS_OK);
+        engine_start();
+        UNTIL(queue_is_served());
+        jsStreamInfo *info = NULL;
+        cr_assert_eq(js_GetStreamInfo(&info, e.js, STREAM_AUDIT, NULL, NULL), NATS_OK);
+        cr_assert_eq(info->Config->MaxAge, 3600LL * 1000000000);
+        cr_assert_eq(info->Config->Discard, js_DiscardOld);
+        jsStreamInfo_Destroy(info);
+}
+
+/** Publish into the durable queue, with the result wanted at @reply. */
+static void enqueue(const char *subject, const char *body, const char *reply, const char *command_id) {
+        natsMsg *msg = NULL;
+        jsPubAck *ack = NULL;
+        natsMsg_Create(&msg, subject, NULL, body, (int)strlen(body));
+        if (reply)
+                natsMsgHeader_Set(msg, "Runbook-Reply-To", reply);
+        if (command_id)
+                natsMsgHeader_Set(msg, "Nats-Msg-Id", command_id);
+        cr_assert_eq(js_PublishMsg(&ack, e.js, msg, NULL, NULL), NATS_OK, "%s", nats_GetLastError(NULL));
+        cr_assert_str_eq(ack->Stream, STREAM_QUEUE);
+        jsPubAck_Destroy(ack);
+        natsMsg_Destroy(msg);
+}
+
+static uint64_t queue_length(void) {
+        jsStreamInfo *info = NULL;
+        uint64_t n = 0;
+        if (js_GetStreamInfo(&info, e.js, STREAM_QUEUE, NULL, NULL) == NATS_OK)
+                n = info->State.Msgs;
+        jsStreamInfo_Destroy(info);
+        return n;
+}
+
+Test(bus, queued_commands_are_carried_out_and_gone) {
+        natsSubscription *sub = NULL;
+        natsMsg *m = NULL;
+        all_up();
+        natsConnection_SubscribeSync(&sub, e.client, "_INBOX.results");
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "", "_INBOX.results", NULL);
+        cr_assert_eq(natsSubscription_NextMsg(&m, sub, 5000), NATS_OK);
+        cr_assert_not_null(strstr(natsMsg_GetData(m), "done"));
+        natsMsg_Destroy(m);
+        cr_assert_eq(strncmp(e.last_command_id, "queue/", 6), 0, "%s", e.last_command_id);
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "{", "_INBOX.results", NULL);
+        cr_assert_eq(natsSubscription_NextMsg(&m, sub, 5000), NATS_OK);
+        cr_assert_str_eq(header(m, "Nats-Service-Error-Code"), "400");
+        natsMsg_Destroy(m);
+        UNTIL(queue_length() == 0);
+        natsSubscription_Destroy(sub);
+}
+
+Test(bus, what_was_not_recorded_is_delivered_again) {
+        all_up();
+        e.n_not_durable = 1;
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, "again");
+        UNTIL(e.n_requests == 2);
+        cr_assert_str_eq(e.last_command_id, "again");
+        UNTIL(queue_length() == 0);
+}
+
+Test(bus, queued_while_no_engine_was_up) {
+        all_up();
+        engine_stop();
+        for (int i = 0; i < 20; i++)
+                enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
+        cr_assert_eq(queue_length(), 20);
+        engine_start();
+        UNTIL(queue_length() == 0);
+        cr_assert_eq(e.n_requests, 20);
+}
+
+/**
+ * As after a server has lost power: the stream has forgotten messages that the consumer remembers. The
+ * consumer would skip every new one, until the stream has come so far again.
+ */
+Test(bus, a_consumer_beyond_the_end_of_its_stream_is_made_anew) {
+        char command[256];
+        all_up();
+        for (int i = 0; i < 10; i++)
+                enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
+        UNTIL(e.n_requests == 10 && queue_length() == 0);
+        test_sleep_ms(500); /* the server writes a consumer's position with some delay */
+        kill(e.server.pid, SIGKILL);
+        snprintf(command, sizeof(command), "rm -rf %s/js/jetstream/\\$G/streams/" STREAM_QUEUE "/msgs/*",
+                 e.server.dir);
+        cr_assert_eq(system(command), 0);
+        test_server_restart(&e.server, 0);
+        UNTIL(natsConnection_Status(e.client) == NATS_CONN_STATUS_CONNECTED &&
+              subjects_is_connected(e.subjects));
+        UNTIL(queue_is_served());
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
+        UNTIL(e.n_requests == 11);
+}
+
+Test(bus, a_consumer_with_other_settings_is_made_ours) {
+        all_up();
+        engine_stop();
+        jsConsumerConfig c;
+        jsConsumerConfig_Init(&c);
+        c.Durable = QUEUE_CONSUMER;
+        c.AckPolicy = js_AckExplicit;
+        cr_assert_eq(js_DeleteConsumer(e.js, STREAM_QUEUE, QUEUE_CONSUMER, NULL, NULL), NATS_OK);
+        cr_assert_eq(js_AddConsumer(NULL, e.js, STREAM_QUEUE, &c, NULL, NULL), NATS_OK, "%s",
+                     nats_GetLastError(NULL));
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
+        engine_start();
+        UNTIL(e.n_requests == 1);
+}
+
+/* ---- outages
+ * ------------------------------------------------------------------------------------------------ */
+
+Test(bus, it_waits_for_a_server_that_is_not_there_yet) {
+        test_server_start(&e.server, NULL);
+        int port = e.server.port;
+        kill(e.server.pid, SIGKILL);
+        engine_start();
+        test_sleep_ms(300);
+        cr_assert_eq(e.n_ready, 0);
+        cr_assert_not(subjects_is_connected(e.subjects));
+        AuditTail tail;
+        const AuditStream *audit = subjects_audit_stream(e.subjects);
+        cr_assert_eq(audit->tail(audit->userdata, &tail), -EAGAIN);
+        test_server_restart(&e.server, 0);
+        cr_assert_eq(e.server.port, port);
+        UNTIL(e.n_ready == 1);
+        client_start();
+        natsMsg_Destroy(request("runbook.v1.acme.cmd.alice.resume." ID, "", NULL));
+}
+
+Test(bus, it_comes_back_after_a_restart_of_the_server) {
+        all_up();
+        const AuditStream *audit = subjects_audit_stream(e.subjects);
+        uint64_t epoch = audit->epoch(audit->userdata);
+        for (int round = 0; round < 3; round++) {
+                test_server_restart(&e.server, 100);
+                UNTIL(subjects_is_connected(e.subjects) &&
+                      natsConnection_Status(e.client) == NATS_CONN_STATUS_CONNECTED);
+                natsMsg_Destroy(request("runbook.v1.acme.cmd.alice.resume." ID, "", NULL));
+                natsMsg_Destroy(request("runbook.v1.acme.query.alice.stats", "", NULL));
+                enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
+                UNTIL(queue_length() == 0);
+                cr_assert_gt(audit->epoch(audit->userdata), epoch);
+                epoch = audit->epoch(audit->userdata);
+        }
+        cr_assert_eq(e.n_requests, 6);
+        cr_assert_eq(e.n_ready, 1);
+}
+
+Test(bus, a_stop_without_a_server_is_quick) {
+        all_up();
+        kill(e.server.pid, SIGSTOP); /* there, but silent: worse than gone */
+        int64_t before = nats_Now();
+        engine_stop();
+        kill(e.server.pid, SIGCONT);
+        cr_assert_lt(nats_Now() - before, 9000);
+}
+
+Test(bus, streams_that_were_deleted_are_made_again) {
+        all_up();
+        cr_assert_eq(js_DeleteStream(e.js, STREAM_AUDIT, NULL, NULL), NATS_OK);
+        const AuditStream *audit = subjects_audit_stream(e.subjects);
+        AuditTail tail;
+        UNTIL(audit->tail(audit->userdata, &tail) == 0);
+        cr_assert(stream_exists(STREAM_AUDIT));
+}
+
+Test(bus, without_jetstream_commands_are_served) {
+        test_server_start(&e.server,
+                          "no_auth_user: plain\naccounts { PLAIN: { users: [{user: plain, password: p}] } }");
+        client_start();
+        engine_start();
+        UNTIL(e.n_ready == 1);
+        natsMsg_Destroy(request("runbook.v1.acme.cmd.alice.resume." ID, "", NULL));
+        AuditTail tail;
+        const AuditStream *audit = subjects_audit_stream(e.subjects);
+        cr_assert_eq(audit->tail(audit->userdata, &tail), -EAGAIN);
+}
+
+Test(bus, refused_credentials_are_tried_again) {
+        test_server_start(&e.server, "authorization { user: engine, password: right }");
+        e.settings.user = "engine";
+        e.settings.password = "wrong";
+        engine_start();
+        test_sleep_ms(700);
+        cr_assert_not(subjects_is_connected(e.subjects));
+        engine_stop();
+        e.settings.password = "right";
+        engine_start();
+        UNTIL(subjects_is_connected(e.subjects));
+}
+
+/* ---- the audit stream
+ * ------------------------------------------------------------------------------------------ */
+
+static char ids[3000][32], bodies[3000][64];
+static AuditMessage messages[3000];
+
+/** Messages @from…@from+n-1 of a series. */
+static const AuditMessage *window(int from, int n) {
+        for (int i = from; i < from + n; i++) {
+                int n_id = snprintf(ids[i], sizeof(ids[i]), "x/%d", i),
+                    n_body = snprintf(bodies[i], sizeof(bodies[i]), "{\"sequence\":%d}", i);
+                messages[i] = (AuditMessage){SLICE("runbook.v1.acme.lifecycle.x.step.completed"),
+                                             {ids[i], (size_t)n_id},
+                                             {bodies[i], (size_t)n_body}};
+        }
+        return messages + from;
+}
+
+static int publish(int from, int n, uint64_t *ret) {
+        const AuditStream *audit = subjects_audit_stream(e.subjects);
+        return audit->publish(audit->userdata, window(from, n), (size_t)n, ret);
+}
+
+/** The stream holds messages 0…n-1, in order, each once. */
+static void check_stream(int n) {
+        jsStreamInfo *info = NULL;
+        cr_assert_eq(js_GetStreamInfo(&info, e.js, STREAM_AUDIT, NULL, NULL), NATS_OK);
+        uint64_t seq = info->State.FirstSeq;
+        int seen = 0;
+        for (; seq <= info->State.LastSeq; seq++) {
+                natsMsg *m = NULL;
+                cr_assert_eq(js_GetMsg(&m, e.js, STREAM_AUDIT, seq, NULL, NULL), NATS_OK);
+                if (!strcmp(natsMsg_GetSubject(m), "runbook.v1.acme.lifecycle.x.step.completed")) {
+                        char id[32];
+                        snprintf(id, sizeof(id), "x/%d", seen++);
+                        cr_assert_str_eq(header(m, "Nats-Msg-Id"), id);
+                }
+                natsMsg_Destroy(m);
+        }
+        jsStreamInfo_Destroy(info);
+        cr_assert_eq(seen, n);
+}
+
+Test(bus, audit_windows_are_stored_whole) {
+        uint64_t seq = 0;
+        all_up();
+        cr_assert_eq(publish(0, 1, &seq), 0);
+        cr_assert_eq(seq, 1);
+        cr_assert_eq(publish(1, 999, &seq), 0);
+        cr_assert_eq(seq, 1000);
+        cr_assert_eq(publish(1000, 500, &seq), 0);
+        cr_assert_eq(seq, 1500);
+        check_stream(1500);
+}
+
+Test(bus, audit_duplicates_are_not_taken_for_lost) {
+        uint64_t seq = 0;
+        all_up();
+        cr_assert_eq(publish(0, 100, &seq), 0);
+        cr_assert_eq(publish(0, 100, &seq), 0, "all of them again");
+        cr_assert_eq(seq, 100);
+        cr_assert_eq(publish(50, 100, &seq), 0, "half of them again");
+        cr_assert_eq(seq, 150);
+        cr_assert_eq(publish(150, 2500, &seq), 0);
+        cr_assert_eq(seq, 2650);
+        check_stream(2650);
+}
+
+Test(bus, audit_with_a_foreign_publisher) {
+        uint64_t seq = 0;
+        all_up();
+        for (int i = 0; i < 10; i++) {
+                cr_assert_eq(js_Publish(NULL, e.js, "runbook.v1.acme.log.y.info", "{}", 2, NULL, NULL),
+                             NATS_OK);
+                cr_assert_eq(publish(i * 100, 100, &seq), 0);
+                cr_assert_eq(seq, (uint64_t)(i + 1) * 101);
+        }
+        check_stream(1000);
+}
+
+Test(bus, audit_survives_a_restart_of_the_server) {
+        uint64_t seq = 0;
+        all_up();
+        cr_assert_eq(publish(0, 100, &seq), 0);
+        test_server_restart(&e.server, 50);
+        int r = -EAGAIN;
+        UNTIL((r = publish(100, 100, &seq)) != -EAGAIN);
+        cr_assert_eq(r, 0);
+        UNTIL(natsConnection_Status(e.client) == NATS_CONN_STATUS_CONNECTED);
+        check_stream(200);
+}
+
+Test(bus, a_full_audit_stream_says_so) {
+        test_server_start(&e.server, NULL);
+        client_start();
+        const char *subjects[] = {"runbook.v1.*.lifecycle.>", "runbook.v1.*.log.>",
+                                  "runbook.v1.checkpoint.*"};
+        uint64_t seq = 0;
+        jsStreamConfig c;
+        jsStreamConfig_Init(&c);
+        c.Name = STREAM_AUDIT;
+        c.Subjects = subjects;
+        c.SubjectsLen = 3;
+        c.Discard = js_DiscardNew;
+        c.MaxMsgs = 50;
+        cr_assert_eq(js_AddStream(NULL, e.js, &c, NULL, NULL), NATS_OK);
+        engine_start();
+        UNTIL(queue_is_served());
+        cr_assert_eq(publish(0, 40, &seq), 0);
+        cr_assert_eq(publish(40, 40, &seq), -ENOSPC);
+        c.MaxMsgs = 1000;
+        cr_assert_eq(js_UpdateStream(NULL, e.js, &c, NULL, NULL), NATS_OK);
+        cr_assert_eq(publish(40, 40, &seq), 0, "the same window again, when there is room");
+        check_stream(80);
+}
+
+Test(bus, an_event_too_large_for_nats_stops_nothing) {
+        uint64_t seq = 0;
+        all_up();
+        window(0, 3);
+        size_t n = 2 * 1024 * 1024;
+        char *large = malloc(n);
+        memset(large, 'x', n);
+        messages[1].payload = (Slice){large, n};
+        const AuditStream *audit = subjects_audit_stream(e.subjects);
+        cr_assert_eq(audit->publish(audit->userdata, messages, 3, &seq), 0);
+        cr_assert_eq(seq, 2);
+        free(large);
+}
+
+/* ---- what needs no connection
+ * ------------------------------------------------------------------------------------ */
+
+Test(bus, an_open_server_is_noticed) {
+        test_server_start(&e.server, NULL);
+        cr_assert_eq(probe_auth_required(e.server.url), 0);
+        test_server_stop(&e.server);
+        test_server_start(&e.server, "authorization { user: a, password: b }");
+        cr_assert_eq(probe_auth_required(e.server.url), 1);
+        test_server_stop(&e.server);
+        cr_assert_lt(probe_auth_required(e.server.url), 0);
+        cr_assert_lt(probe_auth_required("nonsense"), 0);
+}
+
+Test(bus, urls_are_shown_without_secrets) {
+        char text[128];
+        static const struct {
+                const char *url, *shown;
+        } pairs[] = {
+                        {"nats://127.0.0.1:4222", "nats://127.0.0.1:4222"},
+                        {"nats://user:p@ss@host:1", "nats://host:1"},
+                        {"user:pass@host:1", "host:1"},
+                        {"nats://a:b@x:1,tls://c:d@y:2", "nats://x:1,tls://y:2"},
+                        {"", ""},
+        };
+        for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+                url_without_secrets(pairs[i].url, text, sizeof(text));
+                cr_assert_str_eq(text, pairs[i].shown);
+        }
+}
+
+Test(bus, wrong_settings_are_refused_with_a_sentence) {
+        static const char *const ours[] = {"runbook", NULL}, *const system[] = {"$JS.", NULL};
+        const struct {
+                SubjectsSettings settings;
+                const char *word;
+        } bad[] = {
+                        {{.url = "http://x:1", .prefix = "runbook.v1"}, "NATS_URL"},
+                        {{.url = "", .prefix = "runbook.v1"}, "NATS_URL"},
+                        {{.url = "nats://x:1", .prefix = "runbook..v1"}, "prefix"},
+                        {{.url = "nats://x:1", .prefix = "runbook.*"}, "prefix"},
+                        {{.url = "nats://x:1", .prefix = ""}, "prefix"},
+                        {{.url = "nats://x:1", .prefix = "runbook.v1", .creds = "/nowhere/at.all"},
+                         "NATS_CREDS"},
+                        {{.url = "nats://x:1", .prefix = "runbook.v1", .tls_ca = "/nowhere/at.all"},
+                         "NATS_CA"},
+                        {{.url = "nats://x:1", .prefix = "runbook.v1", .reply_prefixes = ours},
+                         "reply prefix"},
+                        {{.url = "nats://x:1", .prefix = "runbook.v1", .reply_prefixes = system},
+                         "reply prefix"},
+        };
+        SubjectsHost host = {.clock = {now_ms, NULL}, .ids = {random_words, NULL}};
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                Report report = {0};
+                Subjects *s = NULL;
+                SubjectsSettings settings = bad[i].settings;
+                settings.engine_id = settings.version = "1";
+                cr_assert_eq(subjects_new(&settings, &host, &report, &s), -EINVAL, "%zu", i);
+                cr_assert_not_null(strstr(report.message, bad[i].word), "%s", report.message);
+                report_deinit(&report);
+        }
+}
