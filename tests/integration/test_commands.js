@@ -414,25 +414,31 @@ test('inputSchema is held against the input', async () => {
 });
 
 test('replies go to inboxes only: no way to write into our own output through them', async () => {
-  const before = await house.auditCount();
+  const intruder = randomUUID();
   const heard = [];
-  const subscription = house.connection.subscribe(`${PREFIX}.acme.lifecycle.>`, {
-    callback: (_, m) => heard.push(m.subject),
-  });
-  for (const reply of [
-    `${PREFIX}.acme.lifecycle.${randomUUID()}.execution.started`,
-    `${PREFIX}.acme.log.x.info`,
-    '$JS.API.STREAM.DELETE.RUNBOOK_AUDIT',
+  const forged = [
+    `${PREFIX}.acme.lifecycle.${intruder}.execution.started`,
+    `${PREFIX}.acme.log.${intruder}.info`,
+    `${PREFIX}.checkpoint.${intruder}`,
     `${PREFIX}.acme.cmd.bob.start`,
-  ]) {
+    '$JS.API.STREAM.DELETE.RUNBOOK_AUDIT',
+  ];
+  // Our own requests arrive at cmd.bob too, if the engine sends its answers there.
+  const subscriptions = forged.map((subject) =>
+    house.connection.subscribe(subject, { callback: (_, m) => heard.push(m.subject) }),
+  );
+  for (const reply of forged) {
     house.connection.publish(`${PREFIX}.acme.query.alice.stats`, Buffer.from(''), { reply });
     house.connection.publish(`${PREFIX}.acme.cmd.alice.start`, Buffer.from('{}'), { reply });
+    house.connection.publish('$SRV.PING.runbook', Buffer.from(''), { reply });
   }
   await house.connection.flush();
   await sleep(400);
-  subscription.unsubscribe();
+  for (const subscription of subscriptions) subscription.unsubscribe();
   assert.deepEqual(heard, []);
-  assert.equal(await house.auditCount(), before);
+  for (const family of ['lifecycle', 'log']) {
+    assert.deepEqual(await house.auditMessages(`${PREFIX}.acme.${family}.${intruder}.>`), []);
+  }
 });
 
 test('an answer that nats-server gives to somebody is no command of somebody else', async () => {

@@ -306,6 +306,8 @@ def needs_readme(folder):
         return len(parts) <= 2  # tests/unit mirrors the tree and explains it once
     if parts[0] == "deploy":
         return len(parts) <= 2
+    if parts[0] == "include":
+        return False  # include/README.md speaks for include/runbook, and the link check knows it
     return True
 
 

@@ -408,12 +408,6 @@ class House {
     return messages;
   }
 
-  /** How many messages the audit stream holds. */
-  async auditCount() {
-    const jsm = await this.connection.jetstreamManager();
-    return (await jsm.streams.info('RUNBOOK_AUDIT')).state.messages;
-  }
-
   /** The lifecycle events of @id (or '*') as the audit stream has them, in order. */
   auditEvents(id, tenant = TENANT) {
     return this.auditMessages(`${PREFIX}.${tenant}.lifecycle.${id}.>`);
