@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../client/test_server.h"
+#include "../leaks.h"
 #include "json/json_read.h"
 #include "subjects/bus.h"
 #include "subjects/bus_probe.h"
@@ -136,18 +137,25 @@ static void all_down(void) {
         jsCtx_Destroy(e.js);
         natsConnection_Destroy(e.client);
         test_server_stop(&e.server);
+        nats_CloseAndWait(WAIT_MS);
+        check_leaks();
 }
 
 TestSuite(bus, .fini = all_down, .timeout = 60);
 
-/** One request; the reply is owned by the caller. */
+/** One request, sent again while nobody is there to take it; the reply is owned by the caller. */
 static natsMsg *request(const char *subject, const char *body, const char *command_id) {
         natsMsg *msg = NULL, *reply = NULL;
+        natsStatus s = NATS_NO_RESPONDERS;
         natsMsg_Create(&msg, subject, NULL, body, (int)strlen(body));
         if (command_id)
                 natsMsgHeader_Set(msg, "Nats-Msg-Id", command_id);
-        cr_assert_eq(natsConnection_RequestMsg(&reply, e.client, msg, 5000), NATS_OK, "%s: %s", subject,
-                     nats_GetLastError(NULL));
+        for (int left = WAIT_MS / 20; s == NATS_NO_RESPONDERS && left > 0; left--) {
+                s = natsConnection_RequestMsg(&reply, e.client, msg, 5000);
+                if (s == NATS_NO_RESPONDERS)
+                        test_sleep_ms(20);
+        }
+        cr_assert_eq(s, NATS_OK, "%s: %s", subject, nats_GetLastError(NULL));
         natsMsg_Destroy(msg);
         return reply;
 }
@@ -427,13 +435,12 @@ Test(bus, it_comes_back_after_a_restart_of_the_server) {
         uint64_t epoch = audit->epoch(audit->userdata);
         for (int round = 0; round < 3; round++) {
                 test_server_restart(&e.server, 100);
-                UNTIL(subjects_is_connected(e.subjects) &&
+                UNTIL(audit->epoch(audit->userdata) > epoch && subjects_is_connected(e.subjects) &&
                       natsConnection_Status(e.client) == NATS_CONN_STATUS_CONNECTED);
                 natsMsg_Destroy(request("runbook.v1.acme.cmd.alice.resume." ID, "", NULL));
                 natsMsg_Destroy(request("runbook.v1.acme.query.alice.stats", "", NULL));
                 enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
                 UNTIL(queue_length() == 0);
-                cr_assert_gt(audit->epoch(audit->userdata), epoch);
                 epoch = audit->epoch(audit->userdata);
         }
         cr_assert_eq(e.n_requests, 6);
