@@ -31,9 +31,11 @@ typedef struct KvOptions {
 } KvOptions;
 
 typedef struct KvStats {
-        size_t used_bytes, map_bytes, map_max_bytes;
-        uint64_t last_txn;
-        uint32_t n_readers;
+        size_t used_bytes;    /* records and their trees; what was deleted is not counted */
+        size_t map_bytes;     /* grows by kv_grow */
+        size_t map_max_bytes; /* what it can grow to: map_size_max, or less if the disk has less room */
+        uint64_t last_txn;    /* commits so far */
+        uint32_t n_readers;   /* read transactions open now */
 } KvStats;
 
 /** Open tables numbered 0…n_tables-1 named @tables. A second process on the same directory gives -EBUSY with

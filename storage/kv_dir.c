@@ -194,9 +194,9 @@ bool kv_dir_is_full(const char *path, size_t n) {
         int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return errno == ENOSPC || errno == EDQUOT;
+        unlink(name); /* before it takes room: the kernel gives that back even if we are killed now */
         int e = posix_fallocate(fd, 0, (off_t)n);
         close(fd);
-        unlink(name);
         return e == ENOSPC || e == EDQUOT || e == EFBIG;
 }
 

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 
@@ -364,6 +365,18 @@ static int count_free_pages(MDB_txn *txn, size_t *ret) {
         return rc == MDB_NOTFOUND ? 0 : error_from_lmdb(rc);
 }
 
+/** How large the store can become: its largest map, or what the disk has room for beyond the @n_bytes it
+ * takes now. */
+static size_t growth_limit(const Lmdb *l, size_t n_bytes) {
+        struct statvfs fs;
+
+        if (statvfs(l->dir.path, &fs) < 0)
+                return l->map_size_max;
+        uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+        return room < l->map_size_max && n_bytes < l->map_size_max - room ? n_bytes + (size_t)room
+                                                                          : l->map_size_max;
+}
+
 static int lmdb_stats(Kv *kv, KvStats *ret) {
         Lmdb *l = lmdb_of(kv);
         size_t n_free = 0;
@@ -384,7 +397,7 @@ static int lmdb_stats(Kv *kv, KvStats *ret) {
                 pthread_mutex_lock(&l->lock);
                 *ret = (KvStats){.used_bytes = (n_pages > n_free ? n_pages - n_free : 0) * st.ms_psize,
                                  .map_bytes = info.me_mapsize,
-                                 .map_max_bytes = l->map_size_max,
+                                 .map_max_bytes = growth_limit(l, n_pages * st.ms_psize),
                                  .last_txn = info.me_last_txnid,
                                  .n_readers = l->n_inside - 1};
                 pthread_mutex_unlock(&l->lock);

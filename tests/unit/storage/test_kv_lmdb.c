@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include "fixture.h"
@@ -275,6 +276,21 @@ Test(kv_lmdb, full_disk_refuses_and_goes_on_when_there_is_room) {
         check_one(kv, "small", "fits still");
         kv_close(kv);
         free(fill);
+}
+
+/** A disk smaller than the largest map is what bounds the store. */
+Test(kv_lmdb, disk_bounds_what_the_store_can_grow_to) {
+        struct statvfs fs;
+        KvStats stats;
+        Kv *kv = open_fine(dir); /* no map_size_max: 1 TiB */
+        cr_assert_eq(statvfs(dir, &fs), 0);
+        cr_assert_eq(kv_stats(kv, &stats), 0);
+        uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize, most = (uint64_t)1 << 40, slack = (uint64_t)2 << 30;
+        if (room < most)
+                cr_assert(stats.map_max_bytes < room + slack && stats.map_max_bytes + slack > room);
+        else
+                cr_assert_eq(stats.map_max_bytes, most);
+        kv_close(kv);
 }
 
 /* ---- kill -9
