@@ -25,7 +25,7 @@ extern "C" {
 #define RUNBOOK_API
 #endif
 
-#define RUNBOOK_CLIENT_ID_SIZE 37        /* a UUID as text, with NUL */
+#define RUNBOOK_CLIENT_ID_SIZE        37 /* a UUID as text, with NUL */
 #define RUNBOOK_CLIENT_PREFIX_DEFAULT "runbook.v1"
 
 typedef struct RunbookClient RunbookClient;
@@ -57,34 +57,36 @@ typedef struct RunbookClientError {
 /**
  * How to connect. Start from RUNBOOK_CLIENT_OPTIONS_INIT; NULL and 0 mean "not given". Strings are copied.
  *
- * What is not given comes, with `use_environment`, from NATS_URL, NATS_CREDS, NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_NKEY,
- * NATS_CA, NATS_CERT, NATS_KEY, RUNBOOK_TENANT, RUNBOOK_USER, RUNBOOK_PREFIX; then from the NATS context; then it has its default.
+ * What is not given comes, with `use_environment`, from NATS_URL, NATS_CREDS, NATS_USER, NATS_PASSWORD,
+ * NATS_TOKEN, NATS_NKEY, NATS_CA, NATS_CERT, NATS_KEY, RUNBOOK_TENANT, RUNBOOK_USER, RUNBOOK_PREFIX; then
+ * from the NATS context; then it has its default.
  */
 typedef struct RunbookClientOptions {
-        size_t size;               /* sizeof(RunbookClientOptions): lets the struct grow */
-        const char *servers;       /* URLs, comma separated; default nats://127.0.0.1:4222 */
-        const char *nats_context;  /* name of a NATS context, or the path of its file. Not given but use_environment: NATS_CONTEXT,
-                                    * else the selected one (context.txt) */
-        const char *credentials;   /* a .creds file */
+        size_t size;              /* sizeof(RunbookClientOptions): lets the struct grow */
+        const char *servers;      /* URLs, comma separated; default nats://127.0.0.1:4222 */
+        const char *nats_context; /* name of a NATS context, or the path of its file. Not given but
+                                   * use_environment: NATS_CONTEXT, else the selected one (context.txt) */
+        const char *credentials;  /* a .creds file */
         const char *nats_user;
         const char *nats_password;
         const char *nats_token;
-        const char *nkey;          /* a file holding a user seed */
-        const char *tls_ca;        /* PEM files */
+        const char *nkey;   /* a file holding a user seed */
+        const char *tls_ca; /* PEM files */
         const char *tls_certificate;
         const char *tls_key;
-        const char *inbox_prefix;  /* default _INBOX */
-        const char *tenant;        /* default "default" */
-        const char *user;          /* default: who NATS knows us as (user name, name in the credentials), else $USER */
-        const char *prefix;        /* default runbook.v1 */
-        const char *name;          /* connection name shown by NATS monitoring; default "runbook-client" */
-        int64_t connect_timeout_ms;/* default 2000 */
-        int64_t timeout_ms;        /* of one attempt of a request; default 5000 */
-        int attempts;              /* times a request is sent when answers stay away, 1–10; default 3 */
-        bool use_environment;      /* see above */
+        const char *inbox_prefix; /* default _INBOX */
+        const char *tenant;       /* default "default" */
+        const char *user; /* default: who NATS knows us as (user name, name in the credentials), else $USER */
+        const char *prefix;         /* default runbook.v1 */
+        const char *name;           /* connection name shown by NATS monitoring; default "runbook-client" */
+        int64_t connect_timeout_ms; /* default 2000 */
+        int64_t timeout_ms;         /* of one attempt of a request; default 5000 */
+        int attempts;               /* times a request is sent when answers stay away, 1–10; default 3 */
+        bool use_environment;       /* see above */
 } RunbookClientOptions;
 
-#define RUNBOOK_CLIENT_OPTIONS_INIT {sizeof(RunbookClientOptions)}
+#define RUNBOOK_CLIENT_OPTIONS_INIT                                                                          \
+        { sizeof(RunbookClientOptions) }
 
 /** Connect. 0 and an owned client, or a status and @ret_error. */
 RUNBOOK_API int runbook_client_connect(const RunbookClientOptions *options, RunbookClient **ret,
@@ -109,8 +111,9 @@ typedef struct RunbookReply {
         const char *message; /* one sentence; "" unless is_error */
         const char *body;
         size_t body_size;
-        char command_id[RUNBOOK_CLIENT_ID_SIZE]; /* the generated one; "" if the caller gave it, or for queries */
-        int attempts;        /* times the request was sent */
+        char command_id[RUNBOOK_CLIENT_ID_SIZE]; /* the generated one; "" if the caller gave it, or for
+                                                    queries */
+        int attempts;                            /* times the request was sent */
 } RunbookReply;
 
 /** NULL-safe. */
@@ -123,7 +126,8 @@ typedef struct RunbookHeader {
 
 /** What may be said about one request; NULL wherever a RunbookCall is taken means all defaults. */
 typedef struct RunbookCall {
-        const char *command_id; /* header Nats-Msg-Id; default: a fresh UUIDv7 (commands and events), none (queries) */
+        const char *command_id; /* header Nats-Msg-Id; default: a fresh UUIDv7 (commands and events), none
+                                   (queries) */
         int64_t timeout_ms;     /* of one attempt; default the client's */
         int attempts;           /* default the client's */
         const RunbookHeader *headers;
@@ -131,75 +135,90 @@ typedef struct RunbookCall {
 } RunbookCall;
 
 /**
- * Send @body to `<prefix>.<tenant>.<family>.<user>.<rest>` and wait for the answer; @subject is "<family>.<rest>",
- * e.g. "cmd.start" or "query.execution.<id>", in encoded tokens. @body NULL: an empty body. On 0 *ret is owned; that
- * the engine refused is said in there. An answer that stays away makes the request be sent again, same command id.
+ * Send @body to `<prefix>.<tenant>.<family>.<user>.<rest>` and wait for the answer; @subject is
+ * "<family>.<rest>", e.g. "cmd.start" or "query.execution.<id>", in encoded tokens. @body NULL: an empty
+ * body. On 0 *ret is owned; that the engine refused is said in there. An answer that stays away makes the
+ * request be sent again, same command id.
  */
-RUNBOOK_API int runbook_client_request(RunbookClient *client, const char *subject, const char *body, size_t body_size,
-                                       const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_request(RunbookClient *client, const char *subject, const char *body,
+                                       size_t body_size, const RunbookCall *call, RunbookReply **ret,
+                                       RunbookClientError *ret_error);
 
 /**
- * The same command or event through the durable queue: the stream RUNBOOK_QUEUE keeps it until an engine has committed it.
- * @verb is "start", "pause.<executionId>", "event.<eventType>"… in encoded tokens. With @result_timeout_ms 0 the reply is the
- * stream's acknowledgement. Else the engine's own answer is waited for that long; E_TIMEOUT then means: safely queued, not yet done.
+ * The same command or event through the durable queue: the stream RUNBOOK_QUEUE keeps it until an engine has
+ * committed it.
+ * @verb is "start", "pause.<executionId>", "event.<eventType>"… in encoded tokens. With @result_timeout_ms 0
+ * the reply is the stream's acknowledgement. Else the engine's own answer is waited for that long; E_TIMEOUT
+ * then means: safely queued, not yet done.
  */
-RUNBOOK_API int runbook_client_enqueue(RunbookClient *client, const char *verb, const char *body, size_t body_size,
-                                       int64_t result_timeout_ms, const RunbookCall *call, RunbookReply **ret,
-                                       RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_enqueue(RunbookClient *client, const char *verb, const char *body,
+                                       size_t body_size, int64_t result_timeout_ms, const RunbookCall *call,
+                                       RunbookReply **ret, RunbookClientError *ret_error);
 
 /* ── Commands (protocol §1). JSON arguments are texts; NULL leaves the field out. ─────────────── */
 
 typedef struct RunbookStart {
-        const char *runbook_id;      /* required */
-        const char *version;         /* default: the newest */
-        const char *context;         /* JSON object: legalBasis, assumptions…; tenantId and initiatedBy are filled in */
-        const char *input;           /* JSON */
-        const char *execution_id;    /* a UUID; default: the engine picks one */
+        const char *runbook_id; /* required */
+        const char *version;    /* default: the newest */
+        const char *context; /* JSON object: legalBasis, assumptions…; tenantId and initiatedBy are filled in
+                              */
+        const char *input;   /* JSON */
+        const char *execution_id; /* a UUID; default: the engine picks one */
         const char *idempotency_key;
-        const char *pause_at;        /* a step id */
+        const char *pause_at; /* a step id */
         bool skip_idempotency_check;
         bool dry_run;
 } RunbookStart;
 
 typedef struct RunbookExternalEvent {
-        const char *type;            /* required; may hold dots */
+        const char *type; /* required; may hold dots */
         const char *correlation_id;
-        const char *payload;         /* JSON */
+        const char *payload; /* JSON */
         const char *event_id;
 } RunbookExternalEvent;
 
 /** @definition: JSON text (the engine also takes YAML where it says so). */
 RUNBOOK_API int runbook_client_register(RunbookClient *client, const char *definition, size_t size,
-                                        const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_start(RunbookClient *client, const RunbookStart *start, const RunbookCall *call,
-                                     RunbookReply **ret, RunbookClientError *ret_error);
+                                        const RunbookCall *call, RunbookReply **ret,
+                                        RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_start(RunbookClient *client, const RunbookStart *start,
+                                     const RunbookCall *call, RunbookReply **ret,
+                                     RunbookClientError *ret_error);
 /** @keep_clocks: deadlines of waits run on while paused. */
 RUNBOOK_API int runbook_client_pause(RunbookClient *client, const char *execution_id, bool keep_clocks,
-                                     const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_resume(RunbookClient *client, const char *execution_id, const RunbookCall *call,
-                                      RunbookReply **ret, RunbookClientError *ret_error);
+                                     const RunbookCall *call, RunbookReply **ret,
+                                     RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_resume(RunbookClient *client, const char *execution_id,
+                                      const RunbookCall *call, RunbookReply **ret,
+                                      RunbookClientError *ret_error);
 RUNBOOK_API int runbook_client_cancel(RunbookClient *client, const char *execution_id, const char *reason,
-                                      const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
+                                      const RunbookCall *call, RunbookReply **ret,
+                                      RunbookClientError *ret_error);
 /** @mode "rerun" or "verify"; NULL: the engine's default, a rerun. */
 RUNBOOK_API int runbook_client_replay(RunbookClient *client, const char *execution_id, const char *mode,
-                                      const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_retry(RunbookClient *client, const char *execution_id, const char *step_id,
-                                     const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_approve(RunbookClient *client, const char *execution_id, const char *step_id,
-                                       const char *comments, const RunbookCall *call, RunbookReply **ret,
-                                       RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_reject(RunbookClient *client, const char *execution_id, const char *step_id,
-                                      const char *comments, const RunbookCall *call, RunbookReply **ret,
+                                      const RunbookCall *call, RunbookReply **ret,
                                       RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_event(RunbookClient *client, const RunbookExternalEvent *event, const RunbookCall *call,
-                                     RunbookReply **ret, RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_retry(RunbookClient *client, const char *execution_id, const char *step_id,
+                                     const RunbookCall *call, RunbookReply **ret,
+                                     RunbookClientError *ret_error);
+/** @shown_hash: `hash` of the approval as the approvals query showed it, so that the vote counts only for
+ * what was seen; NULL: not said. */
+RUNBOOK_API int runbook_client_approve(RunbookClient *client, const char *execution_id, const char *step_id,
+                                       const char *comments, const char *shown_hash, const RunbookCall *call,
+                                       RunbookReply **ret, RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_reject(RunbookClient *client, const char *execution_id, const char *step_id,
+                                      const char *comments, const char *shown_hash, const RunbookCall *call,
+                                      RunbookReply **ret, RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_event(RunbookClient *client, const RunbookExternalEvent *event,
+                                     const RunbookCall *call, RunbookReply **ret,
+                                     RunbookClientError *ret_error);
 
 /* ── Queries. A NULL query means no filter and the first page. ────────────────────────────────── */
 
 /** Filters and paging; fields that a query does not know are ignored by the engine. Times are RFC 3339. */
 typedef struct RunbookQuery {
-        int limit;            /* 1–1000; 0: the engine's default */
-        const char *cursor;   /* `nextCursor` of the page before */
+        int limit;          /* 1–1000; 0: the engine's default */
+        const char *cursor; /* `nextCursor` of the page before */
         const char *step_id;
         const char *level;
         const char *start_time;
@@ -212,25 +231,34 @@ typedef struct RunbookQuery {
         const char *initiated_by;
 } RunbookQuery;
 
-RUNBOOK_API int runbook_client_runbooks(RunbookClient *client, const RunbookQuery *query, const RunbookCall *call,
-                                        RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_runbook(RunbookClient *client, const char *runbook_id, const RunbookQuery *query,
-                                       const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_executions(RunbookClient *client, const RunbookQuery *query, const RunbookCall *call,
-                                          RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_execution(RunbookClient *client, const char *execution_id, const RunbookQuery *query,
-                                         const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_history(RunbookClient *client, const char *execution_id, const RunbookQuery *query,
-                                       const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_logs(RunbookClient *client, const char *execution_id, const RunbookQuery *query,
-                                    const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_evidence(RunbookClient *client, const char *execution_id, const RunbookQuery *query,
-                                        const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-RUNBOOK_API int runbook_client_audit(RunbookClient *client, const char *execution_id, const RunbookQuery *query,
-                                     const RunbookCall *call, RunbookReply **ret, RunbookClientError *ret_error);
-/** The approvals that wait for this client's user. */
-RUNBOOK_API int runbook_client_approvals(RunbookClient *client, const RunbookQuery *query, const RunbookCall *call,
+RUNBOOK_API int runbook_client_runbooks(RunbookClient *client, const RunbookQuery *query,
+                                        const RunbookCall *call, RunbookReply **ret,
+                                        RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_runbook(RunbookClient *client, const char *runbook_id,
+                                       const RunbookQuery *query, const RunbookCall *call, RunbookReply **ret,
+                                       RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_executions(RunbookClient *client, const RunbookQuery *query,
+                                          const RunbookCall *call, RunbookReply **ret,
+                                          RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_execution(RunbookClient *client, const char *execution_id,
+                                         const RunbookQuery *query, const RunbookCall *call,
                                          RunbookReply **ret, RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_history(RunbookClient *client, const char *execution_id,
+                                       const RunbookQuery *query, const RunbookCall *call, RunbookReply **ret,
+                                       RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_logs(RunbookClient *client, const char *execution_id,
+                                    const RunbookQuery *query, const RunbookCall *call, RunbookReply **ret,
+                                    RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_evidence(RunbookClient *client, const char *execution_id,
+                                        const RunbookQuery *query, const RunbookCall *call,
+                                        RunbookReply **ret, RunbookClientError *ret_error);
+RUNBOOK_API int runbook_client_audit(RunbookClient *client, const char *execution_id,
+                                     const RunbookQuery *query, const RunbookCall *call, RunbookReply **ret,
+                                     RunbookClientError *ret_error);
+/** The approvals that wait for this client's user. */
+RUNBOOK_API int runbook_client_approvals(RunbookClient *client, const RunbookQuery *query,
+                                         const RunbookCall *call, RunbookReply **ret,
+                                         RunbookClientError *ret_error);
 RUNBOOK_API int runbook_client_stats(RunbookClient *client, const RunbookCall *call, RunbookReply **ret,
                                      RunbookClientError *ret_error);
 
@@ -240,8 +268,8 @@ RUNBOOK_API int runbook_client_stats(RunbookClient *client, const RunbookCall *c
 typedef enum RunbookEventKind {
         RUNBOOK_EVENT_LIFECYCLE = 1, /* a CloudEvent */
         RUNBOOK_EVENT_LOG = 2,       /* a log entry */
-        RUNBOOK_EVENT_GAP = 4        /* events may be missing here (connection lost and back, or we read too slowly): read
-                                      * them from history or logs. Always delivered, has no body */
+        RUNBOOK_EVENT_GAP = 4 /* events may be missing here (connection lost and back, or we read too slowly):
+                               * read them from history or logs. Always delivered, has no body */
 } RunbookEventKind;
 
 typedef struct RunbookEvent {
@@ -255,61 +283,69 @@ typedef struct RunbookEvent {
 /** NULL-safe. For events got from runbook_subscription_next. */
 RUNBOOK_API void runbook_event_free(RunbookEvent *event);
 
-/** Called on a thread of the library, one call at a time per subscription; the event is valid until it returns. It may send
- * requests, but must not subscribe, free a subscription or close the client. */
+/** Called on a thread of the library, one call at a time per subscription; the event is valid until it
+ * returns. It may send requests, but must not subscribe, free a subscription or close the client. */
 typedef void (*RunbookEventHandler)(void *userdata, const RunbookEvent *event);
 
 /**
- * Live lifecycle events and/or logs (@kinds: bits) of one execution, or of the whole tenant (@execution_id NULL). At most once:
- * what was published while we were away is not repeated, but a gap is told. With @handler NULL events are queued (at most
- * 8192 events or 64 MiB, then a gap) and taken with runbook_subscription_next. 0 means that the server has accepted it.
+ * Live lifecycle events and/or logs (@kinds: bits) of one execution, or of the whole tenant (@execution_id
+ * NULL). At most once: what was published while we were away is not repeated, but a gap is told. With
+ * @handler NULL events are queued (at most 8192 events or 64 MiB, then a gap) and taken with
+ * runbook_subscription_next. 0 means that the server has accepted it.
  */
 RUNBOOK_API int runbook_client_subscribe(RunbookClient *client, unsigned kinds, const char *execution_id,
-                                         RunbookEventHandler handler, void *userdata, RunbookSubscription **ret,
-                                         RunbookClientError *ret_error);
-/** Wait at most @timeout_ms (0: only look) for the next event. 0 and an owned event, or RUNBOOK_CLIENT_E_TIMEOUT. */
-RUNBOOK_API int runbook_subscription_next(RunbookSubscription *subscription, int64_t timeout_ms, RunbookEvent **ret);
+                                         RunbookEventHandler handler, void *userdata,
+                                         RunbookSubscription **ret, RunbookClientError *ret_error);
+/** Wait at most @timeout_ms (0: only look) for the next event. 0 and an owned event, or
+ * RUNBOOK_CLIENT_E_TIMEOUT. */
+RUNBOOK_API int runbook_subscription_next(RunbookSubscription *subscription, int64_t timeout_ms,
+                                          RunbookEvent **ret);
 /** Unsubscribe; returns when no handler is running any more. NULL-safe. */
 RUNBOOK_API void runbook_subscription_free(RunbookSubscription *subscription);
 
 /* ── The audit trail ───────────────────────────────────────────────────────────────────────────── */
 
 /**
- * Checks one execution's lifecycle events, offline: sequence numbers without gaps, `prevhash` = the event before's `hash`
- * (64 zeros for the first), `hash` = SHA-256 of the event's canonical JSON (RFC 8785) without its `hash` member.
- * Independent of engine and connection. Not for several threads at once.
+ * Checks one execution's lifecycle events, offline: sequence numbers without gaps, `prevhash` = the event
+ * before's `hash` (64 zeros for the first), `hash` = SHA-256 of the event's canonical JSON (RFC 8785) without
+ * its `hash` member. Independent of engine and connection. Not for several threads at once.
  */
 RUNBOOK_API RunbookEventChain *runbook_event_chain_new(void);
 RUNBOOK_API void runbook_event_chain_free(RunbookEventChain *chain);
 
 typedef enum RunbookChainFault {
         RUNBOOK_CHAIN_FINE = 0,
-        RUNBOOK_CHAIN_MALFORMED = 1, /* not a JSON object with sequence, prevhash and hash of the right kind */
-        RUNBOOK_CHAIN_GAP = 2,       /* sequence numbers are missing before this event */
-        RUNBOOK_CHAIN_ORDER = 3,     /* this sequence number, or a later one, was there already */
-        RUNBOOK_CHAIN_LINK = 4,      /* prevhash is not the hash of the event before */
-        RUNBOOK_CHAIN_HASH = 5,      /* the event's content does not give its hash: it was altered */
-        RUNBOOK_CHAIN_EXECUTION = 6  /* the event belongs to another execution */
+        RUNBOOK_CHAIN_MALFORMED =
+                        1,          /* not a JSON object with sequence, prevhash and hash of the right kind */
+        RUNBOOK_CHAIN_GAP = 2,      /* sequence numbers are missing before this event */
+        RUNBOOK_CHAIN_ORDER = 3,    /* this sequence number, or a later one, was there already */
+        RUNBOOK_CHAIN_LINK = 4,     /* prevhash is not the hash of the event before */
+        RUNBOOK_CHAIN_HASH = 5,     /* the event's content does not give its hash: it was altered */
+        RUNBOOK_CHAIN_EXECUTION = 6 /* the event belongs to another execution */
 } RunbookChainFault;
 
 /**
- * Check the next event. Returns a RunbookChainFault (the first that applies; @ret_error then has the sentence), or
- * RUNBOOK_CLIENT_E_MEMORY. After a fault the chain goes on from this event, so that every fault is found.
+ * Check the next event. Returns a RunbookChainFault (the first that applies; @ret_error then has the
+ * sentence), or RUNBOOK_CLIENT_E_MEMORY. After a fault the chain goes on from this event, so that every fault
+ * is found.
  */
 RUNBOOK_API int runbook_event_chain_add(RunbookEventChain *chain, const char *event, size_t size,
                                         RunbookClientError *ret_error);
-/** Go on from a known point: the next event must have sequence @sequence + 1 and prevhash @hash (64 hex digits). */
+/** Go on from a known point: the next event must have sequence @sequence + 1 and prevhash @hash (64 hex
+ * digits). */
 RUNBOOK_API int runbook_event_chain_resume(RunbookEventChain *chain, int64_t sequence, const char *hash);
 /** Events seen, faulty ones included. */
 RUNBOOK_API uint64_t runbook_event_chain_events(const RunbookEventChain *chain);
 RUNBOOK_API uint64_t runbook_event_chain_faults(const RunbookEventChain *chain);
-/** Where the chain stands: to be compared with a signed checkpoint. Sequence 0 and 64 zeros at the beginning. */
+/** Where the chain stands: to be compared with a signed checkpoint. Sequence 0 and 64 zeros at the beginning.
+ */
 RUNBOOK_API int64_t runbook_event_chain_sequence(const RunbookEventChain *chain);
 RUNBOOK_API const char *runbook_event_chain_hash(const RunbookEventChain *chain);
 
 /* ── Names ─────────────────────────────────────────────────────────────────────────────────────── */
 
-/** @text as one subject token: every byte outside [A-Za-z0-9_-] as %XX. Malloc'ed; NULL when out of memory. */
+/** @text as one subject token: every byte outside [A-Za-z0-9_-] as %XX. Malloc'ed; NULL when out of memory.
+ */
 RUNBOOK_API char *runbook_token_encode(const char *text);
 /** The reverse. NULL when out of memory or when @token is not well-formed. */
 RUNBOOK_API char *runbook_token_decode(const char *token);

@@ -1,10 +1,11 @@
 /*
  * Connecting, and the one request that everything else is made of.
  *
- * Why a request may be sent several times: an answer can be lost with the connection, or come from an engine that was killed
- * after its commit. The command id makes that harmless — the engine keeps each id's result and answers with it again — so
- * the client repeats a silent request by itself. "No responders" at the first attempt is final, as nobody has received
- * anything; at a later one it may be the engine restarting, so the remaining attempts are used up with a pause between.
+ * Why a request may be sent several times: an answer can be lost with the connection, or come from an engine
+ * that was killed after its commit. The command id makes that harmless — the engine keeps each id's result
+ * and answers with it again — so the client repeats a silent request by itself. "No responders" at the first
+ * attempt is final, as nobody has received anything; at a later one it may be the engine restarting, so the
+ * remaining attempts are used up with a pause between.
  */
 
 #include <stdlib.h>
@@ -16,15 +17,17 @@
 #include "client/subject.h"
 #include "json/json_read.h"
 
-#define SERVERS_MAX 64
+#define SERVERS_MAX        64
 #define NO_ENGINE_PAUSE_MS 500 /* between attempts while an engine restarts */
-#define SMALL_REPLY_BYTES 8192 /* an error body that came without its headers is looked for in replies up to this size */
+#define SMALL_REPLY_BYTES                                                                                    \
+        8192 /* an error body that came without its headers is looked for in replies up to this size */
 
 void runbook_new_id(char ret[RUNBOOK_CLIENT_ID_SIZE]) {
         uint64_t random[2] = {0};
         struct timespec now;
 
-        /* Never short and never failing for so few bytes, once the kernel's generator is up: it blocks until then. */
+        /* Never short and never failing for so few bytes, once the kernel's generator is up: it blocks until
+         * then. */
         while (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
                 continue;
         clock_gettime(CLOCK_REALTIME, &now);
@@ -59,13 +62,17 @@ static size_t split_servers(char *list, const char *ret[SERVERS_MAX]) {
 
 static int check_settings(const ClientSettings *s, RunbookClientError *e) {
         if (!subject_is_valid(slice_from_str(s->prefix)))
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "prefix \"%s\" is not a NATS subject", s->prefix);
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "prefix \"%s\" is not a NATS subject",
+                                        s->prefix);
         if (!subject_is_valid(slice_from_str(s->inbox_prefix)))
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "inbox prefix \"%s\" is not a NATS subject", s->inbox_prefix);
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
+                                        "inbox prefix \"%s\" is not a NATS subject", s->inbox_prefix);
         if (s->attempts > CLIENT_ATTEMPTS_MAX)
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "at most %d attempts", CLIENT_ATTEMPTS_MAX);
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "at most %d attempts",
+                                        CLIENT_ATTEMPTS_MAX);
         if (s->timeout_ms > CLIENT_TIMEOUT_MS_MAX || s->connect_timeout_ms > CLIENT_TIMEOUT_MS_MAX)
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "at most %lld ms of timeout", CLIENT_TIMEOUT_MS_MAX);
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "at most %lld ms of timeout",
+                                        CLIENT_TIMEOUT_MS_MAX);
         return 0;
 }
 
@@ -74,20 +81,20 @@ static int open_link(RunbookClient *c, RunbookClientError *e) {
         _cleanup_free_ char *servers = strdup(s->servers);
         const char *list[SERVERS_MAX];
         LinkOptions o = {
-                .servers = list,
-                .credentials = s->credentials,
-                .nkey = s->nkey,
-                .user = s->nats_user,
-                .password = s->nats_password,
-                .token = s->nats_token,
-                .tls_ca = s->tls_ca,
-                .tls_certificate = s->tls_certificate,
-                .tls_key = s->tls_key,
-                .inbox_prefix = s->inbox_prefix,
-                .name = s->name,
-                .connect_timeout_ms = s->connect_timeout_ms,
-                .on_gap = on_gap,
-                .userdata = c,
+                        .servers = list,
+                        .credentials = s->credentials,
+                        .nkey = s->nkey,
+                        .user = s->nats_user,
+                        .password = s->nats_password,
+                        .token = s->nats_token,
+                        .tls_ca = s->tls_ca,
+                        .tls_certificate = s->tls_certificate,
+                        .tls_key = s->tls_key,
+                        .inbox_prefix = s->inbox_prefix,
+                        .name = s->name,
+                        .connect_timeout_ms = s->connect_timeout_ms,
+                        .on_gap = on_gap,
+                        .userdata = c,
         };
 
         if (!servers)
@@ -185,11 +192,12 @@ static void read_refusal(ReplyBox *box, const LinkAnswer *a) {
                 box->reply.is_error = true;
                 box->reply.code = RUNBOOK_INTERNAL;
                 box->reply.status = 500;
-                box->message = strdup(a->error_text ? a->error_text : "the engine refused without saying why");
+                box->message = strdup(a->error_text ? a->error_text
+                                                    : "the engine refused without saying why");
         }
         json_decref(json);
-        if (box->reply.is_error && a->error_code && slice_to_u64(slice_from_str(a->error_code), &status) && status >= 400 &&
-            status <= 599)
+        if (box->reply.is_error && a->error_code && slice_to_u64(slice_from_str(a->error_code), &status) &&
+            status >= 400 && status <= 599)
                 box->reply.status = (int)status;
 }
 
@@ -227,11 +235,13 @@ typedef struct Request {
         int n_sent;
 } Request;
 
-static int request_init(Request *rq, RunbookClient *c, const RunbookCall *call, bool wants_id, RunbookClientError *e) {
+static int request_init(Request *rq, RunbookClient *c, const RunbookCall *call, bool wants_id,
+                        RunbookClientError *e) {
         size_t n_headers = call ? call->n_headers : 0;
 
         if (n_headers > CLIENT_HEADERS_MAX)
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "at most %d headers", CLIENT_HEADERS_MAX);
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "at most %d headers",
+                                        CLIENT_HEADERS_MAX);
         for (size_t i = 0; i < n_headers; i++)
                 rq->headers[i] = call->headers[i];
         rq->command_id = call ? call->command_id : NULL;
@@ -262,13 +272,15 @@ static int give_up(const Request *rq, int status, RunbookClientError *e) {
                 return status;
         if (status == RUNBOOK_CLIENT_E_TIMEOUT)
                 return client_error_set(e, status,
-                                        "no answer on %s within %lld ms, asked %d time%s; it may have been carried out: "
+                                        "no answer on %s within %lld ms, asked %d time%s; it may have been "
+                                        "carried out: "
                                         "repeated with command id %s it will not be done twice",
-                                        rq->message.subject, (long long)rq->timeout_ms, rq->n_sent, rq->n_sent == 1 ? "" : "s",
-                                        rq->command_id);
+                                        rq->message.subject, (long long)rq->timeout_ms, rq->n_sent,
+                                        rq->n_sent == 1 ? "" : "s", rq->command_id);
         if (status == RUNBOOK_CLIENT_E_NO_ENGINE && rq->n_sent > 1)
                 return client_error_set(e, status,
-                                        "the engine went away before it answered on %s; it may have been carried out: "
+                                        "the engine went away before it answered on %s; it may have been "
+                                        "carried out: "
                                         "repeated with command id %s it will not be done twice",
                                         rq->message.subject, rq->command_id);
         return status;
@@ -280,9 +292,10 @@ static int exchange(RunbookClient *c, Request *rq, LinkAnswer *ret, RunbookClien
         int r;
 
         if ((int64_t)rq->message.body_size > link_max_payload(c->link))
-                return client_error_set(e, RUNBOOK_CLIENT_E_TOO_LARGE,
-                                        "%zu bytes are more than this NATS server takes in one message (%lld)",
-                                        rq->message.body_size, (long long)link_max_payload(c->link));
+                return client_error_set(
+                                e, RUNBOOK_CLIENT_E_TOO_LARGE,
+                                "%zu bytes are more than this NATS server takes in one message (%lld)",
+                                rq->message.body_size, (long long)link_max_payload(c->link));
         r = link_call_new(c->link, rq->message.subject, &call, e);
         if (r < 0)
                 return r;
@@ -311,8 +324,8 @@ static int finish(const Request *rq, LinkAnswer *answer, RunbookReply **ret, Run
         return 0;
 }
 
-int runbook_client_request(RunbookClient *c, const char *subject, const char *body, size_t body_size, const RunbookCall *call,
-                           RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_request(RunbookClient *c, const char *subject, const char *body, size_t body_size,
+                           const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         _cleanup_(buf_deinit) Buf full = {0};
         _cleanup_(link_answer_deinit) LinkAnswer answer = {0};
         _cleanup_free_ char *family_name = NULL;
@@ -327,10 +340,13 @@ int runbook_client_request(RunbookClient *c, const char *subject, const char *bo
         buf_put_slice(&full, rest);
         if (!slice_eq_str(family, "cmd") && !slice_eq_str(family, "event") && !slice_eq_str(family, "query"))
                 return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
-                                        "\"%s\" must begin with \"cmd.\", \"event.\" or \"query.\"", subject ? subject : "");
+                                        "\"%s\" must begin with \"cmd.\", \"event.\" or \"query.\"",
+                                        subject ? subject : "");
         if (!subject_is_valid(buf_slice(&full)))
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "\"%s\" does not make a subject: tokens must be encoded and "
-                                        "not empty, %d bytes at most", subject, SUBJECT_BYTES_MAX);
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
+                                        "\"%s\" does not make a subject: tokens must be encoded and "
+                                        "not empty, %d bytes at most",
+                                        subject, SUBJECT_BYTES_MAX);
         r = request_init(&rq, c, call, !slice_eq_str(family, "query"), e);
         if (r < 0)
                 return r;
@@ -351,30 +367,37 @@ static int check_ack(const LinkAnswer *a, const char *subject, RunbookClientErro
         _cleanup_(report_deinit) Report report = {0};
         json_t *json = json_parse((Slice){a->body, a->body_size}, CLIENT_BODY_BYTES_MAX, &report);
         const char *stream = json_string_value(json_object_get(json, "stream"));
-        const char *description = json_string_value(json_object_get(json_object_get(json, "error"), "description"));
+        const char *description =
+                        json_string_value(json_object_get(json_object_get(json, "error"), "description"));
         int r = 0;
 
         if (description)
-                r = client_error_set(e, RUNBOOK_CLIENT_E_NO_ENGINE, "the queue does not take %s: %s", subject, description);
+                r = client_error_set(e, RUNBOOK_CLIENT_E_NO_ENGINE, "the queue does not take %s: %s", subject,
+                                     description);
         else if (!stream)
-                r = client_error_set(e, RUNBOOK_CLIENT_E_PROTOCOL, "what answers on %s is not a stream", subject);
+                r = client_error_set(e, RUNBOOK_CLIENT_E_PROTOCOL, "what answers on %s is not a stream",
+                                     subject);
         json_decref(json);
         return r;
 }
 
 /** Wait for the engine's own answer behind the queue. */
-static int await_result(LinkCall *result, int64_t timeout_ms, const Request *rq, LinkAnswer *answer, RunbookClientError *e) {
+static int await_result(LinkCall *result, int64_t timeout_ms, const Request *rq, LinkAnswer *answer,
+                        RunbookClientError *e) {
         int r;
 
         link_answer_deinit(answer);
         r = link_call_wait(result, timeout_ms, answer, e);
         if (r == RUNBOOK_CLIENT_E_TIMEOUT)
-                return client_error_set(e, r, "queued as %s, but no engine has carried it out within %lld ms; it will when one is up",
+                return client_error_set(e, r,
+                                        "queued as %s, but no engine has carried it out within %lld ms; it "
+                                        "will when one is up",
                                         rq->command_id, (long long)timeout_ms);
         return r;
 }
 
-static int enqueue(RunbookClient *c, Request *rq, int64_t result_timeout_ms, RunbookReply **ret, RunbookClientError *e) {
+static int enqueue(RunbookClient *c, Request *rq, int64_t result_timeout_ms, RunbookReply **ret,
+                   RunbookClientError *e) {
         _cleanup_(link_answer_deinit) LinkAnswer answer = {0};
         LinkCall *result = NULL;
         int r;
@@ -383,12 +406,16 @@ static int enqueue(RunbookClient *c, Request *rq, int64_t result_timeout_ms, Run
                 r = link_call_new(c->link, "", &result, e);
                 if (r < 0)
                         return r;
-                rq->headers[rq->message.n_headers++] = (RunbookHeader){"Runbook-Reply-To", link_call_inbox(result)};
+                rq->headers[rq->message.n_headers++] =
+                                (RunbookHeader){"Runbook-Reply-To", link_call_inbox(result)};
         }
         r = exchange(c, rq, &answer, e);
         if (r == RUNBOOK_CLIENT_E_NO_ENGINE)
-                r = client_error_set(e, r, "no stream takes %s: runbookd creates RUNBOOK_QUEUE when it first connects to a NATS server "
-                                     "with JetStream", rq->message.subject);
+                r = client_error_set(e, r,
+                                     "no stream takes %s: runbookd creates RUNBOOK_QUEUE when it first "
+                                     "connects to a NATS server "
+                                     "with JetStream",
+                                     rq->message.subject);
         if (r == 0)
                 r = check_ack(&answer, rq->message.subject, e);
         if (r == 0 && result)
@@ -397,8 +424,9 @@ static int enqueue(RunbookClient *c, Request *rq, int64_t result_timeout_ms, Run
         return r < 0 ? r : finish(rq, &answer, ret, e);
 }
 
-int runbook_client_enqueue(RunbookClient *c, const char *verb, const char *body, size_t body_size, int64_t result_timeout_ms,
-                           const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_enqueue(RunbookClient *c, const char *verb, const char *body, size_t body_size,
+                           int64_t result_timeout_ms, const RunbookCall *call, RunbookReply **ret,
+                           RunbookClientError *e) {
         _cleanup_(buf_deinit) Buf full = {0};
         Request rq = {0};
         int r;
@@ -407,8 +435,10 @@ int runbook_client_enqueue(RunbookClient *c, const char *verb, const char *body,
         buf_put_char(&full, '.');
         buf_put_str(&full, verb ? verb : "");
         if (!subject_is_valid(buf_slice(&full)))
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "\"%s\" does not make a subject: tokens must be encoded and not "
-                                        "empty", verb ? verb : "");
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
+                                        "\"%s\" does not make a subject: tokens must be encoded and not "
+                                        "empty",
+                                        verb ? verb : "");
         r = request_init(&rq, c, call, true, e);
         if (r < 0)
                 return r;

@@ -9,9 +9,9 @@
 #include "client/link.h"
 #include "client/settings.h"
 
-#define CLIENT_ATTEMPTS_MAX 10
+#define CLIENT_ATTEMPTS_MAX   10
 #define CLIENT_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
-#define CLIENT_HEADERS_MAX 32 /* that a caller may add to one request */
+#define CLIENT_HEADERS_MAX    32 /* that a caller may add to one request */
 #define CLIENT_BODY_BYTES_MAX (64 * 1024 * 1024)
 
 struct RunbookClient {

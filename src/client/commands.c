@@ -31,7 +31,8 @@ static int send(const Ask *ask, const char *verb, const char *a, const char *b, 
         buf_put_char(&subject, 0);
         if (subject.error || body->error)
                 return client_error_memory(ask->e);
-        return runbook_client_request(ask->client, subject.data, body->data, body->n, ask->call, ask->ret, ask->e);
+        return runbook_client_request(ask->client, subject.data, body->data, body->n, ask->call, ask->ret,
+                                      ask->e);
 }
 
 static int require(const Ask *ask, const char *what, const char *value) {
@@ -68,8 +69,8 @@ static int parse_argument(const Ask *ask, const char *what, const char *text, js
 
 /* ── Definitions and starts ────────────────────────────────────────────────────────────────────── */
 
-int runbook_client_register(RunbookClient *c, const char *definition, size_t size, const RunbookCall *call, RunbookReply **ret,
-                            RunbookClientError *e) {
+int runbook_client_register(RunbookClient *c, const char *definition, size_t size, const RunbookCall *call,
+                            RunbookReply **ret, RunbookClientError *e) {
         if (!definition || size == 0)
                 return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "the definition is missing");
         return runbook_client_request(c, "cmd.register", definition, size, call, ret, e);
@@ -86,13 +87,16 @@ static int make_context(const Ask *ask, const char *text, json_t **ret) {
                 context = json_object();
         if (context && !json_is_object(context)) {
                 json_decref(context);
-                return client_error_set(ask->e, RUNBOOK_CLIENT_E_INVALID, "the context must be a JSON object");
+                return client_error_set(ask->e, RUNBOOK_CLIENT_E_INVALID,
+                                        "the context must be a JSON object");
         }
         r = 0;
         if (!json_object_get(context, "tenantId"))
-                r |= json_object_set_new(context, "tenantId", json_string(runbook_client_tenant(ask->client)));
+                r |= json_object_set_new(context, "tenantId",
+                                         json_string(runbook_client_tenant(ask->client)));
         if (!json_object_get(context, "initiatedBy"))
-                r |= json_object_set_new(context, "initiatedBy", json_string(runbook_client_user(ask->client)));
+                r |= json_object_set_new(context, "initiatedBy",
+                                         json_string(runbook_client_user(ask->client)));
         if (r != 0) {
                 json_decref(context);
                 return client_error_memory(ask->e);
@@ -132,12 +136,13 @@ static void put_start(JsonWriter *w, const RunbookStart *s, const json_t *contex
         json_end_object(w);
 }
 
-int runbook_client_start(RunbookClient *c, const RunbookStart *start, const RunbookCall *call, RunbookReply **ret,
-                         RunbookClientError *e) {
+int runbook_client_start(RunbookClient *c, const RunbookStart *start, const RunbookCall *call,
+                         RunbookReply **ret, RunbookClientError *e) {
         Ask ask = {c, call, ret, e};
         _cleanup_(buf_deinit) Buf body = {0};
         JsonWriter w = json_writer(&body);
-        const char *texts[] = {start->runbook_id, start->version, start->execution_id, start->idempotency_key, start->pause_at};
+        const char *texts[] = {start->runbook_id, start->version, start->execution_id, start->idempotency_key,
+                               start->pause_at};
         json_t *context = NULL, *input = NULL;
         int r = require(&ask, "runbook id", start->runbook_id);
 
@@ -159,8 +164,8 @@ int runbook_client_start(RunbookClient *c, const RunbookStart *start, const Runb
 /* ── Control of one execution ──────────────────────────────────────────────────────────────────── */
 
 /** A command whose body has at most one text field. */
-static int control(const Ask *ask, const char *verb, const char *execution_id, const char *step_id, const char *key,
-                   const char *value) {
+static int control(const Ask *ask, const char *verb, const char *execution_id, const char *step_id,
+                   const char *key, const char *value) {
         _cleanup_(buf_deinit) Buf body = {0};
         JsonWriter w = json_writer(&body);
         int r = require(ask, "execution id", execution_id);
@@ -175,8 +180,8 @@ static int control(const Ask *ask, const char *verb, const char *execution_id, c
         return send(ask, verb, execution_id, step_id, &body);
 }
 
-int runbook_client_pause(RunbookClient *c, const char *execution_id, bool keep_clocks, const RunbookCall *call,
-                         RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_pause(RunbookClient *c, const char *execution_id, bool keep_clocks,
+                         const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         Ask ask = {c, call, ret, e};
         _cleanup_(buf_deinit) Buf body = {0};
         int r = require(&ask, "execution id", execution_id);
@@ -185,30 +190,31 @@ int runbook_client_pause(RunbookClient *c, const char *execution_id, bool keep_c
         return r < 0 ? r : send(&ask, "cmd.pause", execution_id, NULL, &body);
 }
 
-int runbook_client_resume(RunbookClient *c, const char *execution_id, const RunbookCall *call, RunbookReply **ret,
-                          RunbookClientError *e) {
+int runbook_client_resume(RunbookClient *c, const char *execution_id, const RunbookCall *call,
+                          RunbookReply **ret, RunbookClientError *e) {
         return control(&(Ask){c, call, ret, e}, "cmd.resume", execution_id, NULL, "", NULL);
 }
 
-int runbook_client_cancel(RunbookClient *c, const char *execution_id, const char *reason, const RunbookCall *call,
-                          RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_cancel(RunbookClient *c, const char *execution_id, const char *reason,
+                          const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return control(&(Ask){c, call, ret, e}, "cmd.cancel", execution_id, NULL, "reason", reason);
 }
 
-int runbook_client_replay(RunbookClient *c, const char *execution_id, const char *mode, const RunbookCall *call,
-                          RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_replay(RunbookClient *c, const char *execution_id, const char *mode,
+                          const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return control(&(Ask){c, call, ret, e}, "cmd.replay", execution_id, NULL, "mode", mode);
 }
 
-int runbook_client_retry(RunbookClient *c, const char *execution_id, const char *step_id, const RunbookCall *call,
-                         RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_retry(RunbookClient *c, const char *execution_id, const char *step_id,
+                         const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         Ask ask = {c, call, ret, e};
         int r = require(&ask, "step id", step_id);
 
         return r < 0 ? r : control(&ask, "cmd.retry", execution_id, step_id, "", NULL);
 }
 
-static int decide(const Ask *ask, const char *execution_id, const char *step_id, const char *decision, const char *comments) {
+static int decide(const Ask *ask, const char *execution_id, const char *step_id, const char *decision,
+                  const char *comments, const char *shown_hash) {
         _cleanup_(buf_deinit) Buf body = {0};
         JsonWriter w = json_writer(&body);
         int r = require(ask, "execution id", execution_id);
@@ -217,29 +223,34 @@ static int decide(const Ask *ask, const char *execution_id, const char *step_id,
                 r = require(ask, "step id", step_id);
         if (r == 0)
                 r = check_utf8(ask, "comment", comments);
+        if (r == 0)
+                r = check_utf8(ask, "hash", shown_hash);
         if (r < 0)
                 return r;
         json_begin_object(&w);
         put_field(&w, "decision", decision);
         put_field(&w, "comments", comments);
+        put_field(&w, "hash", shown_hash);
         json_end_object(&w);
         return send(ask, "cmd.approve", execution_id, step_id, &body);
 }
 
-int runbook_client_approve(RunbookClient *c, const char *execution_id, const char *step_id, const char *comments,
-                           const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
-        return decide(&(Ask){c, call, ret, e}, execution_id, step_id, "approved", comments);
+int runbook_client_approve(RunbookClient *c, const char *execution_id, const char *step_id,
+                           const char *comments, const char *shown_hash, const RunbookCall *call,
+                           RunbookReply **ret, RunbookClientError *e) {
+        return decide(&(Ask){c, call, ret, e}, execution_id, step_id, "approved", comments, shown_hash);
 }
 
-int runbook_client_reject(RunbookClient *c, const char *execution_id, const char *step_id, const char *comments,
-                          const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
-        return decide(&(Ask){c, call, ret, e}, execution_id, step_id, "rejected", comments);
+int runbook_client_reject(RunbookClient *c, const char *execution_id, const char *step_id,
+                          const char *comments, const char *shown_hash, const RunbookCall *call,
+                          RunbookReply **ret, RunbookClientError *e) {
+        return decide(&(Ask){c, call, ret, e}, execution_id, step_id, "rejected", comments, shown_hash);
 }
 
 /* ── External events ───────────────────────────────────────────────────────────────────────────── */
 
-int runbook_client_event(RunbookClient *c, const RunbookExternalEvent *event, const RunbookCall *call, RunbookReply **ret,
-                         RunbookClientError *e) {
+int runbook_client_event(RunbookClient *c, const RunbookExternalEvent *event, const RunbookCall *call,
+                         RunbookReply **ret, RunbookClientError *e) {
         Ask ask = {c, call, ret, e};
         _cleanup_(buf_deinit) Buf body = {0}, subject = {0};
         JsonWriter w = json_writer(&body);

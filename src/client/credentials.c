@@ -1,9 +1,9 @@
 /*
- * What credentials files say about who we are: the name in a user JWT, the public half of a user seed (which nats.c wants to be
- * told, though it can be computed).
+ * What credentials files say about who we are: the name in a user JWT, the public half of a user seed (which
+ * nats.c wants to be told, though it can be computed).
  *
- * A seed is base32 (RFC 4648, no padding) of two prefix bytes, 32 bytes of Ed25519 seed and a CRC-16/XMODEM, little-endian; a
- * public key of one prefix byte, 32 bytes of key and the same checksum.
+ * A seed is base32 (RFC 4648, no padding) of two prefix bytes, 32 bytes of Ed25519 seed and a CRC-16/XMODEM,
+ * little-endian; a public key of one prefix byte, 32 bytes of key and the same checksum.
  */
 
 #include <errno.h>
@@ -15,11 +15,11 @@
 #include "client/settings.h"
 #include "json/json_read.h"
 
-#define SEED_BYTES 36        /* prefix 2, seed 32, checksum 2 */
-#define SEED_TEXT 58         /* its base32 digits */
-#define PUBLIC_BYTES 35      /* prefix 1, key 32, checksum 2 */
-#define PREFIX_SEED (18 << 3)
-#define PREFIX_USER (20 << 3)
+#define SEED_BYTES   36 /* prefix 2, seed 32, checksum 2 */
+#define SEED_TEXT    58 /* its base32 digits */
+#define PUBLIC_BYTES 35 /* prefix 1, key 32, checksum 2 */
+#define PREFIX_SEED  (18 << 3)
+#define PREFIX_USER  (20 << 3)
 
 static int base64url_digit(char c) {
         if (c >= 'A' && c <= 'Z')
@@ -56,7 +56,8 @@ int credentials_jwt(const char *path, char **ret, RunbookClientError *e) {
         char *jwt = NULL;
 
         if (!text)
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "the credentials cannot be read: %s: %s", path, strerror(errno));
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "the credentials cannot be read: %s: %s",
+                                        path, strerror(errno));
         p = strstr(text, "BEGIN NATS USER JWT");
         p = p ? strchr(p, '\n') : NULL;
         if (p) {
@@ -173,12 +174,14 @@ static int load_pair(const char *path, EVP_PKEY **ret, RunbookClientError *e) {
         bool ok;
 
         if (!text)
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "the NKEY seed cannot be read: %s: %s", path, strerror(errno));
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "the NKEY seed cannot be read: %s: %s",
+                                        path, strerror(errno));
         line = find_seed(text);
         ok = line && seed_decode(line, seed);
         OPENSSL_cleanse(text, strlen(text));
         if (!ok)
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "%s holds no NKEY user seed (a line \"SU…\")", path);
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
+                                        "%s holds no NKEY user seed (a line \"SU…\")", path);
         *ret = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed + 2, 32);
         OPENSSL_cleanse(seed, sizeof seed);
         return *ret ? 0 : client_error_memory(e);

@@ -1,12 +1,12 @@
 /*
  * Checks that an execution's history is whole and unaltered, from its events alone: no engine, no connection.
  *
- * Each event names its predecessor's hash and carries its own, so nobody can change, drop, add or reorder events
- * without breaking the chain from there on. Cutting off the *end* is not visible in the chain itself: compare
- * runbook_event_chain_sequence and _hash with a checkpoint for that.
+ * Each event names its predecessor's hash and carries its own, so nobody can change, drop, add or reorder
+ * events without breaking the chain from there on. Cutting off the *end* is not visible in the chain itself:
+ * compare runbook_event_chain_sequence and _hash with a checkpoint for that.
  *
- * After a fault the checker takes the event's own `sequence` and `hash` for granted, so that one altered event gives one
- * fault and not one for every event behind it.
+ * After a fault the checker takes the event's own `sequence` and `hash` for granted, so that one altered
+ * event gives one fault and not one for every event behind it.
  */
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #include "json/json_read.h"
 #include "json/json_write.h"
 
-#define EVENT_BYTES_MAX (16 * 1024 * 1024)
+#define EVENT_BYTES_MAX  (16 * 1024 * 1024)
 #define SUBJECT_TEXT_MAX 64 /* bytes of an execution id that are compared and shown */
 
 struct RunbookEventChain {
@@ -78,10 +78,10 @@ static bool read_link(const json_t *json, ChainLink *ret) {
         const char *slash = subject.n ? memchr(subject.data, '/', subject.n) : NULL;
 
         *ret = (ChainLink){
-                .sequence = json_is_integer(sequence) ? json_integer_value(sequence) : 0,
-                .prevhash = string_member(json, "prevhash"),
-                .hash = string_member(json, "hash"),
-                .execution = {subject.data, slash ? (size_t)(slash - subject.data) : subject.n},
+                        .sequence = json_is_integer(sequence) ? json_integer_value(sequence) : 0,
+                        .prevhash = string_member(json, "prevhash"),
+                        .hash = string_member(json, "hash"),
+                        .execution = {subject.data, slash ? (size_t)(slash - subject.data) : subject.n},
         };
         return json_is_object(json) && ret->sequence > 0 && is_hash(ret->prevhash) && is_hash(ret->hash);
 }
@@ -116,18 +116,26 @@ static int judge(RunbookEventChain *c, const ChainLink *link, const char *digest
         long long sequence = (long long)link->sequence, expected = (long long)c->sequence + 1;
 
         if (other_execution(c, link->execution))
-                return client_error_set(e, RUNBOOK_CHAIN_EXECUTION, "event %lld belongs to execution %.*s, not to %s", sequence,
+                return client_error_set(e, RUNBOOK_CHAIN_EXECUTION,
+                                        "event %lld belongs to execution %.*s, not to %s", sequence,
                                         SLICE_ARG(link->execution), c->execution);
+        if (sequence == expected + 1)
+                return client_error_set(e, RUNBOOK_CHAIN_GAP, "event %lld is missing", expected);
         if (sequence > expected)
-                return client_error_set(e, RUNBOOK_CHAIN_GAP, "events %lld to %lld are missing", expected, sequence - 1);
+                return client_error_set(e, RUNBOOK_CHAIN_GAP, "events %lld to %lld are missing", expected,
+                                        sequence - 1);
         if (sequence < expected)
-                return client_error_set(e, RUNBOOK_CHAIN_ORDER, "event %lld stands behind event %lld", sequence, expected - 1);
+                return client_error_set(e, RUNBOOK_CHAIN_ORDER, "event %lld stands behind event %lld",
+                                        sequence, expected - 1);
         if (!slice_eq_str(link->hash, digest))
-                return client_error_set(e, RUNBOOK_CHAIN_HASH, "event %lld was altered: its content gives hash %s, it says %.*s",
+                return client_error_set(e, RUNBOOK_CHAIN_HASH,
+                                        "event %lld was altered: its content gives hash %s, it says %.*s",
                                         sequence, digest, SLICE_ARG(link->hash));
         if (!slice_eq_str(link->prevhash, c->hash))
-                return client_error_set(e, RUNBOOK_CHAIN_LINK, "event %lld does not follow the event before it: prevhash is %.*s, not %s",
-                                        sequence, SLICE_ARG(link->prevhash), c->hash);
+                return client_error_set(
+                                e, RUNBOOK_CHAIN_LINK,
+                                "event %lld does not follow the event before it: prevhash is %.*s, not %s",
+                                sequence, SLICE_ARG(link->prevhash), c->hash);
         return RUNBOOK_CHAIN_FINE;
 }
 
@@ -142,9 +150,11 @@ int runbook_event_chain_add(RunbookEventChain *c, const char *event, size_t size
         if (!json || !read_link(json, &link)) {
                 json_decref(json);
                 c->n_faults++;
-                return client_error_set(e, RUNBOOK_CHAIN_MALFORMED, "event %llu of the list is not a lifecycle event: %s",
+                return client_error_set(e, RUNBOOK_CHAIN_MALFORMED,
+                                        "event %llu of the list is not a lifecycle event: %s",
                                         (unsigned long long)c->n_events,
-                                        report.message ? report.message : "sequence, prevhash and hash are wanted");
+                                        report.message ? report.message
+                                                       : "sequence, prevhash and hash are wanted");
         }
         /* The link borrows from the tree, whose hash member is about to go. */
         memcpy(claimed, link.hash.data, DIGEST_TEXT_SIZE);

@@ -23,7 +23,8 @@ typedef struct LinkOptions {
         const char *inbox_prefix; /* required */
         const char *name;
         int64_t connect_timeout_ms;
-        /** Messages may have been lost: the connection was lost and is back, or we read too slowly. On a library thread. */
+        /** Messages may have been lost: the connection was lost and is back, or we read too slowly. On a
+         * library thread. */
         void (*on_gap)(void *userdata);
         void *userdata;
 } LinkOptions;
@@ -59,20 +60,22 @@ typedef struct LinkAnswer {
 } LinkAnswer;
 void link_answer_deinit(LinkAnswer *a);
 
-/** An answer to be waited for. @subject (copied) is what will be published: a refusal of it by the server ends the wait. */
+/** An answer to be waited for. @subject (copied) is what will be published: a refusal of it by the server
+ * ends the wait. */
 int link_call_new(Link *link, const char *subject, LinkCall **ret, RunbookClientError *e);
 void link_call_free(LinkCall *call);
 /** The reply subject. Borrowed. */
 const char *link_call_inbox(const LinkCall *call);
-/** 0 and the first answer; E_TIMEOUT, E_NO_ENGINE, E_PERMISSION, E_CLOSED with @e. May be called again after E_TIMEOUT. */
+/** 0 and the first answer; E_TIMEOUT, E_NO_ENGINE, E_PERMISSION, E_CLOSED with @e. May be called again after
+ * E_TIMEOUT. */
 int link_call_wait(LinkCall *call, int64_t timeout_ms, LinkAnswer *ret, RunbookClientError *e);
 
 /** @subject and @body (NUL-terminated) are borrowed until the handler returns. */
 typedef void (*LinkHandler)(void *userdata, const char *subject, const char *body, size_t body_size);
 
 /** 0 when the server has accepted the subscription, else a status and @e. */
-int link_subscribe(Link *link, const char *subject, LinkHandler handler, void *userdata, LinkSubscription **ret,
-                   RunbookClientError *e);
+int link_subscribe(Link *link, const char *subject, LinkHandler handler, void *userdata,
+                   LinkSubscription **ret, RunbookClientError *e);
 /** Returns when the handler is not running any more. NULL-safe. Not from within the handler. */
 void link_unsubscribe(LinkSubscription *subscription);
 

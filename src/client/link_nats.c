@@ -1,13 +1,14 @@
 /*
  * The wire under the client, over nats.c: answers and subscriptions.
  *
- * Answers are multiplexed by hand rather than with natsConnection_Request: every waiting call has its own token under one
- * private inbox, because only then can a refusal by the server ("Permissions Violation for Publish to …", which arrives
- * as an asynchronous error) end the wait at once with a sentence that names the subject, and an answer that comes late,
- * to an earlier attempt of the same command, still be taken.
+ * Answers are multiplexed by hand rather than with natsConnection_Request: every waiting call has its own
+ * token under one private inbox, because only then can a refusal by the server ("Permissions Violation for
+ * Publish to …", which arrives as an asynchronous error) end the wait at once with a sentence that names the
+ * subject, and an answer that comes late, to an earlier attempt of the same command, still be taken.
  *
- * Threads: callers block in link_call_wait on their call's own condition; nats.c's threads only lock, mark and signal.
- * The link outlives every callback: link_close waits for nats.c's "closed" callback, which is the last one that it makes.
+ * Threads: callers block in link_call_wait on their call's own condition; nats.c's threads only lock, mark
+ * and signal. The link outlives every callback: link_close waits for nats.c's "closed" callback, which is the
+ * last one that it makes.
  */
 
 #include <stdio.h>
@@ -104,7 +105,7 @@ void link_on_closed(natsConnection *nc, void *closure) {
         pthread_mutex_lock(&link->lock);
         link->closed = true;
         LIST_FOREACH(node, &link->calls)
-                pthread_cond_signal(&LIST_ENTRY(node, LinkCall, node)->changed);
+        pthread_cond_signal(&LIST_ENTRY(node, LinkCall, node)->changed);
         pthread_cond_broadcast(&link->changed);
         pthread_mutex_unlock(&link->lock);
 }
@@ -135,7 +136,8 @@ static void on_message(natsConnection *nc, natsSubscription *subscription, natsM
         const char *data = natsMsg_GetData(msg);
 
         /* nats.c keeps a NUL behind the data. */
-        s->handler(s->userdata, natsMsg_GetSubject(msg), data ? data : "", (size_t)natsMsg_GetDataLength(msg));
+        s->handler(s->userdata, natsMsg_GetSubject(msg), data ? data : "",
+                   (size_t)natsMsg_GetDataLength(msg));
         natsMsg_Destroy(msg);
 }
 
@@ -168,15 +170,18 @@ int link_publish(Link *link, const LinkMessage *m, RunbookClientError *e) {
         case NATS_CONNECTION_CLOSED:
                 return client_error_set(e, RUNBOOK_CLIENT_E_CLOSED, "the connection to NATS is closed");
         case NATS_MAX_PAYLOAD:
-                return client_error_set(e, RUNBOOK_CLIENT_E_TOO_LARGE, "the message is larger than NATS takes");
+                return client_error_set(e, RUNBOOK_CLIENT_E_TOO_LARGE,
+                                        "the message is larger than NATS takes");
         case NATS_NO_SERVER_SUPPORT:
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
-                                        "this NATS server does not know message headers: it must be 2.2 or newer");
+                return client_error_set(
+                                e, RUNBOOK_CLIENT_E_CONFIG,
+                                "this NATS server does not know message headers: it must be 2.2 or newer");
         case NATS_INSUFFICIENT_BUFFER:
                 return client_error_set(e, RUNBOOK_CLIENT_E_NO_SERVER,
                                         "NATS is away and the buffer of unsent messages is full");
         default:
-                return client_error_set(e, RUNBOOK_CLIENT_E_NO_SERVER, "cannot send to NATS: %s", natsStatus_GetText(s));
+                return client_error_set(e, RUNBOOK_CLIENT_E_NO_SERVER, "cannot send to NATS: %s",
+                                        natsStatus_GetText(s));
         }
 }
 
@@ -192,7 +197,8 @@ int link_call_new(Link *link, const char *subject, LinkCall **ret, RunbookClient
         pthread_mutex_lock(&link->lock);
         call->token = ++link->last_token;
         call->subject = strdup(subject);
-        if (call->subject && asprintf(&call->inbox, "%s.%llu", link->inbox, (unsigned long long)call->token) < 0)
+        if (call->subject &&
+            asprintf(&call->inbox, "%s.%llu", link->inbox, (unsigned long long)call->token) < 0)
                 call->inbox = NULL;
         if (call->inbox)
                 list_push_back(&link->calls, &call->node);
@@ -243,14 +249,15 @@ static int take_answer(LinkCall *call, natsMsg *msg, LinkAnswer *ret, RunbookCli
         if (natsMsg_IsNoResponders(msg)) {
                 natsMsg_Destroy(msg);
                 return client_error_set(e, RUNBOOK_CLIENT_E_NO_ENGINE,
-                                        "no engine is answering on %s: is runbookd running and connected to this NATS?",
+                                        "no engine is answering on %s: is runbookd running and connected to "
+                                        "this NATS?",
                                         call->subject);
         }
         *ret = (LinkAnswer){
-                .body = slice_dup((Slice){data ? data : "", n > 0 ? (size_t)n : 0}),
-                .body_size = n > 0 ? (size_t)n : 0,
-                .error_code = dup_header(msg, "Nats-Service-Error-Code"),
-                .error_text = dup_header(msg, "Nats-Service-Error"),
+                        .body = slice_dup((Slice){data ? data : "", n > 0 ? (size_t)n : 0}),
+                        .body_size = n > 0 ? (size_t)n : 0,
+                        .error_code = dup_header(msg, "Nats-Service-Error-Code"),
+                        .error_text = dup_header(msg, "Nats-Service-Error"),
         };
         natsMsg_Destroy(msg);
         if (!ret->body) {
@@ -275,12 +282,15 @@ int link_call_wait(LinkCall *call, int64_t timeout_ms, LinkAnswer *ret, RunbookC
                 return take_answer(call, msg, ret, e);
         if (call->refused)
                 return client_error_set(e, RUNBOOK_CLIENT_E_PERMISSION,
-                                        "NATS does not let this user publish to %s: check tenant and user, or ask for the permission",
+                                        "NATS does not let this user publish to %s: check tenant and user, "
+                                        "or ask for the permission",
                                         call->subject);
         if (in_time)
-                return client_error_set(e, RUNBOOK_CLIENT_E_CLOSED, "the connection to NATS was closed while waiting");
-        return client_error_set(e, RUNBOOK_CLIENT_E_TIMEOUT, "no answer on %s within %lld ms%s", call->subject,
-                                (long long)timeout_ms, link_is_connected(link) ? "" : ": NATS is away");
+                return client_error_set(e, RUNBOOK_CLIENT_E_CLOSED,
+                                        "the connection to NATS was closed while waiting");
+        return client_error_set(e, RUNBOOK_CLIENT_E_TIMEOUT, "no answer on %s within %lld ms%s",
+                                call->subject, (long long)timeout_ms,
+                                link_is_connected(link) ? "" : ": NATS is away");
 }
 
 /* ── Subscriptions ─────────────────────────────────────────────────────────────────────────────── */
@@ -306,8 +316,8 @@ void link_unsubscribe(LinkSubscription *s) {
         free(s);
 }
 
-int link_subscribe(Link *link, const char *subject, LinkHandler handler, void *userdata, LinkSubscription **ret,
-                   RunbookClientError *e) {
+int link_subscribe(Link *link, const char *subject, LinkHandler handler, void *userdata,
+                   LinkSubscription **ret, RunbookClientError *e) {
         LinkSubscription *s = calloc(1, sizeof *s);
         natsStatus status;
         bool refused, full;
@@ -326,7 +336,8 @@ int link_subscribe(Link *link, const char *subject, LinkHandler handler, void *u
         pthread_mutex_unlock(&link->lock);
         if (full) {
                 link_unsubscribe(s);
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "one client can have at most %d subscriptions",
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
+                                        "one client can have at most %d subscriptions",
                                         LINK_SUBSCRIPTIONS_MAX);
         }
         status = natsConnection_Subscribe(&s->nats, link->nc, subject, on_message, s);
@@ -340,9 +351,11 @@ int link_subscribe(Link *link, const char *subject, LinkHandler handler, void *u
         if (status != NATS_OK || refused) {
                 link_unsubscribe(s);
                 if (refused)
-                        return client_error_set(e, RUNBOOK_CLIENT_E_PERMISSION, "NATS does not let this user subscribe to %s",
-                                                subject);
-                return client_error_set(e, status == NATS_NO_MEMORY ? RUNBOOK_CLIENT_E_MEMORY : RUNBOOK_CLIENT_E_NO_SERVER,
+                        return client_error_set(e, RUNBOOK_CLIENT_E_PERMISSION,
+                                                "NATS does not let this user subscribe to %s", subject);
+                return client_error_set(e,
+                                        status == NATS_NO_MEMORY ? RUNBOOK_CLIENT_E_MEMORY
+                                                                 : RUNBOOK_CLIENT_E_NO_SERVER,
                                         "cannot subscribe to %s: %s", subject, natsStatus_GetText(status));
         }
         *ret = s;

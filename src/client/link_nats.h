@@ -9,14 +9,14 @@
 #include "base/list.h"
 #include "client/link.h"
 
-#define FLUSH_TIMEOUT_MS 2000  /* before closing, and to hear whether a subscription was accepted */
-#define CLOSE_TIMEOUT_MS 5000  /* for nats.c's last callback */
-#define REFUSAL_TIMEOUT_MS 500 /* for nats.c's callback about an error that it has seen */
+#define FLUSH_TIMEOUT_MS   2000 /* before closing, and to hear whether a subscription was accepted */
+#define CLOSE_TIMEOUT_MS   5000 /* for nats.c's last callback */
+#define REFUSAL_TIMEOUT_MS 500  /* for nats.c's callback about an error that it has seen */
 
 struct Link {
         natsConnection *nc;
         natsSubscription *inbox_subscription;
-        char *inbox;            /* "_INBOX.<id>" */
+        char *inbox; /* "_INBOX.<id>" */
         pthread_mutex_t lock;
         pthread_cond_t changed; /* closed, released */
         List calls;             /* LinkCall.node */
@@ -24,7 +24,7 @@ struct Link {
         size_t n_subscriptions;
         uint64_t last_token;
         bool inbox_refused;
-        bool closed;            /* nats.c has made its last callback */
+        bool closed; /* nats.c has made its last callback */
         void (*on_gap)(void *userdata);
         void *userdata;
 };
@@ -70,8 +70,9 @@ static inline bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *lock, int
 }
 
 /**
- * After a flush: was the subscription to @subject refused? The refusal is noted in *@refused by nats.c's thread for errors, which may
- * run a little behind the thread that has just seen the flush's answer; the connection's last error tells whether to wait for it.
+ * After a flush: was the subscription to @subject refused? The refusal is noted in *@refused by nats.c's
+ * thread for errors, which may run a little behind the thread that has just seen the flush's answer; the
+ * connection's last error tells whether to wait for it.
  */
 bool link_was_refused(Link *link, const char *subject, const bool *refused);
 

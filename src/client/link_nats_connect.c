@@ -8,8 +8,8 @@
 #include "client/settings.h"
 
 #define RECONNECT_WAIT_MS 500
-#define KEY_TRIES 4        /* see connect_patiently */
-#define ERROR_TEXT_MAX 400 /* bytes of a server's or library's text that go into a sentence */
+#define KEY_TRIES         4   /* see connect_patiently */
+#define ERROR_TEXT_MAX    400 /* bytes of a server's or library's text that go into a sentence */
 
 /** The servers for a sentence, without the passwords that a URL may hold. */
 static void describe_servers(const LinkOptions *o, char *ret, size_t size) {
@@ -38,19 +38,24 @@ static int connect_error(const LinkOptions *o, natsStatus status, RunbookClientE
                 return client_error_memory(e);
         case NATS_CONNECTION_AUTH_FAILED:
                 return client_error_set(e, RUNBOOK_CLIENT_E_AUTH,
-                                        "the NATS server at %s does not accept %s%s%s: check the credentials", servers,
-                                        o->user || o->token || o->credentials || o->nkey ? "these credentials"
-                                                                                                : "a client without credentials",
+                                        "the NATS server at %s does not accept %s%s%s: check the credentials",
+                                        servers,
+                                        o->user || o->token || o->credentials || o->nkey
+                                                        ? "these credentials"
+                                                        : "a client without credentials",
                                         o->user ? " of user " : "", o->user ? o->user : "");
         case NATS_SECURE_CONNECTION_REQUIRED:
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "the NATS server at %s wants TLS: use a tls:// URL or give a CA",
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
+                                        "the NATS server at %s wants TLS: use a tls:// URL or give a CA",
                                         servers);
         case NATS_SECURE_CONNECTION_WANTED:
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "the NATS server at %s does not speak TLS, but TLS was asked for",
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
+                                        "the NATS server at %s does not speak TLS, but TLS was asked for",
                                         servers);
         case NATS_SSL_ERROR:
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "TLS with the NATS server at %s fails: %.*s", servers,
-                                        ERROR_TEXT_MAX, detail ? detail : natsStatus_GetText(status));
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
+                                        "TLS with the NATS server at %s fails: %.*s", servers, ERROR_TEXT_MAX,
+                                        detail ? detail : natsStatus_GetText(status));
         case NATS_NO_SERVER:
         case NATS_TIMEOUT:
         case NATS_IO_ERROR:
@@ -58,10 +63,12 @@ static int connect_error(const LinkOptions *o, natsStatus status, RunbookClientE
         case NATS_CONNECTION_CLOSED:
                 return client_error_set(e, RUNBOOK_CLIENT_E_NO_SERVER,
                                         "no NATS server can be reached at %s: is nats-server running there? "
-                                        "(NATS_URL or a NATS context names another one)", servers);
+                                        "(NATS_URL or a NATS context names another one)",
+                                        servers);
         default:
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "cannot connect to NATS at %s: %s%s%.*s", servers,
-                                        natsStatus_GetText(status), detail ? ": " : "", ERROR_TEXT_MAX, detail ? detail : "");
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "cannot connect to NATS at %s: %s%s%.*s",
+                                        servers, natsStatus_GetText(status), detail ? ": " : "",
+                                        ERROR_TEXT_MAX, detail ? detail : "");
         }
 }
 
@@ -85,7 +92,8 @@ static natsStatus set_tls(natsOptions *opts, const LinkOptions *o) {
         if (o->tls_ca)
                 s = natsOptions_LoadCATrustedCertificates(opts, o->tls_ca);
         if (s == NATS_OK && o->tls_certificate)
-                s = natsOptions_LoadCertificatesChain(opts, o->tls_certificate, o->tls_key ? o->tls_key : o->tls_certificate);
+                s = natsOptions_LoadCertificatesChain(opts, o->tls_certificate,
+                                                      o->tls_key ? o->tls_key : o->tls_certificate);
         if (s == NATS_OK && (o->tls_ca || o->tls_certificate))
                 s = natsOptions_SetSecure(opts, true);
         return s;
@@ -160,16 +168,19 @@ static int open_inbox(Link *link, RunbookClientError *e) {
         if (s == NATS_OK)
                 s = natsConnection_FlushTimeout(link->nc, FLUSH_TIMEOUT_MS);
         if (s != NATS_OK)
-                return client_error_set(e, s == NATS_NO_MEMORY ? RUNBOOK_CLIENT_E_MEMORY : RUNBOOK_CLIENT_E_NO_SERVER,
-                                        "the NATS server went away while we connected: %s", natsStatus_GetText(s));
+                return client_error_set(
+                                e, s == NATS_NO_MEMORY ? RUNBOOK_CLIENT_E_MEMORY : RUNBOOK_CLIENT_E_NO_SERVER,
+                                "the NATS server went away while we connected: %s", natsStatus_GetText(s));
         if (link_was_refused(link, subject, &link->inbox_refused))
                 return client_error_set(e, RUNBOOK_CLIENT_E_PERMISSION,
-                                        "NATS does not let this user receive answers on %s: set the inbox prefix that it may use",
+                                        "NATS does not let this user receive answers on %s: set the inbox "
+                                        "prefix that it may use",
                                         subject);
         return 0;
 }
 
-/** Trouble with credentials is told here, before nats.c turns it into "authorization violation". The seed's public key, owned. */
+/** Trouble with credentials is told here, before nats.c turns it into "authorization violation". The seed's
+ * public key, owned. */
 static int check_keys(const LinkOptions *o, char **ret_public_key, RunbookClientError *e) {
         _cleanup_free_ char *jwt = NULL;
         int r = 0;
@@ -182,8 +193,9 @@ static int check_keys(const LinkOptions *o, char **ret_public_key, RunbookClient
 }
 
 /**
- * nats.c (3.4.1) leaves a signature out whose first byte is zero, so one in 256 connects by key is refused for no fault of
- * ours. The next one signs another nonce. (When it reconnects by itself it tries again by itself.)
+ * nats.c (3.4.1) leaves a signature out whose first byte is zero, so one in 256 connects by key is refused
+ * for no fault of ours. The next one signs another nonce. (When it reconnects by itself it tries again by
+ * itself.)
  */
 static natsStatus connect_patiently(Link *link, natsOptions *opts, bool by_key) {
         natsStatus s = natsConnection_Connect(&link->nc, opts);
@@ -251,4 +263,3 @@ bool link_is_connected(Link *link) { return natsConnection_Status(link->nc) == N
 int64_t link_max_payload(Link *link) { return natsConnection_GetMaxPayload(link->nc); }
 
 void link_shutdown(void) { nats_CloseAndWait(CLOSE_TIMEOUT_MS); }
-

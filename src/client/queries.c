@@ -12,17 +12,17 @@ static const struct {
         const char *key;
         size_t offset;
 } filters[] = {
-        {"cursor", offsetof(RunbookQuery, cursor)},
-        {"endTime", offsetof(RunbookQuery, end_time)},
-        {"initiatedBy", offsetof(RunbookQuery, initiated_by)},
-        {"level", offsetof(RunbookQuery, level)},
-        {"runbookId", offsetof(RunbookQuery, runbook_id)},
-        {"since", offsetof(RunbookQuery, since)},
-        {"startTime", offsetof(RunbookQuery, start_time)},
-        {"status", offsetof(RunbookQuery, status)},
-        {"stepId", offsetof(RunbookQuery, step_id)},
-        {"until", offsetof(RunbookQuery, until)},
-        {"version", offsetof(RunbookQuery, version)},
+                {"cursor", offsetof(RunbookQuery, cursor)},
+                {"endTime", offsetof(RunbookQuery, end_time)},
+                {"initiatedBy", offsetof(RunbookQuery, initiated_by)},
+                {"level", offsetof(RunbookQuery, level)},
+                {"runbookId", offsetof(RunbookQuery, runbook_id)},
+                {"since", offsetof(RunbookQuery, since)},
+                {"startTime", offsetof(RunbookQuery, start_time)},
+                {"status", offsetof(RunbookQuery, status)},
+                {"stepId", offsetof(RunbookQuery, step_id)},
+                {"until", offsetof(RunbookQuery, until)},
+                {"version", offsetof(RunbookQuery, version)},
 };
 
 static int put_query(const RunbookQuery *query, Buf *body, RunbookClientError *e) {
@@ -35,13 +35,15 @@ static int put_query(const RunbookQuery *query, Buf *body, RunbookClientError *e
                 if (!value)
                         continue;
                 if (!slice_is_utf8(slice_from_str(value)))
-                        return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "%s is not UTF-8", filters[i].key);
+                        return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "%s is not UTF-8",
+                                                filters[i].key);
                 json_key(&w, filters[i].key);
                 json_put_str(&w, value);
         }
         if (query && query->limit != 0) {
                 if (query->limit < 0 || query->limit > QUERY_LIMIT_MAX)
-                        return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "the limit must be 1 to %d", QUERY_LIMIT_MAX);
+                        return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "the limit must be 1 to %d",
+                                                QUERY_LIMIT_MAX);
                 json_key(&w, "limit");
                 json_put_i64(&w, query->limit);
         }
@@ -72,51 +74,52 @@ static int ask(RunbookClient *c, const char *what, bool has_id, const char *id, 
         return runbook_client_request(c, subject.data, body.data, body.n, call, ret, e);
 }
 
-int runbook_client_runbooks(RunbookClient *c, const RunbookQuery *query, const RunbookCall *call, RunbookReply **ret,
-                            RunbookClientError *e) {
+int runbook_client_runbooks(RunbookClient *c, const RunbookQuery *query, const RunbookCall *call,
+                            RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "runbooks", false, NULL, query, call, ret, e);
 }
 
-int runbook_client_runbook(RunbookClient *c, const char *runbook_id, const RunbookQuery *query, const RunbookCall *call,
-                           RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_runbook(RunbookClient *c, const char *runbook_id, const RunbookQuery *query,
+                           const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "runbook", true, runbook_id, query, call, ret, e);
 }
 
-int runbook_client_executions(RunbookClient *c, const RunbookQuery *query, const RunbookCall *call, RunbookReply **ret,
-                              RunbookClientError *e) {
+int runbook_client_executions(RunbookClient *c, const RunbookQuery *query, const RunbookCall *call,
+                              RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "executions", false, NULL, query, call, ret, e);
 }
 
-int runbook_client_execution(RunbookClient *c, const char *execution_id, const RunbookQuery *query, const RunbookCall *call,
-                             RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_execution(RunbookClient *c, const char *execution_id, const RunbookQuery *query,
+                             const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "execution", true, execution_id, query, call, ret, e);
 }
 
-int runbook_client_history(RunbookClient *c, const char *execution_id, const RunbookQuery *query, const RunbookCall *call,
-                           RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_history(RunbookClient *c, const char *execution_id, const RunbookQuery *query,
+                           const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "history", true, execution_id, query, call, ret, e);
 }
 
-int runbook_client_logs(RunbookClient *c, const char *execution_id, const RunbookQuery *query, const RunbookCall *call,
-                        RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_logs(RunbookClient *c, const char *execution_id, const RunbookQuery *query,
+                        const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "logs", true, execution_id, query, call, ret, e);
 }
 
-int runbook_client_evidence(RunbookClient *c, const char *execution_id, const RunbookQuery *query, const RunbookCall *call,
-                            RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_evidence(RunbookClient *c, const char *execution_id, const RunbookQuery *query,
+                            const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "evidence", true, execution_id, query, call, ret, e);
 }
 
-int runbook_client_audit(RunbookClient *c, const char *execution_id, const RunbookQuery *query, const RunbookCall *call,
-                         RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_audit(RunbookClient *c, const char *execution_id, const RunbookQuery *query,
+                         const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "audit", true, execution_id, query, call, ret, e);
 }
 
-int runbook_client_approvals(RunbookClient *c, const RunbookQuery *query, const RunbookCall *call, RunbookReply **ret,
-                             RunbookClientError *e) {
+int runbook_client_approvals(RunbookClient *c, const RunbookQuery *query, const RunbookCall *call,
+                             RunbookReply **ret, RunbookClientError *e) {
         return ask(c, "approvals", false, NULL, query, call, ret, e);
 }
 
-int runbook_client_stats(RunbookClient *c, const RunbookCall *call, RunbookReply **ret, RunbookClientError *e) {
+int runbook_client_stats(RunbookClient *c, const RunbookCall *call, RunbookReply **ret,
+                         RunbookClientError *e) {
         return ask(c, "stats", false, NULL, NULL, call, ret, e);
 }

@@ -1,10 +1,12 @@
 /*
  * Where to connect, and as whom.
  *
- * Layers: what the caller gave, then (where asked for) the environment, then a NATS context as the `nats` tool keeps them
- * (~/.config/nats/context/<name>.json, the selected one's name in context.txt), then defaults. Two rules keep layers from
- * mixing badly: whoever names an identity (credentials, user, token, seed) names all of it; and a context that was merely selected
- * some time ago, not named now, has no say once a server is given — else its credentials would go to a server it was not made for.
+ * Layers: what the caller gave, then (where asked for) the environment, then a NATS context as the `nats`
+ * tool keeps them
+ * (~/.config/nats/context/<name>.json, the selected one's name in context.txt), then defaults. Two rules keep
+ * layers from mixing badly: whoever names an identity (credentials, user, token, seed) names all of it; and a
+ * context that was merely selected some time ago, not named now, has no say once a server is given — else its
+ * credentials would go to a server it was not made for.
  */
 
 #include <errno.h>
@@ -23,32 +25,35 @@ typedef enum FieldGroup { GROUP_IDENTITY, GROUP_OTHER, GROUP_SERVER, GROUP_TLS }
 
 /** One setting in its three sources. */
 typedef struct Field {
-        size_t option;   /* offset in RunbookClientOptions */
-        size_t setting;  /* offset in ClientSettings */
+        size_t option;  /* offset in RunbookClientOptions */
+        size_t setting; /* offset in ClientSettings */
         const char *variable;
         const char *context_key; /* NULL: contexts don't know it */
         FieldGroup group;
-        bool is_path;    /* "~/" is expanded */
+        bool is_path; /* "~/" is expanded */
 } Field;
 
-#define FIELD(option_, setting_, variable_, key_, group_, is_path_)                                                     \
-        {offsetof(RunbookClientOptions, option_), offsetof(ClientSettings, setting_), variable_, key_, group_, is_path_}
+#define FIELD(option_, setting_, variable_, key_, group_, is_path_)                                          \
+        {                                                                                                    \
+                offsetof(RunbookClientOptions, option_), offsetof(ClientSettings, setting_), variable_,      \
+                                key_, group_, is_path_                                                       \
+        }
 
 static const Field fields[] = {
-        FIELD(credentials, credentials, "NATS_CREDS", "creds", GROUP_IDENTITY, true),
-        FIELD(inbox_prefix, inbox_prefix, "NATS_INBOX_PREFIX", "inbox_prefix", GROUP_OTHER, false),
-        FIELD(name, name, NULL, NULL, GROUP_OTHER, false),
-        FIELD(nats_password, nats_password, "NATS_PASSWORD", "password", GROUP_IDENTITY, false),
-        FIELD(nats_token, nats_token, "NATS_TOKEN", "token", GROUP_IDENTITY, false),
-        FIELD(nats_user, nats_user, "NATS_USER", "user", GROUP_IDENTITY, false),
-        FIELD(nkey, nkey, "NATS_NKEY", "nkey", GROUP_IDENTITY, true),
-        FIELD(prefix, prefix, "RUNBOOK_PREFIX", NULL, GROUP_OTHER, false),
-        FIELD(servers, servers, "NATS_URL", "url", GROUP_SERVER, false),
-        FIELD(tenant, tenant, "RUNBOOK_TENANT", NULL, GROUP_OTHER, false),
-        FIELD(tls_ca, tls_ca, "NATS_CA", "ca", GROUP_TLS, true),
-        FIELD(tls_certificate, tls_certificate, "NATS_CERT", "cert", GROUP_TLS, true),
-        FIELD(tls_key, tls_key, "NATS_KEY", "key", GROUP_TLS, true),
-        FIELD(user, user, "RUNBOOK_USER", NULL, GROUP_OTHER, false),
+                FIELD(credentials, credentials, "NATS_CREDS", "creds", GROUP_IDENTITY, true),
+                FIELD(inbox_prefix, inbox_prefix, "NATS_INBOX_PREFIX", "inbox_prefix", GROUP_OTHER, false),
+                FIELD(name, name, NULL, NULL, GROUP_OTHER, false),
+                FIELD(nats_password, nats_password, "NATS_PASSWORD", "password", GROUP_IDENTITY, false),
+                FIELD(nats_token, nats_token, "NATS_TOKEN", "token", GROUP_IDENTITY, false),
+                FIELD(nats_user, nats_user, "NATS_USER", "user", GROUP_IDENTITY, false),
+                FIELD(nkey, nkey, "NATS_NKEY", "nkey", GROUP_IDENTITY, true),
+                FIELD(prefix, prefix, "RUNBOOK_PREFIX", NULL, GROUP_OTHER, false),
+                FIELD(servers, servers, "NATS_URL", "url", GROUP_SERVER, false),
+                FIELD(tenant, tenant, "RUNBOOK_TENANT", NULL, GROUP_OTHER, false),
+                FIELD(tls_ca, tls_ca, "NATS_CA", "ca", GROUP_TLS, true),
+                FIELD(tls_certificate, tls_certificate, "NATS_CERT", "cert", GROUP_TLS, true),
+                FIELD(tls_key, tls_key, "NATS_KEY", "key", GROUP_TLS, true),
+                FIELD(user, user, "RUNBOOK_USER", NULL, GROUP_OTHER, false),
 };
 
 static char **setting_of(ClientSettings *s, const Field *f) { return (char **)((char *)s + f->setting); }
@@ -163,7 +168,8 @@ static int context_path(const char *name, char **ret, RunbookClientError *e) {
         _cleanup_free_ char *file = NULL;
 
         if (strlen(name) > NAME_BYTES_MAX)
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "the name of the NATS context is too long");
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
+                                        "the name of the NATS context is too long");
         if (strchr(name, '/')) {
                 *ret = expand_home(name);
                 return *ret ? 0 : client_error_memory(e);
@@ -175,7 +181,9 @@ static int context_path(const char *name, char **ret, RunbookClientError *e) {
         *ret = nats_config_path(file);
         if (!*ret)
                 return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
-                                        "NATS context %s cannot be looked for: neither HOME nor XDG_CONFIG_HOME is set", name);
+                                        "NATS context %s cannot be looked for: neither HOME nor "
+                                        "XDG_CONFIG_HOME is set",
+                                        name);
         return 0;
 }
 
@@ -190,20 +198,21 @@ static int apply_context(ClientSettings *s, const char *name, RunbookClientError
                 return r;
         text = settings_read_file(path);
         if (!text)
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "NATS context %s cannot be read: %s: %s", name, path,
-                                        strerror(errno));
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "NATS context %s cannot be read: %s: %s",
+                                        name, path, strerror(errno));
         json = json_parse(slice_from_str(text), SETTINGS_FILE_BYTES_MAX, &report);
         if (!json)
-                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "NATS context %s is not JSON: %s: %s", name, path,
-                                        report.message ? report.message : "out of memory");
+                return client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "NATS context %s is not JSON: %s: %s",
+                                        name, path, report.message ? report.message : "out of memory");
         r = json_is_object(json) ? apply(s, from_context, json, e)
-                                 : client_error_set(e, RUNBOOK_CLIENT_E_CONFIG, "NATS context %s is not a JSON object: %s", name,
-                                                    path);
+                                 : client_error_set(e, RUNBOOK_CLIENT_E_CONFIG,
+                                                    "NATS context %s is not a JSON object: %s", name, path);
         json_decref(json);
         return r;
 }
 
-/** The context that has a say: named by the caller or by NATS_CONTEXT; or the selected one if no server is given. */
+/** The context that has a say: named by the caller or by NATS_CONTEXT; or the selected one if no server is
+ * given. */
 static int load_context(ClientSettings *s, const RunbookClientOptions *o, RunbookClientError *e) {
         _cleanup_free_ char *selected = NULL;
         const char *name = o->nats_context;
@@ -250,7 +259,8 @@ static int find_user(ClientSettings *s, bool use_environment, RunbookClientError
         if (!s->user && use_environment)
                 s->user = system_user();
         if (!s->user)
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "no user: say as whom to speak to the engine");
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
+                                        "no user: say as whom to speak to the engine");
         return 0;
 }
 
@@ -266,8 +276,9 @@ int client_settings_load(const RunbookClientOptions *options, ClientSettings *re
 
         if (options) {
                 if (options->size < sizeof(size_t) || options->size > sizeof o * 4)
-                        return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
-                                                "RunbookClientOptions must start from RUNBOOK_CLIENT_OPTIONS_INIT");
+                        return client_error_set(
+                                        e, RUNBOOK_CLIENT_E_INVALID,
+                                        "RunbookClientOptions must start from RUNBOOK_CLIENT_OPTIONS_INIT");
                 memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
         }
         r = apply(ret, from_options, &o, e);

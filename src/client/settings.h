@@ -1,5 +1,6 @@
 #pragma once
-/* Where to connect, and as whom: what the caller gave, the environment, a NATS context, defaults — in this order. */
+/* Where to connect, and as whom: what the caller gave, the environment, a NATS context, defaults — in this
+ * order. */
 
 #include <runbook/client.h>
 

@@ -1,8 +1,8 @@
 /*
  * Subjects of the protocol: tokens, percent-encoding, and how a subject is put together and taken apart.
  *
- * A NATS permission names users by their token, so the encoding must give every text exactly one token: upper-case
- * hex, and nothing encoded that need not be. Decoding is lenient: it takes lower-case hex too.
+ * A NATS permission names users by their token, so the encoding must give every text exactly one token:
+ * upper-case hex, and nothing encoded that need not be. Decoding is lenient: it takes lower-case hex too.
  */
 
 #include <runbook/client.h>
@@ -10,7 +10,8 @@
 #include "client/subject.h"
 
 static bool is_plain(unsigned char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '-';
 }
 
 static int hex_digit(char c) {

@@ -11,7 +11,8 @@ void subject_put_token(Buf *b, Slice text);
 void subject_put_tokens(Buf *b, Slice text);
 /** Append the bytes that @token stands for; false if it is malformed (or has an encoded NUL). */
 bool subject_get_token(Buf *b, Slice token);
-/** Is @s a publishable subject: tokens that are not empty, no blanks, no wildcards, at most SUBJECT_BYTES_MAX? */
+/** Is @s a publishable subject: tokens that are not empty, no blanks, no wildcards, at most
+ * SUBJECT_BYTES_MAX? */
 bool subject_is_valid(Slice s);
 /** Cut the first token off @rest; an empty slice when there is none left. */
 Slice subject_next(Slice *rest);

@@ -1,8 +1,9 @@
 /*
  * Live events: NATS subscriptions turned into one ordered queue (or one handler) per subscription.
  *
- * Core NATS delivers at most once, so a lost connection or a reader that is too slow leaves a hole. Holes are never silent: they
- * become an event of kind GAP at the place where they happened, and who must have everything reads history there.
+ * Core NATS delivers at most once, so a lost connection or a reader that is too slow leaves a hole. Holes are
+ * never silent: they become an event of kind GAP at the place where they happened, and who must have
+ * everything reads history there.
  */
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include "client/subject.h"
 
 #define QUEUE_EVENTS_MAX 8192
-#define QUEUE_BYTES_MAX (64 * 1024 * 1024)
+#define QUEUE_BYTES_MAX  (64 * 1024 * 1024)
 
 typedef struct EventBox {
         RunbookEvent event;
@@ -86,7 +87,8 @@ static EventBox *gap_new(void) {
         if (!box)
                 return NULL;
         list_init(&box->node);
-        box->event = (RunbookEvent){.kind = RUNBOOK_EVENT_GAP, .execution_id = "", .type = "", .body = box->body};
+        box->event = (RunbookEvent){
+                        .kind = RUNBOOK_EVENT_GAP, .execution_id = "", .type = "", .body = box->body};
         return box;
 }
 
@@ -97,7 +99,8 @@ static void enqueue(RunbookSubscription *s, EventBox *box) {
         bool is_gap = box->event.kind == RUNBOOK_EVENT_GAP;
 
         pthread_mutex_lock(&s->lock);
-        if (!is_gap && (s->n_queued >= QUEUE_EVENTS_MAX || s->n_bytes + box->event.body_size > QUEUE_BYTES_MAX)) {
+        if (!is_gap &&
+            (s->n_queued >= QUEUE_EVENTS_MAX || s->n_bytes + box->event.body_size > QUEUE_BYTES_MAX)) {
                 box_free(box);
                 box = gap_new();
                 is_gap = true;
@@ -143,19 +146,20 @@ static void on_message(void *userdata, const char *subject, const char *body, si
 }
 
 /*
- * The client's lock is held while gaps are delivered, so that no subscription goes away meanwhile: that is why a handler must not
- * free its subscription.
+ * The client's lock is held while gaps are delivered, so that no subscription goes away meanwhile: that is
+ * why a handler must not free its subscription.
  */
 void client_note_gap(RunbookClient *c) {
         pthread_mutex_lock(&c->lock);
         LIST_FOREACH(node, &c->subscriptions)
-                deliver_gap(LIST_ENTRY(node, RunbookSubscription, node));
+        deliver_gap(LIST_ENTRY(node, RunbookSubscription, node));
         pthread_mutex_unlock(&c->lock);
 }
 
 /* ── Subscribing ───────────────────────────────────────────────────────────────────────────────── */
 
-static int subscribe_family(RunbookSubscription *s, size_t i, const char *execution_id, RunbookClientError *e) {
+static int subscribe_family(RunbookSubscription *s, size_t i, const char *execution_id,
+                            RunbookClientError *e) {
         _cleanup_(buf_deinit) Buf subject = {0};
 
         client_put_subject(s->client, families[i].family, false, &subject);
@@ -200,8 +204,9 @@ static RunbookSubscription *subscription_new(RunbookClient *c, RunbookEventHandl
         return s;
 }
 
-int runbook_client_subscribe(RunbookClient *c, unsigned kinds, const char *execution_id, RunbookEventHandler handler,
-                             void *userdata, RunbookSubscription **ret, RunbookClientError *e) {
+int runbook_client_subscribe(RunbookClient *c, unsigned kinds, const char *execution_id,
+                             RunbookEventHandler handler, void *userdata, RunbookSubscription **ret,
+                             RunbookClientError *e) {
         RunbookSubscription *s;
         int r = 0;
 
@@ -224,7 +229,8 @@ int runbook_client_subscribe(RunbookClient *c, unsigned kinds, const char *execu
 }
 
 int runbook_subscription_next(RunbookSubscription *s, int64_t timeout_ms, RunbookEvent **ret) {
-        int64_t deadline_ms = link_now_ms() + (timeout_ms < CLIENT_TIMEOUT_MS_MAX ? timeout_ms : CLIENT_TIMEOUT_MS_MAX);
+        int64_t deadline_ms = link_now_ms() +
+                              (timeout_ms < CLIENT_TIMEOUT_MS_MAX ? timeout_ms : CLIENT_TIMEOUT_MS_MAX);
         struct timespec deadline = {.tv_sec = deadline_ms / 1000, .tv_nsec = (deadline_ms % 1000) * 1000000};
         EventBox *box = NULL;
         int r = 0;
@@ -256,7 +262,7 @@ void runbook_subscription_free(RunbookSubscription *s) {
         list_remove(&s->node);
         pthread_mutex_unlock(&s->client->lock);
         LIST_FOREACH_SAFE(node, tmp, &s->queue)
-                box_free(LIST_ENTRY(node, EventBox, node));
+        box_free(LIST_ENTRY(node, EventBox, node));
         pthread_mutex_destroy(&s->lock);
         pthread_mutex_destroy(&s->delivering);
         pthread_cond_destroy(&s->arrived);

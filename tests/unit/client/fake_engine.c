@@ -1,45 +1,16 @@
-/* A small engine for testing clients. */
+/* A small engine for testing clients: commands, events, running. */
 
-#include <jansson.h>
-#include <nats/nats.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <runbook/client.h>
 #include "base/clock.h"
-#include "fake_engine.h"
+#include "fake_engine_internal.h"
 #include "json/digest.h"
 #include "json/json_write.h"
 
-#define TOKENS_MAX 16
 #define TICK_MS 20
-
-struct FakeEngine {
-        natsConnection *nc;
-        natsSubscription *subscriptions[4];
-        pthread_mutex_t lock;
-        pthread_t ticker;
-        bool stopping;
-        json_t *runbooks;   /* "id" → definition */
-        json_t *executions; /* list of objects, see start() */
-        json_t *results;    /* command id → {body, status} */
-        int n_swallow, n_applied, n_received;
-        char *answer_next;
-        char last_subject[512], last_body[4096];
-};
-
-/** One request taken apart. */
-typedef struct Call {
-        FakeEngine *f;
-        char *tokens[TOKENS_MAX];
-        int n_tokens;
-        const char *tenant, *user;
-        json_t *body;
-        json_t *reply;
-        int status;
-} Call;
 
 static int64_t now_ms(void) {
         struct timespec t;
@@ -48,30 +19,32 @@ static int64_t now_ms(void) {
         return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static json_t *time_json(void) {
+json_t *fake_time(void) {
         char text[TIME_TEXT_SIZE + 1];
 
         time_format_ms(now_ms(), text);
         return json_string(text);
 }
 
-static const char *text_of(const json_t *object, const char *key) {
+const char *fake_text(const json_t *object, const char *key) {
         const char *s = json_string_value(json_object_get(object, key));
 
         return s ? s : "";
 }
 
-static void refuse(Call *c, const char *code, int status, const char *message) {
+void fake_refuse(Call *c, const char *code, int status, const char *message) {
         c->status = status;
         c->reply = json_pack("{ssssss}", "version", "v1", "error", code, "message", message);
 }
 
 /* ── Events and logs ───────────────────────────────────────────────────────────────────────────── */
 
-static void publish(FakeEngine *f, const json_t *x, const char *family, const char *type, const json_t *json) {
+static void publish(FakeEngine *f, const json_t *x, const char *family, const char *type,
+                    const json_t *json) {
         char subject[256], *text = json_dumps(json, JSON_COMPACT);
 
-        snprintf(subject, sizeof subject, "runbook.v1.%s.%s.%s.%s", text_of(x, "tenant"), family, text_of(x, "id"), type);
+        snprintf(subject, sizeof subject, "runbook.v1.%s.%s.%s.%s", fake_text(x, "tenant"), family,
+                 fake_text(x, "id"), type);
         natsConnection_PublishString(f->nc, subject, text);
         free(text);
 }
@@ -87,12 +60,13 @@ static void emit(FakeEngine *f, json_t *x, const char *type, const char *path, j
         json_t *event;
 
         memset(zeros, '0', 64), zeros[64] = 0;
-        snprintf(id, sizeof id, "%s/%zu", text_of(x, "id"), seq);
-        snprintf(subject, sizeof subject, "%s%s%s", text_of(x, "id"), path ? "/" : "", path ? path : "");
+        snprintf(id, sizeof id, "%s/%zu", fake_text(x, "id"), seq);
+        snprintf(subject, sizeof subject, "%s%s%s", fake_text(x, "id"), path ? "/" : "", path ? path : "");
         snprintf(full, sizeof full, "runbook.%s", type);
-        event = json_pack("{ssssssssssso sI ss so ss}", "specversion", "1.0", "id", id, "source", "/runbook/fake", "type", full,
-                          "subject", subject, "time", time_json(), "sequence", (json_int_t)seq, "datacontenttype", "application/json",
-                          "data", data, "prevhash", last ? text_of(last, "hash") : zeros);
+        event = json_pack("{ssssssssssso sI ss so ss}", "specversion", "1.0", "id", id, "source",
+                          "/runbook/fake", "type", full, "subject", subject, "time", fake_time(), "sequence",
+                          (json_int_t)seq, "datacontenttype", "application/json", "data", data, "prevhash",
+                          last ? fake_text(last, "hash") : zeros);
         json_canonical(event, &canonical);
         digest_slice(buf_slice(&canonical), &digest);
         digest_format(&digest, hash);
@@ -108,13 +82,15 @@ static void write_log(FakeEngine *f, json_t *x, const char *level, const char *s
         json_t *entry;
 
         snprintf(id, sizeof id, "log-%zu", json_array_size(logs) + 1);
-        entry = json_pack("{ssso ss ss ss ss}", "id", id, "timestamp", time_json(), "level", level, "stepId", step, "executionId",
-                          text_of(x, "id"), "message", message);
+        entry = json_pack("{ssso ss ss ss ss}", "id", id, "timestamp", fake_time(), "level", level, "stepId",
+                          step, "executionId", fake_text(x, "id"), "message", message);
         json_array_append_new(logs, entry);
         publish(f, x, "log", level, entry);
 }
 
-static void set_status(json_t *x, const char *status) { json_object_set_new(x, "status", json_string(status)); }
+static void set_status(json_t *x, const char *status) {
+        json_object_set_new(x, "status", json_string(status));
+}
 
 static void set_step(json_t *x, const char *id, const char *status) {
         json_t *results = json_object_get(x, "stepResults");
@@ -124,10 +100,11 @@ static void set_step(json_t *x, const char *id, const char *status) {
 
 /* ── Running ───────────────────────────────────────────────────────────────────────────────────── */
 
-static json_t *current_step(FakeEngine *f, json_t *x) {
-        json_t *runbook = json_object_get(f->runbooks, text_of(x, "runbookId"));
+json_t *fake_current_step(FakeEngine *f, json_t *x) {
+        json_t *runbook = json_object_get(f->runbooks, fake_text(x, "runbookId"));
 
-        return json_array_get(json_object_get(runbook, "steps"), (size_t)json_integer_value(json_object_get(x, "at")));
+        return json_array_get(json_object_get(runbook, "steps"),
+                              (size_t)json_integer_value(json_object_get(x, "at")));
 }
 
 static void finish(FakeEngine *f, json_t *x, const char *status, json_t *data) {
@@ -139,28 +116,30 @@ static void finish(FakeEngine *f, json_t *x, const char *status, json_t *data) {
 }
 
 static void complete_step(FakeEngine *f, json_t *x) {
-        const char *id = text_of(current_step(f, x), "id");
+        const char *id = fake_text(fake_current_step(f, x), "id");
 
         set_step(x, id, "completed");
-        emit(f, x, "step.completed", id, json_pack("{sssisi}", "status", "completed", "attempt", 1, "durationMs", 5));
+        emit(f, x, "step.completed", id,
+             json_pack("{sssisi}", "status", "completed", "attempt", 1, "durationMs", 5));
         json_object_set_new(x, "at", json_integer(json_integer_value(json_object_get(x, "at")) + 1));
         json_object_set_new(x, "waiting", json_string(""));
 }
 
 static void fail_step(FakeEngine *f, json_t *x, const char *code, const char *message) {
-        const char *id = text_of(current_step(f, x), "id");
+        const char *id = fake_text(fake_current_step(f, x), "id");
         json_t *error = json_pack("{ssss}", "code", code, "message", message);
 
         set_step(x, id, "failed");
         json_object_set(json_object_get(json_object_get(x, "stepResults"), id), "error", error);
-        emit(f, x, "step.failed", id, json_pack("{sssisO}", "status", "failed", "attempt", 1, "error", error));
+        emit(f, x, "step.failed", id,
+             json_pack("{sssisO}", "status", "failed", "attempt", 1, "error", error));
         json_object_set_new(x, "waiting", json_string(""));
         finish(f, x, "failed", json_pack("{ssso}", "status", "failed", "error", error));
 }
 
 /** Begin the current step; true when it is over at once. */
 static bool begin_step(FakeEngine *f, json_t *x, json_t *step) {
-        const char *id = text_of(step, "id"), *type = text_of(step, "type");
+        const char *id = fake_text(step, "id"), *type = fake_text(step, "type");
         json_t *config = json_object_get(step, "config"), *approval = json_object_get(step, "approvalConfig");
 
         json_object_set_new(x, "waiting", json_string(type));
@@ -168,19 +147,23 @@ static bool begin_step(FakeEngine *f, json_t *x, json_t *step) {
         if (!strcmp(type, "human-approval")) {
                 set_step(x, id, "awaiting_approval");
                 emit(f, x, "step.awaiting_approval", id,
-                     json_pack("{sssOsOsO}", "status", "awaiting_approval", "approvers", json_object_get(approval, "approvers"),
-                               "minApprovals", json_object_get(approval, "minApprovals"), "prompt", json_object_get(approval, "prompt")));
+                     json_pack("{sssOsOsO}", "status", "awaiting_approval", "approvers",
+                               json_object_get(approval, "approvers"), "minApprovals",
+                               json_object_get(approval, "minApprovals"), "prompt",
+                               json_object_get(approval, "prompt")));
                 return false;
         }
         if (!strcmp(type, "wait-for-event")) {
                 set_step(x, id, "awaiting_event");
                 emit(f, x, "step.awaiting_event", id,
-                     json_pack("{sssOsO}", "status", "awaiting_event", "eventType", json_object_get(config, "eventType"), "correlationId",
+                     json_pack("{sssOsO}", "status", "awaiting_event", "eventType",
+                               json_object_get(config, "eventType"), "correlationId",
                                json_object_get(config, "correlationId")));
                 return false;
         }
         set_step(x, id, "running");
-        emit(f, x, !strcmp(type, "wait") ? "step.waiting" : "step.started", id, json_pack("{sssi}", "status", "running", "attempt", 1));
+        emit(f, x, !strcmp(type, "wait") ? "step.waiting" : "step.started", id,
+             json_pack("{sssi}", "status", "running", "attempt", 1));
         if (!strcmp(type, "wait"))
                 return false;
         write_log(f, x, "info", id, "called the service");
@@ -193,11 +176,12 @@ static bool begin_step(FakeEngine *f, json_t *x, json_t *step) {
 
 /** Run until something waits or the end is there. */
 static void run(FakeEngine *f, json_t *x) {
-        while (!strcmp(text_of(x, "status"), "running") && !*text_of(x, "waiting")) {
-                json_t *step = current_step(f, x);
+        while (!strcmp(fake_text(x, "status"), "running") && !*fake_text(x, "waiting")) {
+                json_t *step = fake_current_step(f, x);
 
                 if (!step)
-                        finish(f, x, "completed", json_pack("{sss{ss}}", "status", "completed", "output", "result", "done"));
+                        finish(f, x, "completed",
+                               json_pack("{sss{ss}}", "status", "completed", "output", "result", "done"));
                 else if (begin_step(f, x, step))
                         complete_step(f, x);
         }
@@ -212,12 +196,12 @@ static void *tick(void *userdata) {
                 json_t *x;
 
                 json_array_foreach(f->executions, i, x) {
-                        json_t *config = json_object_get(current_step(f, x), "config");
+                        json_t *config = json_object_get(fake_current_step(f, x), "config");
                         int64_t end = json_integer_value(json_object_get(x, "since")) +
                                       json_integer_value(json_object_get(config, "durationMs"));
 
-                        if (strcmp(text_of(x, "status"), "running") != 0 || strcmp(text_of(x, "waiting"), "wait") != 0 ||
-                            now_ms() < end)
+                        if (strcmp(fake_text(x, "status"), "running") != 0 ||
+                            strcmp(fake_text(x, "waiting"), "wait") != 0 || now_ms() < end)
                                 continue;
                         complete_step(f, x);
                         run(f, x);
@@ -232,51 +216,56 @@ static void *tick(void *userdata) {
 
 /* ── Commands ──────────────────────────────────────────────────────────────────────────────────── */
 
-static json_t *find(Call *c, const char *id) {
+json_t *fake_find(Call *c, const char *id) {
         size_t i;
         json_t *x;
 
         json_array_foreach(c->f->executions, i, x) {
-                if (!strcmp(text_of(x, "id"), id) && !strcmp(text_of(x, "tenant"), c->tenant))
+                if (!strcmp(fake_text(x, "id"), id) && !strcmp(fake_text(x, "tenant"), c->tenant))
                         return x;
         }
-        refuse(c, "EXECUTION_NOT_FOUND", 404, "there is no such execution");
+        fake_refuse(c, "EXECUTION_NOT_FOUND", 404, "there is no such execution");
         return NULL;
 }
 
 static void do_register(Call *c) {
-        const char *id = text_of(c->body, "id");
+        const char *id = fake_text(c->body, "id");
 
         if (!*id) {
                 c->status = 400;
-                c->reply = json_pack("{sssssss[{ssss}{ssss}]}", "version", "v1", "error", "INVALID_RUNBOOK", "message",
-                                     "the definition has 2 errors", "details", "path", "/id", "message", "is missing", "path", "/steps/0/type",
-                                     "message", "unknown type");
+                c->reply = json_pack("{sssssss[{ssss}{ssss}]}", "version", "v1", "error", "INVALID_RUNBOOK",
+                                     "message", "the definition has 2 errors", "details", "path", "/id",
+                                     "message", "is missing", "path", "/steps/0/type", "message",
+                                     "unknown type");
                 return;
         }
         json_object_set(c->f->runbooks, id, c->body);
-        c->reply = json_pack("{sss{ss ss si}}", "version", "v1", "runbook", "id", id, "version", text_of(c->body, "version"), "stepCount",
+        c->reply = json_pack("{sss{ss ss si}}", "version", "v1", "runbook", "id", id, "version",
+                             fake_text(c->body, "version"), "stepCount",
                              (int)json_array_size(json_object_get(c->body, "steps")));
 }
 
 static void do_start(Call *c) {
-        const char *runbook = text_of(c->body, "runbookId"), *given = text_of(c->body, "executionId");
+        const char *runbook = fake_text(c->body, "runbookId"), *given = fake_text(c->body, "executionId");
         char id[RUNBOOK_CLIENT_ID_SIZE];
         json_t *x;
 
         if (!json_object_get(c->f->runbooks, runbook)) {
-                refuse(c, "RUNBOOK_NOT_FOUND", 404, "there is no runbook of this id; did you mean \"incident\"?");
+                fake_refuse(c, "RUNBOOK_NOT_FOUND", 404,
+                            "there is no runbook of this id; did you mean \"incident\"?");
                 return;
         }
         runbook_new_id(id);
-        x = json_pack("{ss ss ss sO ss so s[] s[] s{} ss si}", "id", *given ? given : id, "tenant", c->tenant, "runbookId", runbook,
-                      "context", json_object_get(c->body, "context"), "status", "running", "startTime", time_json(), "history", "logs",
-                      "stepResults", "waiting", "", "at", 0);
+        x = json_pack("{ss ss ss sO ss so s[] s[] s{} ss si}", "id", *given ? given : id, "tenant", c->tenant,
+                      "runbookId", runbook, "context", json_object_get(c->body, "context"), "status",
+                      "running", "startTime", fake_time(), "history", "logs", "stepResults", "waiting", "",
+                      "at", 0);
         json_object_set(x, "input", json_object_get(c->body, "input"));
         json_array_append_new(c->f->executions, x);
         emit(c->f, x, "execution.started", NULL, json_pack("{ssss}", "status", "running", "by", c->user));
         run(c->f, x);
-        c->reply = json_pack("{ssssss}", "version", "v1", "executionId", text_of(x, "id"), "status", "started");
+        c->reply = json_pack("{ssssss}", "version", "v1", "executionId", fake_text(x, "id"), "status",
+                             "started");
 }
 
 static void do_control(Call *c, const char *verb, json_t *x) {
@@ -289,30 +278,33 @@ static void do_control(Call *c, const char *verb, json_t *x) {
         for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
                 if (strcmp(verb, moves[i].verb) != 0)
                         continue;
-                if (!strcmp(text_of(x, "status"), moves[i].status)) {
-                        refuse(c, "WRONG_STATE", 409, "the execution is in this state already");
+                if (!strcmp(fake_text(x, "status"), moves[i].status)) {
+                        fake_refuse(c, "WRONG_STATE", 409, "the execution is in this state already");
                         return;
                 }
                 set_status(x, moves[i].status);
-                emit(c->f, x, moves[i].event, NULL, json_pack("{ssssss*}", "status", moves[i].status, "by", c->user, "reason",
-                                                              json_string_value(json_object_get(c->body, "reason"))));
+                emit(c->f, x, moves[i].event, NULL,
+                     json_pack("{ssssss*}", "status", moves[i].status, "by", c->user, "reason",
+                               json_string_value(json_object_get(c->body, "reason"))));
                 run(c->f, x);
-                c->reply = json_pack("{ssssss}", "version", "v1", "executionId", text_of(x, "id"), "status", moves[i].answer);
+                c->reply = json_pack("{ssssss}", "version", "v1", "executionId", fake_text(x, "id"), "status",
+                                     moves[i].answer);
         }
 }
 
 static void do_approve(Call *c, json_t *x, const char *step_id) {
-        json_t *step = current_step(c->f, x), *approval = json_object_get(step, "approvalConfig"), *name;
+        json_t *step = fake_current_step(c->f, x), *approval = json_object_get(step, "approvalConfig"), *name;
         json_int_t votes = json_integer_value(json_object_get(x, "votes")) + 1;
-        bool listed = false, rejected = !strcmp(text_of(c->body, "decision"), "rejected");
+        bool listed = false, rejected = !strcmp(fake_text(c->body, "decision"), "rejected");
         size_t i;
 
-        json_array_foreach(json_object_get(approval, "approvers"), i, name)
-                listed |= !strcmp(json_string_value(name), c->user);
-        if (strcmp(text_of(step, "id"), step_id) != 0 || strcmp(text_of(x, "waiting"), "human-approval") != 0) {
-                refuse(c, "WRONG_STATE", 409, "the step does not wait for an approval");
+        json_array_foreach(json_object_get(approval, "approvers"), i, name) listed |=
+                        !strcmp(json_string_value(name), c->user);
+        if (strcmp(fake_text(step, "id"), step_id) != 0 ||
+            strcmp(fake_text(x, "waiting"), "human-approval") != 0) {
+                fake_refuse(c, "WRONG_STATE", 409, "the step does not wait for an approval");
         } else if (!listed) {
-                refuse(c, "NOT_AN_APPROVER", 403, "you are not among the approvers of this step");
+                fake_refuse(c, "NOT_AN_APPROVER", 403, "you are not among the approvers of this step");
         } else {
                 json_object_set_new(x, "votes", json_integer(votes));
                 emit(c->f, x, "approval.recorded", step_id,
@@ -323,22 +315,24 @@ static void do_approve(Call *c, json_t *x, const char *step_id) {
                         complete_step(c->f, x);
                         run(c->f, x);
                 }
-                c->reply = json_pack("{ssssss}", "version", "v1", "executionId", text_of(x, "id"), "status", rejected ? "rejected" : "approved");
+                c->reply = json_pack("{ssssss}", "version", "v1", "executionId", fake_text(x, "id"), "status",
+                                     rejected ? "rejected" : "approved");
         }
 }
 
 static void do_retry(Call *c, json_t *x, const char *step_id) {
-        json_t *step = current_step(c->f, x);
+        json_t *step = fake_current_step(c->f, x);
 
-        if (strcmp(text_of(x, "status"), "failed") != 0) {
-                refuse(c, "WRONG_STATE", 409, "only a failed execution can be retried");
+        if (strcmp(fake_text(x, "status"), "failed") != 0) {
+                fake_refuse(c, "WRONG_STATE", 409, "only a failed execution can be retried");
                 return;
         }
         json_object_set_new(json_object_get(step, "config"), "fail", json_false());
         set_status(x, "running");
         emit(c->f, x, "execution.resumed", NULL, json_pack("{ssss}", "status", "running", "by", c->user));
         run(c->f, x);
-        c->reply = json_pack("{ssssssss}", "version", "v1", "executionId", text_of(x, "id"), "stepId", step_id, "status", "retried");
+        c->reply = json_pack("{ssssssss}", "version", "v1", "executionId", fake_text(x, "id"), "stepId",
+                             step_id, "status", "retried");
 }
 
 static void do_command(Call *c) {
@@ -349,16 +343,18 @@ static void do_command(Call *c) {
                 do_register(c);
         } else if (!strcmp(verb, "start")) {
                 do_start(c);
-        } else if (c->n_tokens > 6 && (x = find(c, c->tokens[6]))) {
+        } else if (c->n_tokens > 6 && (x = fake_find(c, c->tokens[6]))) {
                 if (!strcmp(verb, "approve") && c->n_tokens > 7)
                         do_approve(c, x, c->tokens[7]);
                 else if (!strcmp(verb, "retry") && c->n_tokens > 7)
                         do_retry(c, x, c->tokens[7]);
                 else if (!strcmp(verb, "replay"))
-                        c->reply = strcmp(text_of(c->body, "mode"), "verify") != 0
-                                                   ? json_pack("{ssssss}", "version", "v1", "executionId", "0190aaaa-0000-7000-8000-000000000001",
+                        c->reply = strcmp(fake_text(c->body, "mode"), "verify") != 0
+                                                   ? json_pack("{ssssss}", "version", "v1", "executionId",
+                                                               "0190aaaa-0000-7000-8000-000000000001",
                                                                "status", "replaying")
-                                                   : json_pack("{sssbs[]}", "version", "v1", "identical", 1, "divergences");
+                                                   : json_pack("{sssbs[]}", "version", "v1", "identical", 1,
+                                                               "divergences");
                 else
                         do_control(c, verb, x);
         }
@@ -376,129 +372,17 @@ static void do_event(Call *c) {
         }
         c->reply = json_pack("{ssss}", "version", "v1", "status", "accepted");
         json_array_foreach(c->f->executions, i, x) {
-                const json_t *config = json_object_get(current_step(c->f, x), "config");
+                const json_t *config = json_object_get(fake_current_step(c->f, x), "config");
 
-                if (strcmp(text_of(x, "waiting"), "wait-for-event") != 0 || strcmp(text_of(config, "eventType"), type) != 0 ||
-                    strcmp(text_of(config, "correlationId"), text_of(c->body, "correlationId")) != 0)
+                if (strcmp(fake_text(x, "waiting"), "wait-for-event") != 0 ||
+                    strcmp(fake_text(config, "eventType"), type) != 0 ||
+                    strcmp(fake_text(config, "correlationId"), fake_text(c->body, "correlationId")) != 0)
                         continue;
-                emit(c->f, x, "event.received", text_of(current_step(c->f, x), "id"), json_pack("{ssss}", "eventType", type, "by", c->user));
+                emit(c->f, x, "event.received", fake_text(fake_current_step(c->f, x), "id"),
+                     json_pack("{ssss}", "eventType", type, "by", c->user));
                 complete_step(c->f, x);
                 run(c->f, x);
                 return;
-        }
-}
-
-/* ── Queries ───────────────────────────────────────────────────────────────────────────────────── */
-
-static json_t *summary(FakeEngine *f, json_t *x, bool whole) {
-        json_t *runbook = json_object_get(f->runbooks, text_of(x, "runbookId"));
-        json_t *s = json_pack("{ss ss ss ss sO sO}", "id", text_of(x, "id"), "runbookId", text_of(x, "runbookId"), "runbookVersion",
-                              text_of(runbook, "version"), "status", text_of(x, "status"), "startTime", json_object_get(x, "startTime"),
-                              "context", json_object_get(x, "context"));
-        size_t total = json_array_size(json_object_get(runbook, "steps"));
-
-        json_object_set_new(s, "progress", json_pack("{sIsI}", "total", (json_int_t)total, "completed",
-                                                     json_integer_value(json_object_get(x, "at"))));
-        if (whole)
-                json_object_set(s, "stepResults", json_object_get(x, "stepResults"));
-        return s;
-}
-
-/** One page of @list: `limit` entries from the number in `cursor`; matching `stepId` and `level`. */
-static void page(Call *c, const char *key, json_t *list) {
-        json_int_t limit = json_integer_value(json_object_get(c->body, "limit"));
-        size_t from = (size_t)atoi(text_of(c->body, "cursor")), n = 0, i = from;
-        const char *level = text_of(c->body, "level");
-        json_t *out = json_array();
-        char cursor[32];
-
-        if (limit == 0)
-                limit = 100;
-        for (; i < json_array_size(list) && n < (size_t)limit; i++) {
-                json_t *entry = json_array_get(list, i);
-
-                if (*level && strcmp(text_of(entry, "level"), level) != 0)
-                        continue;
-                json_array_append(out, entry);
-                n++;
-        }
-        c->reply = json_pack("{ssss so}", "version", "v1", "executionId", c->n_tokens > 6 ? c->tokens[6] : "", key, out);
-        snprintf(cursor, sizeof cursor, "%zu", i);
-        if (i < json_array_size(list))
-                json_object_set_new(c->reply, "nextCursor", json_string(cursor));
-}
-
-static void query_executions(Call *c) {
-        json_t *list = json_array();
-        size_t i;
-        json_t *x;
-
-        json_array_foreach(c->f->executions, i, x) {
-                if (!strcmp(text_of(x, "tenant"), c->tenant) &&
-                    (!*text_of(c->body, "status") || !strcmp(text_of(c->body, "status"), text_of(x, "status"))))
-                        json_array_insert_new(list, 0, summary(c->f, x, false));
-        }
-        c->reply = json_pack("{sssiso}", "version", "v1", "count", (int)json_array_size(list), "executions", list);
-}
-
-static void query_approvals(Call *c) {
-        json_t *list = json_array();
-        size_t i;
-        json_t *x;
-
-        json_array_foreach(c->f->executions, i, x) {
-                json_t *step = current_step(c->f, x), *approval = json_object_get(step, "approvalConfig");
-
-                if (!strcmp(text_of(x, "waiting"), "human-approval"))
-                        json_array_append_new(list, json_pack("{ss ss ss sO sO so s[] ss}", "executionId", text_of(x, "id"), "stepId",
-                                                              text_of(step, "id"), "runbookId", text_of(x, "runbookId"), "prompt",
-                                                              json_object_get(approval, "prompt"), "minApprovals",
-                                                              json_object_get(approval, "minApprovals"), "requestedAt", time_json(), "approvals",
-                                                              "initiatedBy", "root"));
-        }
-        c->reply = json_pack("{ssso}", "version", "v1", "approvals", list);
-}
-
-static void query_runbooks(Call *c) {
-        json_t *list = json_array(), *runbook;
-        const char *id;
-
-        json_object_foreach(c->f->runbooks, id, runbook)
-                json_array_append_new(list, json_pack("{ss ss ss si}", "id", id, "name", text_of(runbook, "name"), "version",
-                                                      text_of(runbook, "version"), "stepCount",
-                                                      (int)json_array_size(json_object_get(runbook, "steps"))));
-        c->reply = json_pack("{sssiso}", "version", "v1", "count", (int)json_array_size(list), "runbooks", list);
-}
-
-static void do_query(Call *c) {
-        const char *what = c->tokens[5];
-        json_t *x;
-
-        if (!strcmp(what, "runbooks")) {
-                query_runbooks(c);
-        } else if (!strcmp(what, "executions")) {
-                query_executions(c);
-        } else if (!strcmp(what, "approvals")) {
-                query_approvals(c);
-        } else if (!strcmp(what, "stats")) {
-                c->reply = json_pack("{sss{sisi}}", "version", "v1", "executions", "running", 1, "completed", 2);
-        } else if (c->n_tokens > 6 && !strcmp(what, "runbook")) {
-                json_t *runbook = json_object_get(c->f->runbooks, c->tokens[6]);
-
-                if (runbook)
-                        c->reply = json_pack("{sssO}", "version", "v1", "runbook", runbook);
-                else
-                        refuse(c, "RUNBOOK_NOT_FOUND", 404, "there is no runbook of this id");
-        } else if (c->n_tokens > 6 && (x = find(c, c->tokens[6]))) {
-                if (!strcmp(what, "execution"))
-                        c->reply = json_pack("{ssso}", "version", "v1", "execution", summary(c->f, x, true));
-                else if (!strcmp(what, "history"))
-                        page(c, "events", json_object_get(x, "history"));
-                else if (!strcmp(what, "logs"))
-                        page(c, "logs", json_object_get(x, "logs"));
-                else if (!strcmp(what, "evidence"))
-                        c->reply = json_pack("{sss[{ss ss ss sf ss}]}", "version", "v1", "evidence", "id", "e1", "type", "http", "sourceRef",
-                                             "http://localhost/", "confidence", 1.0, "stepId", "call");
         }
 }
 
@@ -527,9 +411,10 @@ static char *serve(FakeEngine *f, char *subject, const char *body, const char *c
         if (known) {
                 *ret_status = (int)json_integer_value(json_object_get(known, "status"));
                 json_decref(c.body);
-                return strdup(text_of(known, "body"));
+                return strdup(fake_text(known, "body"));
         }
-        for (char *t = strtok_r(subject, ".", &rest); t && c.n_tokens < TOKENS_MAX; t = strtok_r(NULL, ".", &rest))
+        for (char *t = strtok_r(subject, ".", &rest); t && c.n_tokens < TOKENS_MAX;
+             t = strtok_r(NULL, ".", &rest))
                 c.tokens[c.n_tokens++] = t;
         if (c.n_tokens > 5) {
                 c.tenant = c.tokens[2];
@@ -539,13 +424,14 @@ static char *serve(FakeEngine *f, char *subject, const char *body, const char *c
                 else if (!strcmp(c.tokens[3], "event"))
                         do_event(&c);
                 else
-                        do_query(&c);
+                        fake_query(&c);
         }
         if (!c.reply)
-                refuse(&c, "INVALID_REQUEST", 400, "not understood");
+                fake_refuse(&c, "INVALID_REQUEST", 400, "not understood");
         text = json_dumps(c.reply, JSON_COMPACT);
         if (command_id) {
-                json_object_set_new(f->results, command_id, json_pack("{sssi}", "body", text, "status", c.status));
+                json_object_set_new(f->results, command_id,
+                                    json_pack("{sssi}", "body", text, "status", c.status));
                 f->n_applied++;
         }
         *ret_status = c.status;
@@ -564,7 +450,8 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
         natsMsgHeader_Get(msg, "Nats-Msg-Id", &command_id);
         pthread_mutex_lock(&f->lock);
         snprintf(f->last_subject, sizeof f->last_subject, "%s", subject);
-        snprintf(f->last_body, sizeof f->last_body, "%s", natsMsg_GetDataLength(msg) > 0 ? natsMsg_GetData(msg) : "");
+        snprintf(f->last_body, sizeof f->last_body, "%s",
+                 natsMsg_GetDataLength(msg) > 0 ? natsMsg_GetData(msg) : "");
         f->n_received++;
         if (strstr(subject, ".queue.")) {
                 reply_to = NULL;
@@ -586,8 +473,8 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
 }
 
 FakeEngine *fake_engine_start(const char *url) {
-        static const char *const subjects[] = {"runbook.v1.*.cmd.>", "runbook.v1.*.event.>", "runbook.v1.*.query.>",
-                                               "runbook.v1.*.queue.>"};
+        static const char *const subjects[] = {"runbook.v1.*.cmd.>", "runbook.v1.*.event.>",
+                                               "runbook.v1.*.query.>", "runbook.v1.*.queue.>"};
         FakeEngine *f = calloc(1, sizeof *f);
 
         pthread_mutex_init(&f->lock, NULL);
@@ -597,7 +484,8 @@ FakeEngine *fake_engine_start(const char *url) {
         if (natsConnection_ConnectTo(&f->nc, url) != NATS_OK)
                 abort();
         for (size_t i = 0; i < 4; i++)
-                if (natsConnection_Subscribe(&f->subscriptions[i], f->nc, subjects[i], on_request, f) != NATS_OK)
+                if (natsConnection_Subscribe(&f->subscriptions[i], f->nc, subjects[i], on_request, f) !=
+                    NATS_OK)
                         abort();
         natsConnection_Flush(f->nc);
         pthread_create(&f->ticker, NULL, tick, f);
@@ -655,7 +543,8 @@ int fake_engine_received(FakeEngine *f) {
         return n;
 }
 
-void fake_engine_last(FakeEngine *f, char *ret_subject, size_t subject_size, char *ret_body, size_t body_size) {
+void fake_engine_last(FakeEngine *f, char *ret_subject, size_t subject_size, char *ret_body,
+                      size_t body_size) {
         pthread_mutex_lock(&f->lock);
         snprintf(ret_subject, subject_size, "%s", f->last_subject);
         snprintf(ret_body, body_size, "%s", f->last_body);

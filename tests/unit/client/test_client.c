@@ -1,4 +1,5 @@
-/* The client against a real NATS server: requests, retries, refusals, and every way in which there is no answer. */
+/* The client against a real NATS server: requests, retries, refusals, and every way in which there is no
+ * answer. */
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -16,10 +17,12 @@ static FakeEngine *engine;
 static RunbookClient *client;
 static RunbookClientError error;
 
-static const char definition[] = "{\"id\":\"incident\",\"version\":\"1.0.0\",\"name\":\"Incident\",\"steps\":["
-                                 "{\"id\":\"call\",\"type\":\"call-service\",\"config\":{}},"
-                                 "{\"id\":\"ok\",\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"alice\",\"bob\"],\"minApprovals\":1,"
-                                 "\"prompt\":\"sure?\"}}]}";
+static const char definition[] =
+                "{\"id\":\"incident\",\"version\":\"1.0.0\",\"name\":\"Incident\",\"steps\":["
+                "{\"id\":\"call\",\"type\":\"call-service\",\"config\":{}},"
+                "{\"id\":\"ok\",\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"alice\","
+                "\"bob\"],\"minApprovals\":1,"
+                "\"prompt\":\"sure?\"}}]}";
 
 static RunbookClient *connect_as(const char *user) {
         RunbookClientOptions o = RUNBOOK_CLIENT_OPTIONS_INIT;
@@ -53,7 +56,8 @@ static void start_example(char id[RUNBOOK_CLIENT_ID_SIZE]) {
         RunbookReply *reply = NULL;
         json_t *json;
 
-        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), NULL, &reply, &error), 0, "%s", error.message);
+        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), NULL, &reply, &error), 0,
+                     "%s", error.message);
         cr_assert_not(reply->is_error, "%s", reply->body);
         runbook_reply_free(reply);
         cr_assert_eq(runbook_client_start(client, &start, NULL, &reply, &error), 0, "%s", error.message);
@@ -73,12 +77,15 @@ Test(client, start_approve_and_read) {
         fake_engine_last(engine, subject, sizeof subject, body, sizeof body);
         cr_expect_str_eq(subject, "runbook.v1.acme.cmd.alice.start");
         json = json_loads(body, 0, NULL);
-        cr_expect_str_eq(json_string_value(json_object_get(json_object_get(json, "context"), "tenantId")), "acme");
-        cr_expect_str_eq(json_string_value(json_object_get(json_object_get(json, "context"), "initiatedBy")), "alice");
+        cr_expect_str_eq(json_string_value(json_object_get(json_object_get(json, "context"), "tenantId")),
+                         "acme");
+        cr_expect_str_eq(json_string_value(json_object_get(json_object_get(json, "context"), "initiatedBy")),
+                         "alice");
         cr_expect_str_eq(json_string_value(json_object_get(json_object_get(json, "input"), "host")), "h1");
         json_decref(json);
 
-        cr_assert_eq(runbook_client_approve(client, id, "ok", "fine", NULL, &reply, &error), 0, "%s", error.message);
+        cr_assert_eq(runbook_client_approve(client, id, "ok", "fine", NULL, NULL, &reply, &error), 0, "%s",
+                     error.message);
         cr_expect_not(reply->is_error);
         cr_expect_eq(reply->attempts, 1);
         cr_expect_eq(strlen(reply->command_id), 36);
@@ -101,12 +108,14 @@ Test(client, history_verifies) {
         size_t i;
 
         start_example(id);
-        cr_assert_eq(runbook_client_history(client, id, &(RunbookQuery){.limit = 1000}, NULL, &reply, &error), 0);
+        cr_assert_eq(runbook_client_history(client, id, &(RunbookQuery){.limit = 1000}, NULL, &reply, &error),
+                     0);
         json = json_loads(reply->body, 0, NULL);
         json_array_foreach(json_object_get(json, "events"), i, event) {
                 char *text = json_dumps(event, 0);
 
-                cr_expect_eq(runbook_event_chain_add(chain, text, strlen(text), &error), 0, "%s", error.message);
+                cr_expect_eq(runbook_event_chain_add(chain, text, strlen(text), &error), 0, "%s",
+                             error.message);
                 free(text);
         }
         cr_expect_eq(runbook_event_chain_events(chain), 4);
@@ -118,14 +127,17 @@ Test(client, history_verifies) {
 Test(client, refusal) {
         RunbookReply *reply = NULL;
 
-        cr_assert_eq(runbook_client_execution(client, "0190aaaa-0000-7000-8000-00000000dead", NULL, NULL, &reply, &error), 0);
+        cr_assert_eq(runbook_client_execution(client, "0190aaaa-0000-7000-8000-00000000dead", NULL, NULL,
+                                              &reply, &error),
+                     0);
         cr_expect(reply->is_error);
         cr_expect_eq(reply->code, RUNBOOK_EXECUTION_NOT_FOUND);
         cr_expect_eq(reply->status, 404);
         cr_expect_str_eq(reply->message, "there is no such execution");
         runbook_reply_free(reply);
         /* A refusal whose headers got lost on the way is one all the same. */
-        fake_engine_answer_next(engine, "{\"version\":\"v1\",\"error\":\"OVERLOADED\",\"message\":\"later\"}");
+        fake_engine_answer_next(engine,
+                                "{\"version\":\"v1\",\"error\":\"OVERLOADED\",\"message\":\"later\"}");
         cr_assert_eq(runbook_client_stats(client, NULL, &reply, &error), 0);
         cr_expect(reply->is_error);
         cr_expect_eq(reply->code, RUNBOOK_OVERLOADED);
@@ -148,7 +160,8 @@ Test(client, lost_answers_are_asked_for_again_and_nothing_doubles) {
         applied = fake_engine_applied(engine);
         received = fake_engine_received(engine);
         fake_engine_swallow(engine, 2);
-        cr_assert_eq(runbook_client_approve(client, id, "ok", NULL, &call, &reply, &error), 0, "%s", error.message);
+        cr_assert_eq(runbook_client_approve(client, id, "ok", NULL, NULL, &call, &reply, &error), 0, "%s",
+                     error.message);
         cr_expect_not(reply->is_error, "%s", reply->body);
         cr_expect_eq(reply->attempts, 3);
         cr_expect_eq(fake_engine_applied(engine) - applied, 1);
@@ -161,12 +174,14 @@ Test(client, answers_that_stay_away) {
         RunbookReply *reply = NULL;
 
         fake_engine_swallow(engine, 2);
-        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), &call, &reply, &error), RUNBOOK_CLIENT_E_TIMEOUT);
+        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), &call, &reply, &error),
+                     RUNBOOK_CLIENT_E_TIMEOUT);
         cr_expect_not_null(strstr(error.message, "asked 2 times"), "%s", error.message);
         cr_expect_not_null(strstr(error.message, "my-own-id"), "%s", error.message);
         cr_expect_eq(fake_engine_applied(engine), 1);
         /* The caller repeats it under the same id: it is not done twice. */
-        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), &call, &reply, &error), 0);
+        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), &call, &reply, &error),
+                     0);
         cr_expect_eq(fake_engine_applied(engine), 1);
         runbook_reply_free(reply);
 }
@@ -177,24 +192,31 @@ Test(client, no_engine) {
         fake_engine_stop(engine);
         engine = NULL;
         cr_assert_eq(runbook_client_stats(client, NULL, &reply, &error), RUNBOOK_CLIENT_E_NO_ENGINE);
-        cr_expect_str_eq(error.message, "no engine is answering on runbook.v1.acme.query.alice.stats: is runbookd running and connected "
+        cr_expect_str_eq(error.message, "no engine is answering on runbook.v1.acme.query.alice.stats: is "
+                                        "runbookd running and connected "
                                         "to this NATS?");
 }
 
 Test(client, wrong_arguments) {
         RunbookReply *reply = NULL;
-        RunbookStart bad_input = {.runbook_id = "incident", .input = "{oops"}, bad_context = {.runbook_id = "incident", .context = "[]"},
-                     no_id = {0};
+        RunbookStart bad_input = {.runbook_id = "incident", .input = "{oops"},
+                     bad_context = {.runbook_id = "incident", .context = "[]"}, no_id = {0};
 
-        cr_expect_eq(runbook_client_start(client, &bad_input, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_start(client, &bad_input, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
         cr_expect_not_null(strstr(error.message, "the input is not JSON"), "%s", error.message);
-        cr_expect_eq(runbook_client_start(client, &bad_context, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_start(client, &bad_context, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
         cr_expect_eq(runbook_client_start(client, &no_id, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
         cr_expect_eq(runbook_client_cancel(client, "", NULL, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
-        cr_expect_eq(runbook_client_request(client, "cmd.a b", "", 0, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
-        cr_expect_eq(runbook_client_request(client, "lifecycle.x", "", 0, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
-        cr_expect_eq(runbook_client_request(client, "cmd", "", 0, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
-        cr_expect_eq(runbook_client_runbooks(client, &(RunbookQuery){.limit = 1001}, NULL, &reply, &error), RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_request(client, "cmd.a b", "", 0, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_request(client, "lifecycle.x", "", 0, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_request(client, "cmd", "", 0, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_runbooks(client, &(RunbookQuery){.limit = 1001}, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
         cr_expect_eq(fake_engine_received(engine), 0);
 }
 
@@ -204,7 +226,8 @@ Test(client, too_large) {
         RunbookReply *reply = NULL;
 
         memset(big, ' ', n);
-        cr_expect_eq(runbook_client_register(client, big, n, NULL, &reply, &error), RUNBOOK_CLIENT_E_TOO_LARGE);
+        cr_expect_eq(runbook_client_register(client, big, n, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_TOO_LARGE);
         cr_expect_not_null(strstr(error.message, "2097152 bytes"), "%s", error.message);
         free(big);
 }
@@ -212,7 +235,8 @@ Test(client, too_large) {
 Test(client, names_are_encoded) {
         RunbookClient *odd;
         RunbookReply *reply = NULL;
-        RunbookExternalEvent event = {.type = "order.paid/eu", .correlation_id = "o-1", .payload = "{\"a\":1}"};
+        RunbookExternalEvent event = {
+                        .type = "order.paid/eu", .correlation_id = "o-1", .payload = "{\"a\":1}"};
         char subject[512], body[4096];
 
         odd = connect_as("alice@example.com");
@@ -236,7 +260,8 @@ Test(client, query_body) {
         cr_assert_eq(runbook_client_executions(client, &query, NULL, &reply, &error), 0);
         runbook_reply_free(reply);
         fake_engine_last(engine, subject, sizeof subject, body, sizeof body);
-        cr_expect_str_eq(body, "{\"cursor\":\"c\",\"initiatedBy\":\"bob\",\"status\":\"failed\",\"limit\":7}");
+        cr_expect_str_eq(body,
+                         "{\"cursor\":\"c\",\"initiatedBy\":\"bob\",\"status\":\"failed\",\"limit\":7}");
 }
 
 Test(client, queue_without_a_stream) {
@@ -244,7 +269,8 @@ Test(client, queue_without_a_stream) {
 
         fake_engine_stop(engine);
         engine = NULL;
-        cr_expect_eq(runbook_client_enqueue(client, "start", "{}", 2, 0, NULL, &reply, &error), RUNBOOK_CLIENT_E_NO_ENGINE);
+        cr_expect_eq(runbook_client_enqueue(client, "start", "{}", 2, 0, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_NO_ENGINE);
         cr_expect_not_null(strstr(error.message, "RUNBOOK_QUEUE"), "%s", error.message);
 }
 
@@ -303,13 +329,14 @@ TestSuite(permissions, .fini = check_leaks, .timeout = 60);
 
 /* ── Permissions ───────────────────────────────────────────────────────────────────────────────── */
 
-static const char accounts[] =
-        "authorization { users: [\n"
-        "  {user: engine, password: e},\n"
-        "  {user: bob, password: b, permissions: {publish: [\"runbook.v1.acme.*.bob.>\"], subscribe: [\"_INBOX.>\"]}},\n"
-        "  {user: shut, password: s, permissions: {publish: [\">\"], subscribe: [\"_INBOX_shut.>\"]}},\n"
-        "  {nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4}\n"
-        "]}\n";
+static const char accounts[] = "authorization { users: [\n"
+                               "  {user: engine, password: e},\n"
+                               "  {user: bob, password: b, permissions: {publish: "
+                               "[\"runbook.v1.acme.*.bob.>\"], subscribe: [\"_INBOX.>\"]}},\n"
+                               "  {user: shut, password: s, permissions: {publish: [\">\"], subscribe: "
+                               "[\"_INBOX_shut.>\"]}},\n"
+                               "  {nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4}\n"
+                               "]}\n";
 
 static int connect_with(const char *nats_user, const char *password, const char *user, RunbookClient **ret) {
         RunbookClientOptions o = RUNBOOK_CLIENT_OPTIONS_INIT;
@@ -330,9 +357,12 @@ Test(permissions, publishing_as_somebody_else_is_told_at_once) {
         test_server_start(&server, accounts);
         cr_assert_eq(connect_with("bob", "b", "alice", &c), 0, "%s", error.message);
         cr_expect_eq(runbook_client_stats(c, NULL, &reply, &error), RUNBOOK_CLIENT_E_PERMISSION);
-        cr_expect_not_null(strstr(error.message, "publish to runbook.v1.acme.query.alice.stats"), "%s", error.message);
-        cr_expect_eq(runbook_client_subscribe(c, RUNBOOK_EVENT_LIFECYCLE, NULL, NULL, NULL, &s, &error), RUNBOOK_CLIENT_E_PERMISSION);
-        cr_expect_str_eq(error.message, "NATS does not let this user subscribe to runbook.v1.acme.lifecycle.*.>");
+        cr_expect_not_null(strstr(error.message, "publish to runbook.v1.acme.query.alice.stats"), "%s",
+                           error.message);
+        cr_expect_eq(runbook_client_subscribe(c, RUNBOOK_EVENT_LIFECYCLE, NULL, NULL, NULL, &s, &error),
+                     RUNBOOK_CLIENT_E_PERMISSION);
+        cr_expect_str_eq(error.message,
+                         "NATS does not let this user subscribe to runbook.v1.acme.lifecycle.*.>");
         runbook_client_close(c);
         /* As himself he gets through (to nobody: there is no engine). */
         cr_assert_eq(connect_with("bob", "b", NULL, &c), 0, "%s", error.message);
@@ -347,7 +377,8 @@ Test(permissions, wrong_password_and_closed_inbox) {
 
         test_server_start(&server, accounts);
         cr_expect_eq(connect_with("bob", "wrong", NULL, &c), RUNBOOK_CLIENT_E_AUTH);
-        cr_expect_not_null(strstr(error.message, "does not accept these credentials of user bob"), "%s", error.message);
+        cr_expect_not_null(strstr(error.message, "does not accept these credentials of user bob"), "%s",
+                           error.message);
         cr_expect_eq(connect_with(NULL, NULL, "x", &c), RUNBOOK_CLIENT_E_AUTH);
         cr_expect_not_null(strstr(error.message, "without credentials"), "%s", error.message);
         cr_expect_eq(connect_with("shut", "s", NULL, &c), RUNBOOK_CLIENT_E_PERMISSION);
@@ -389,6 +420,7 @@ Test(permissions, no_server_and_no_secrets_in_the_sentence) {
         o.servers = "nats://u:secret@127.0.0.1:1,nats://127.0.0.1:2";
         o.connect_timeout_ms = 300;
         cr_assert_eq(runbook_client_connect(&o, &c, &error), RUNBOOK_CLIENT_E_NO_SERVER);
-        cr_expect_not_null(strstr(error.message, "nats://127.0.0.1:1, nats://127.0.0.1:2"), "%s", error.message);
+        cr_expect_not_null(strstr(error.message, "nats://127.0.0.1:1, nats://127.0.0.1:2"), "%s",
+                           error.message);
         cr_expect_null(strstr(error.message, "secret"));
 }

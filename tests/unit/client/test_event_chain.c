@@ -34,9 +34,11 @@ static void setup(void) {
         memset(zeros, '0', 64);
         zeros[64] = 0;
         for (int i = 0; i < N_EVENTS; i++) {
-                snprintf(subject, sizeof subject, "0190aaaa-0000-7000-8000-000000000001%s", i % 2 ? "/schritt-ä" : "");
-                events[i] = json_pack("{ss ss si s{ss si sf} ss}", "type", "runbook.step.completed", "subject", subject, "sequence", i + 1,
-                                      "data", "status", "completed", "durationMs", 12, "ratio", 0.1, "prevhash",
+                snprintf(subject, sizeof subject, "0190aaaa-0000-7000-8000-000000000001%s",
+                         i % 2 ? "/schritt-ä" : "");
+                events[i] = json_pack("{ss ss si s{ss si sf} ss}", "type", "runbook.step.completed",
+                                      "subject", subject, "sequence", i + 1, "data", "status", "completed",
+                                      "durationMs", 12, "ratio", 0.1, "prevhash",
                                       i ? json_string_value(json_object_get(events[i - 1], "hash")) : zeros);
                 seal(events[i]);
         }
@@ -49,7 +51,8 @@ static void teardown(void) {
 }
 
 static int add(RunbookEventChain *chain, const json_t *event, RunbookClientError *e) {
-        char *text = json_dumps(event, JSON_INDENT(3)); /* other blanks, other order: the canonical form counts */
+        char *text = json_dumps(event,
+                                JSON_INDENT(3)); /* other blanks, other order: the canonical form counts */
         int r = runbook_event_chain_add(chain, text, strlen(text), e);
 
         free(text);
@@ -66,19 +69,22 @@ Test(chain, whole_history_passes) {
         cr_expect_eq(runbook_event_chain_events(chain), N_EVENTS);
         cr_expect_eq(runbook_event_chain_faults(chain), 0);
         cr_expect_eq(runbook_event_chain_sequence(chain), N_EVENTS);
-        cr_expect_str_eq(runbook_event_chain_hash(chain), json_string_value(json_object_get(events[N_EVENTS - 1], "hash")));
+        cr_expect_str_eq(runbook_event_chain_hash(chain),
+                         json_string_value(json_object_get(events[N_EVENTS - 1], "hash")));
         runbook_event_chain_free(chain);
 }
 
 /** The hash of a fixed event, so that a change of the canonical form or of the rule itself shows. */
 Test(chain, known_hash) {
         static const char event[] =
-                "{\"prevhash\":\"0000000000000000000000000000000000000000000000000000000000000000\",\"sequence\":1,\"subject\":\"x\","
-                "\"hash\":\"28c044bc770eb0935d81f41ff41b3e91ad5b192a6aefc1e8367b56cbc17a4876\"}";
+                        "{\"prevhash\":\"0000000000000000000000000000000000000000000000000000000000000000\","
+                        "\"sequence\":1,\"subject\":\"x\","
+                        "\"hash\":\"28c044bc770eb0935d81f41ff41b3e91ad5b192a6aefc1e8367b56cbc17a4876\"}";
         RunbookEventChain *chain = runbook_event_chain_new();
         RunbookClientError e = {0};
 
-        cr_expect_eq(runbook_event_chain_add(chain, event, sizeof event - 1, &e), RUNBOOK_CHAIN_FINE, "%s", e.message);
+        cr_expect_eq(runbook_event_chain_add(chain, event, sizeof event - 1, &e), RUNBOOK_CHAIN_FINE, "%s",
+                     e.message);
         runbook_event_chain_free(chain);
 }
 
@@ -134,7 +140,8 @@ Test(chain, swapped_and_doubled) {
 Test(chain, first_event_must_be_the_first) {
         RunbookEventChain *chain = runbook_event_chain_new();
 
-        json_object_set_new(events[0], "prevhash", json_string(json_string_value(json_object_get(events[1], "hash"))));
+        json_object_set_new(events[0], "prevhash",
+                            json_string(json_string_value(json_object_get(events[1], "hash"))));
         seal(events[0]);
         cr_expect_eq(add(chain, events[0], NULL), RUNBOOK_CHAIN_LINK);
         runbook_event_chain_free(chain);
@@ -152,15 +159,22 @@ Test(chain, other_execution) {
 
 Test(chain, malformed) {
         static const char *const bad[] = {
-                "", "x", "[]", "{}", "{\"sequence\":1}", "{\"sequence\":\"1\",\"prevhash\":\"\",\"hash\":\"\"}",
-                "{\"sequence\":0,\"prevhash\":\"0000000000000000000000000000000000000000000000000000000000000000\","
-                "\"hash\":\"0000000000000000000000000000000000000000000000000000000000000000\"}",
-                "{\"sequence\":1,\"prevhash\":\"zz\",\"hash\":7}",
+                        "",
+                        "x",
+                        "[]",
+                        "{}",
+                        "{\"sequence\":1}",
+                        "{\"sequence\":\"1\",\"prevhash\":\"\",\"hash\":\"\"}",
+                        "{\"sequence\":0,\"prevhash\":"
+                        "\"0000000000000000000000000000000000000000000000000000000000000000\","
+                        "\"hash\":\"0000000000000000000000000000000000000000000000000000000000000000\"}",
+                        "{\"sequence\":1,\"prevhash\":\"zz\",\"hash\":7}",
         };
         RunbookEventChain *chain = runbook_event_chain_new();
 
         for (size_t i = 0; i < N_ELEMENTS(bad); i++)
-                cr_expect_eq(runbook_event_chain_add(chain, bad[i], strlen(bad[i]), NULL), RUNBOOK_CHAIN_MALFORMED, "%s", bad[i]);
+                cr_expect_eq(runbook_event_chain_add(chain, bad[i], strlen(bad[i]), NULL),
+                             RUNBOOK_CHAIN_MALFORMED, "%s", bad[i]);
         cr_expect_eq(runbook_event_chain_faults(chain), N_ELEMENTS(bad));
         cr_expect_eq(runbook_event_chain_sequence(chain), 0);
         runbook_event_chain_free(chain);
@@ -170,7 +184,9 @@ Test(chain, resumes_from_a_checkpoint) {
         RunbookEventChain *chain = runbook_event_chain_new();
 
         cr_expect_lt(runbook_event_chain_resume(chain, 2, "no hash"), 0);
-        cr_expect_eq(runbook_event_chain_resume(chain, 2, json_string_value(json_object_get(events[1], "hash"))), 0);
+        cr_expect_eq(runbook_event_chain_resume(chain, 2,
+                                                json_string_value(json_object_get(events[1], "hash"))),
+                     0);
         cr_expect_eq(add(chain, events[2], NULL), 0);
         cr_expect_eq(add(chain, events[3], NULL), 0);
         runbook_event_chain_free(chain);

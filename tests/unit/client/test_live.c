@@ -15,7 +15,8 @@ static FakeEngine *engine;
 static RunbookClient *client;
 static RunbookClientError error;
 
-static const char definition[] = "{\"id\":\"incident\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"call\",\"type\":\"call-service\",\"config\":{}}]}";
+static const char definition[] = "{\"id\":\"incident\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"call\","
+                                 "\"type\":\"call-service\",\"config\":{}}]}";
 static const char id[] = "0190aaaa-0000-7000-8000-000000000077";
 
 static void setup(void) {
@@ -27,7 +28,8 @@ static void setup(void) {
         o.servers = server.url;
         o.user = "alice";
         cr_assert_eq(runbook_client_connect(&o, &client, &error), 0, "%s", error.message);
-        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), NULL, &reply, &error), 0);
+        cr_assert_eq(runbook_client_register(client, definition, strlen(definition), NULL, &reply, &error),
+                     0);
         runbook_reply_free(reply);
 }
 
@@ -49,11 +51,13 @@ static void start(const char *execution_id) {
 }
 
 Test(live, events_of_one_execution_in_order) {
-        static const char *const want[] = {"execution.started", "step.started", "step.completed", "execution.completed"};
+        static const char *const want[] = {"execution.started", "step.started", "step.completed",
+                                           "execution.completed"};
         RunbookSubscription *s = NULL;
         RunbookEvent *event = NULL;
 
-        cr_assert_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LIFECYCLE, id, NULL, NULL, &s, &error), 0, "%s", error.message);
+        cr_assert_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LIFECYCLE, id, NULL, NULL, &s, &error), 0,
+                     "%s", error.message);
         cr_expect_eq(runbook_subscription_next(s, 0, &event), RUNBOOK_CLIENT_E_TIMEOUT);
         start("0190aaaa-0000-7000-8000-000000000078"); /* another one: not for us */
         start(id);
@@ -80,7 +84,9 @@ Test(live, handler_gets_the_whole_tenant) {
         RunbookSubscription *s = NULL;
         int n[8] = {0};
 
-        cr_assert_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LIFECYCLE | RUNBOOK_EVENT_LOG, NULL, count, n, &s, &error), 0);
+        cr_assert_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LIFECYCLE | RUNBOOK_EVENT_LOG, NULL,
+                                              count, n, &s, &error),
+                     0);
         for (int i = 0; i < 10; i++)
                 start(NULL);
         for (int i = 0; i < 100 && __atomic_load_n(&n[RUNBOOK_EVENT_LIFECYCLE], __ATOMIC_ACQUIRE) < 40; i++)
@@ -96,7 +102,8 @@ Test(live, reconnect_is_told_as_a_gap) {
         RunbookSubscription *s = NULL;
         RunbookEvent *event = NULL;
 
-        cr_assert_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LIFECYCLE, id, NULL, NULL, &s, &error), 0);
+        cr_assert_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LIFECYCLE, id, NULL, NULL, &s, &error),
+                     0);
         test_server_restart(&server, 200);
         cr_assert_eq(runbook_subscription_next(s, 8000, &event), 0);
         cr_expect_eq(event->kind, RUNBOOK_EVENT_GAP);
@@ -126,7 +133,8 @@ Test(live, queue_overflow_is_told_as_a_gap) {
         cr_expect_eq(n, 8192);
         cr_expect_eq(event->kind, RUNBOOK_EVENT_GAP);
         runbook_event_free(event);
-        cr_expect_eq(runbook_subscription_next(s, 50, &event), RUNBOOK_CLIENT_E_TIMEOUT, "one gap, not eight hundred");
+        cr_expect_eq(runbook_subscription_next(s, 50, &event), RUNBOOK_CLIENT_E_TIMEOUT,
+                     "one gap, not eight hundred");
         runbook_subscription_free(s);
         natsConnection_Destroy(nc);
 }
@@ -134,8 +142,10 @@ Test(live, queue_overflow_is_told_as_a_gap) {
 Test(live, nothing_to_subscribe_to) {
         RunbookSubscription *s = NULL;
 
-        cr_expect_eq(runbook_client_subscribe(client, 0, NULL, NULL, NULL, &s, &error), RUNBOOK_CLIENT_E_INVALID);
-        cr_expect_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LOG, "", NULL, NULL, &s, &error), RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_subscribe(client, 0, NULL, NULL, NULL, &s, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_LOG, "", NULL, NULL, &s, &error),
+                     RUNBOOK_CLIENT_E_INVALID);
 }
 
 /* ── The durable queue ─────────────────────────────────────────────────────────────────────────── */
@@ -165,14 +175,17 @@ Test(live, queue_acknowledges_then_answers) {
         static const char body[] = "{\"runbookId\":\"incident\",\"context\":{}}";
 
         make_stream();
-        cr_assert_eq(runbook_client_enqueue(client, "start", body, strlen(body), 0, &call, &reply, &error), 0, "%s", error.message);
+        cr_assert_eq(runbook_client_enqueue(client, "start", body, strlen(body), 0, &call, &reply, &error), 0,
+                     "%s", error.message);
         cr_expect_not_null(strstr(reply->body, "\"stream\":\"RUNBOOK_QUEUE\""), "%s", reply->body);
         runbook_reply_free(reply);
         /* The same id again: the stream knows it. */
-        cr_assert_eq(runbook_client_enqueue(client, "start", body, strlen(body), 0, &call, &reply, &error), 0);
+        cr_assert_eq(runbook_client_enqueue(client, "start", body, strlen(body), 0, &call, &reply, &error),
+                     0);
         cr_expect_not_null(strstr(reply->body, "\"duplicate\""), "%s", reply->body);
         runbook_reply_free(reply);
-        cr_assert_eq(runbook_client_enqueue(client, "start", body, strlen(body), 2000, NULL, &reply, &error), 0, "%s", error.message);
+        cr_assert_eq(runbook_client_enqueue(client, "start", body, strlen(body), 2000, NULL, &reply, &error),
+                     0, "%s", error.message);
         cr_expect_not_null(strstr(reply->body, "\"executionId\""), "%s", reply->body);
         runbook_reply_free(reply);
 }
@@ -183,9 +196,11 @@ Test(live, queued_while_no_engine_is_up) {
         make_stream();
         fake_engine_stop(engine);
         engine = NULL;
-        cr_assert_eq(runbook_client_enqueue(client, "start", "{}", 2, 0, NULL, &reply, &error), 0, "%s", error.message);
+        cr_assert_eq(runbook_client_enqueue(client, "start", "{}", 2, 0, NULL, &reply, &error), 0, "%s",
+                     error.message);
         cr_expect_eq(strlen(reply->command_id), 36);
         runbook_reply_free(reply);
-        cr_expect_eq(runbook_client_enqueue(client, "start", "{}", 2, 200, NULL, &reply, &error), RUNBOOK_CLIENT_E_TIMEOUT);
+        cr_expect_eq(runbook_client_enqueue(client, "start", "{}", 2, 200, NULL, &reply, &error),
+                     RUNBOOK_CLIENT_E_TIMEOUT);
         cr_expect_not_null(strstr(error.message, "queued as"), "%s", error.message);
 }

@@ -39,7 +39,8 @@ static void spawn(TestServer *s) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* whatever happens to the test, the server doesn't stay */
         if (getppid() != parent)
                 _exit(1);
-        execlp("nats-server", "nats-server", "-c", config, "-l", log, "--ports_file_dir", s->dir, (char *)NULL);
+        execlp("nats-server", "nats-server", "-c", config, "-l", log, "--ports_file_dir", s->dir,
+               (char *)NULL);
         _exit(127);
 }
 
@@ -90,8 +91,8 @@ static void write_config(const TestServer *s, const char *config) {
         f = fopen(path, "we");
         if (!f)
                 fail(path);
-        fprintf(f, "listen: 127.0.0.1:%d\njetstream { store_dir: \"%s/js\" }\n%s\n", s->port ? s->port : -1, s->dir,
-                config ? config : "");
+        fprintf(f, "listen: 127.0.0.1:%d\njetstream { store_dir: \"%s/js\" }\n%s\n", s->port ? s->port : -1,
+                s->dir, config ? config : "");
         fclose(f);
 }
 

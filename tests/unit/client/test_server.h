@@ -11,7 +11,8 @@ typedef struct TestServer {
         char url[64];
 } TestServer;
 
-/** @config: more lines of configuration (users, permissions), or NULL. Aborts the test when it can't be started. */
+/** @config: more lines of configuration (users, permissions), or NULL. Aborts the test when it can't be
+ * started. */
 void test_server_start(TestServer *s, const char *config);
 /** Kill and start again on the same port, with the same data. */
 void test_server_restart(TestServer *s, int down_ms);

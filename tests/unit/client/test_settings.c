@@ -23,10 +23,12 @@ static void write_file(const char *name, const char *text) {
 
 static void setup(void) {
         static const char *const dirs[] = {".config", ".config/nats", ".config/nats/context"};
-        static const char *const variables[] = {"NATS_URL",  "NATS_CREDS", "NATS_USER", "NATS_PASSWORD",  "NATS_TOKEN",
-                                                "NATS_NKEY", "NATS_CA",    "NATS_CERT", "NATS_KEY",       "NATS_CONTEXT",
-                                                "USER",      "LOGNAME",    "RUNBOOK_USER", "RUNBOOK_TENANT", "RUNBOOK_PREFIX",
-                                                "XDG_CONFIG_HOME", "NATS_INBOX_PREFIX"};
+        static const char *const variables[] = {
+                        "NATS_URL",         "NATS_CREDS",     "NATS_USER",      "NATS_PASSWORD",
+                        "NATS_TOKEN",       "NATS_NKEY",      "NATS_CA",        "NATS_CERT",
+                        "NATS_KEY",         "NATS_CONTEXT",   "USER",           "LOGNAME",
+                        "RUNBOOK_USER",     "RUNBOOK_TENANT", "RUNBOOK_PREFIX", "XDG_CONFIG_HOME",
+                        "NATS_INBOX_PREFIX"};
         char path[256];
 
         strcpy(home, "/tmp/runbook-settings-XXXXXX");
@@ -40,7 +42,8 @@ static void setup(void) {
         setenv("HOME", home, 1);
         setenv("USER", "system-user", 1);
         write_file(".config/nats/context/prod.json",
-                   "{\"description\":\"p\",\"url\":\"nats://prod:4222\",\"user\":\"ctx-user\",\"password\":\"ctx-pw\",\"ca\":\"~/ca.pem\","
+                   "{\"description\":\"p\",\"url\":\"nats://"
+                   "prod:4222\",\"user\":\"ctx-user\",\"password\":\"ctx-pw\",\"ca\":\"~/ca.pem\","
                    "\"inbox_prefix\":\"_INBOX_prod\"}");
 }
 
@@ -127,7 +130,8 @@ Test(settings, user_and_password_of_one_source_stay_together) {
 
         setenv("NATS_USER", "bob", 1);
         setenv("NATS_PASSWORD", "bobs", 1);
-        cr_assert_eq(load((RunbookClientOptions){.use_environment = true, .nats_context = "prod"}, &s, NULL), 0);
+        cr_assert_eq(load((RunbookClientOptions){.use_environment = true, .nats_context = "prod"}, &s, NULL),
+                     0);
         cr_expect_str_eq(s.nats_user, "bob");
         cr_expect_str_eq(s.nats_password, "bobs");
         cr_expect_str_eq(s.user, "bob");
@@ -138,22 +142,26 @@ Test(settings, user_in_the_url) {
 
         cr_assert_eq(load((RunbookClientOptions){.servers = "nats://carol:pw@h:1,nats://h:2"}, &s, NULL), 0);
         cr_expect_str_eq(s.user, "carol");
-        cr_expect_eq(load((RunbookClientOptions){.servers = "nats://token@h:1"}, &t, NULL), RUNBOOK_CLIENT_E_INVALID);
+        cr_expect_eq(load((RunbookClientOptions){.servers = "nats://token@h:1"}, &t, NULL),
+                     RUNBOOK_CLIENT_E_INVALID);
 }
 
 Test(settings, context_trouble_is_told) {
         _cleanup_(client_settings_deinit) ClientSettings s = {0}, t = {0}, u = {0};
         RunbookClientError e = {0};
 
-        cr_expect_eq(load((RunbookClientOptions){.nats_context = "absent", .user = "a"}, &s, &e), RUNBOOK_CLIENT_E_CONFIG);
+        cr_expect_eq(load((RunbookClientOptions){.nats_context = "absent", .user = "a"}, &s, &e),
+                     RUNBOOK_CLIENT_E_CONFIG);
         cr_expect_not_null(strstr(e.message, "context/absent.json: No such file"), "%s", e.message);
         write_file("bad.json", "{oops");
         char path[128];
         snprintf(path, sizeof path, "%s/bad.json", home);
-        cr_expect_eq(load((RunbookClientOptions){.nats_context = path, .user = "a"}, &t, &e), RUNBOOK_CLIENT_E_CONFIG);
+        cr_expect_eq(load((RunbookClientOptions){.nats_context = path, .user = "a"}, &t, &e),
+                     RUNBOOK_CLIENT_E_CONFIG);
         cr_expect_not_null(strstr(e.message, "is not JSON"), "%s", e.message);
         write_file("bad.json", "[]");
-        cr_expect_eq(load((RunbookClientOptions){.nats_context = path, .user = "a"}, &u, &e), RUNBOOK_CLIENT_E_CONFIG);
+        cr_expect_eq(load((RunbookClientOptions){.nats_context = path, .user = "a"}, &u, &e),
+                     RUNBOOK_CLIENT_E_CONFIG);
         cr_expect_not_null(strstr(e.message, "not a JSON object"), "%s", e.message);
 }
 
@@ -164,7 +172,8 @@ Test(settings, options_of_an_older_program_are_shorter) {
         o.servers = "nats://h:1";
         o.user = "not looked at";
         o.size = offsetof(RunbookClientOptions, nats_context);
-        cr_expect_eq(client_settings_load(&o, &s, NULL), RUNBOOK_CLIENT_E_INVALID, "no user within the size that it knows");
+        cr_expect_eq(client_settings_load(&o, &s, NULL), RUNBOOK_CLIENT_E_INVALID,
+                     "no user within the size that it knows");
         cr_expect_str_eq(s.servers, "nats://h:1");
         o.size = 0;
         cr_expect_eq(client_settings_load(&o, &s, NULL), RUNBOOK_CLIENT_E_INVALID);

@@ -12,14 +12,10 @@ Test(subject, encodes_what_is_not_plain) {
         static const struct {
                 const char *text, *token;
         } cases[] = {
-                {"alice", "alice"},
-                {"alice@example.com", "alice%40example%2Ecom"},
-                {"A-Z_09", "A-Z_09"},
-                {"a b*c>d", "a%20b%2Ac%3Ed"},
-                {"100%", "100%25"},
-                {"zoë", "zo%C3%AB"},
-                {"body[3]", "body%5B3%5D"},
-                {"", ""},
+                        {"alice", "alice"},         {"alice@example.com", "alice%40example%2Ecom"},
+                        {"A-Z_09", "A-Z_09"},       {"a b*c>d", "a%20b%2Ac%3Ed"},
+                        {"100%", "100%25"},         {"zoë", "zo%C3%AB"},
+                        {"body[3]", "body%5B3%5D"}, {"", ""},
         };
 
         for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
