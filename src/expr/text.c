@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "expr/expr_internal.h"
 
-const char *expr_text_marker(Slice text) { return text.n ? memmem(text.data, text.n, "${", 2) : NULL; }
+const char *expr_text_marker(Slice text) { return text.n > 0 ? memmem(text.data, text.n, "${", 2) : NULL; }
 
 bool expr_text_is_constant(Slice text) {
         for (const char *p; (p = expr_text_marker(text));) {
@@ -175,8 +175,10 @@ static bool parse_path(TextParser *t, ExprPart *ret) {
 /** Split @text into parts; NULL if it can't be (reported). */
 const ExprPart *expr_text_parse(ExprTextCompiler *c, const JsonAt *at, Slice text, uint32_t *ret_n) {
         size_t cap = 1, n = 0;
-        for (Slice s = text; (s.data = expr_text_marker(s)); s.data += 2, cap += 2)
-                s.n = text.n - (size_t)(s.data - text.data) - 2;
+        const char *end = text.data + text.n;
+        for (const char *p = expr_text_marker(text); p;
+             p = expr_text_marker((Slice){p + 2, (size_t)(end - p) - 2}))
+                cap += 2;
         if (!expr_text_count(c, at, cap))
                 return NULL;
         ExprPart *parts = ARENA_NEW_ARRAY(c->arena, ExprPart, cap);

@@ -353,6 +353,16 @@ static void check_grpc(const JsonAt *config) {
 
 static void release_json(void *p) { json_decref(p); }
 
+/** A copy whose members are shared; NULL when out of memory, of which json_copy may say nothing. */
+static json_t *copy_config(const json_t *config) {
+        json_t *copy = config ? json_copy((json_t *)config) : json_object();
+        if (copy && config && json_object_size(copy) != json_object_size(config)) {
+                json_decref(copy);
+                return NULL;
+        }
+        return copy;
+}
+
 void draft_call_service(Draft *d, RunbookStep *step, const JsonAt *step_at, const JsonAt *config) {
         static const char *const protocols[] = {"http", "grpc"};
         unsigned grpc = 0;
@@ -360,7 +370,7 @@ void draft_call_service(Draft *d, RunbookStep *step, const JsonAt *step_at, cons
         if (config->value)
                 json_check_keys(config, grpc ? grpc_fields : http_fields,
                                 grpc ? N_ELEMENTS(grpc_fields) : N_ELEMENTS(http_fields));
-        json_t *copy = config->value ? json_copy((json_t *)config->value) : json_object();
+        json_t *copy = copy_config(config->value);
         if (!copy || !draft_own(d, release_json, copy)) {
                 draft_oom(d);
                 return;

@@ -99,7 +99,10 @@ static bool may_name(const PathCheck *c, uint32_t target, bool direct, const Jso
                        is_seen_by_compensated(c->d, c->step, to, at);
         if (direct && c->d->more[target].mark == MARK_BASE + c->step)
                 return true;
-        return direct ? c->d->more[c->step].uncertain : draft_sees(c->d, c->step, target, at);
+        if (!direct)
+                return draft_sees(c->d, c->step, target, at);
+        return c->d->more[c->step].uncertain || c->d->more[c->step].position == STEP_NONE ||
+               c->d->more[target].position == STEP_NONE;
 }
 
 static void check_steps_root(const PathCheck *c, const ExprPath *path, const JsonAt *at) {

@@ -244,6 +244,9 @@ Test(runbook_paths, behind_a_faulty_link_nothing_is_claimed) {
         /* The misspelt dependency is the one fault; what hangs on it is not complained about. */
         expect_graph_fault("fetch; b = fetch.x} ${steps.fetch < fecth; c = steps.fetch < b",
                            "/steps/1/dependsOn/0", "did you mean \"fetch\"");
+        expect_graph_fault(
+                        "a < b; b < a; c = x.y} ${steps.a < b; l @ d < c; d; e = d.x} ${c} ${loop.item < d",
+                        "/steps/0/dependsOn/0", "a → b → a");
         expect_graph_faults("z; a = steps.z < b; b < a; c = steps.z", 2, "/steps/3/input/v",
                             "\"z\" may not have run");
 }
