@@ -74,6 +74,8 @@ static int check_start(const Runbook *runbook, const Input *in, Report *refusal)
                 return report_set(refusal, RUNBOOK_STEP_NOT_FOUND, "options.pauseAt names step \"%.*s\", which the runbook doesn't have%s%s%s",
                                   SLICE_ARG(in->pause_at), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
         }
+        if (runbook->input_schema && !schema_admits_input(runbook->input_schema, in->value, refusal))
+                return -EINVAL;
         if (in->value && value_bytes(in->value).n > LIMIT_VALUE_BYTES)
                 return report_set(refusal, RUNBOOK_TOO_LARGE, "the input has %zu bytes, more than %d", value_bytes(in->value).n, LIMIT_VALUE_BYTES);
         if (in->context && value_bytes(in->context).n > LIMIT_CONTEXT_BYTES)

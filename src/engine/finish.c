@@ -122,6 +122,11 @@ static Value *final_output(Move *m, Value **ret_error) {
                 value_unref(v);
                 return NULL;
         }
+        if (v && x->runbook->output_schema && !x->is_dry_run &&
+            !schema_admits(m, x->runbook->output_schema, v, "output", ret_error)) {
+                value_unref(v);
+                return NULL;
+        }
         return v;
 }
 

@@ -83,6 +83,12 @@ void step_submit(Move *m, uint32_t instance, bool announce); /* resolve the conf
 void timer_set(Move *m, uint32_t instance, TimerSlot slot, int64_t at_ms);
 void timer_clear(Move *m, uint32_t instance, TimerSlot slot);
 
+/* schema_check.c */
+/** False: *ret_error says what is wrong (owned), or out of memory. @what: "input" or "output". */
+bool schema_admits(Move *m, const Schema *schema, Value *value, const char *what, Value **ret_error);
+/** The same for a start: @refusal gets INVALID_INPUT with every fault at its place under /input. */
+bool schema_admits_input(const Schema *schema, Value *value, Report *refusal);
+
 /* approval.c */
 void approval_start(Move *m, uint32_t instance);
 void approval_vote(Move *m);

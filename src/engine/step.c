@@ -69,6 +69,13 @@ void step_complete(Move *m, uint32_t instance, Value *output) {
                                      n, LIMIT_VALUE_BYTES));
                 return;
         }
+        const Schema *schema = move_step(m, instance)->output_schema;
+        Value *error = NULL;
+        if (schema && !m->x->is_dry_run && !schema_admits(m, schema, output, "output", &error)) {
+                value_unref(output);
+                step_fail_attempt(m, instance, error, 0);
+                return;
+        }
         set_output(s, output);
         set_error(s, NULL);
         s->done_order = ++m->x->n_done_order;
@@ -176,6 +183,17 @@ static void start_dry(Move *m, uint32_t instance) {
         step_complete(m, instance, b.error ? NULL : value_new_bytes(buf_slice(&b)));
 }
 
+/* False: the step has failed (or memory is out). */
+static bool check_input(Move *m, uint32_t instance) {
+        Value *error = NULL;
+        _cleanup_(value_unref_p) Value *input = step_input(m, instance, &error);
+        if (input && schema_admits(m, move_step(m, instance)->input_schema, input, "input", &error))
+                return true;
+        if (error)
+                step_fail(m, instance, error);
+        return false;
+}
+
 void step_start(Move *m, uint32_t instance) {
         const RunbookStep *step = move_step(m, instance);
         bool inside = step->type == STEP_TYPE_CONDITIONAL || step->type == STEP_TYPE_LOOP;
@@ -190,6 +208,8 @@ void step_start(Move *m, uint32_t instance) {
                 start_dry(m, instance);
                 return;
         }
+        if (step->input_schema && !check_input(m, instance))
+                return;
         switch (step->type) {
         case STEP_TYPE_CONDITIONAL:
                 begin_attempt(m, instance, RUNBOOK_STEP_RUNNING);

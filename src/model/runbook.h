@@ -20,6 +20,7 @@
 typedef struct ExprCondition ExprCondition; /* expr/expr.h */
 typedef struct ExprTemplate ExprTemplate;
 typedef struct ExprPath ExprPath;
+typedef struct Schema Schema; /* schema/schema.h */
 
 #define STEP_NONE UINT32_MAX
 #define REGION_ROOT 0u
@@ -130,7 +131,7 @@ typedef struct RunbookStep {
         const ExprTemplate *wait;              /* wait: durationMs (number) or until (RFC 3339 string) */
         const ApprovalConfig *approval;        /* human-approval */
         const LoopConfig *loop;                /* loop */
-        Value *input_schema, *output_schema;   /* NULL: none (or `{}`); borrowed from the runbook */
+        const Schema *input_schema, *output_schema; /* NULL: none (or `{}`) */
         const Slice *required_permissions;
         uint32_t n_required_permissions;
         const EvidenceSpec *evidence;
@@ -163,7 +164,7 @@ typedef struct Runbook {
         uint32_t max_depth;
         uint32_t max_concurrent_steps; /* 0: the engine's default */
         IdempotencyMode idempotency;
-        Value *input_schema, *output_schema; /* NULL: none */
+        const Schema *input_schema, *output_schema; /* NULL: none (or `{}`) */
         const ExprTemplate *output;          /* NULL: output of the sinks */
         const void *step_ids; /* internal index of runbook_find_step */
 } Runbook;

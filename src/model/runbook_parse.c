@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "model/runbook_draft.h"
+#include "schema/schema.h"
 
 #define BACKOFF_MULTIPLIER_MAX 1000.0
 
@@ -31,8 +32,6 @@ static const char *const retry_fields[] = {
                 "maxDelayMs",        "nonRetryableErrors", "retryableErrors",
 };
 static const char *const evidence_fields[] = {"confidence", "sourceRef", "type", "value"};
-
-static void release_value(void *p) { value_unref(p); }
 
 /** Error codes: exact, or a prefix and '*'. */
 static bool check_error_code(const JsonAt *at, Slice text) {
@@ -71,8 +70,10 @@ static const Slice *copy_slices(Draft *d, const Slice *slices, size_t n) {
         return copy;
 }
 
-/** A schema: an object or a boolean; `{}` is none. The validator is compiled from it later. */
-static Value *parse_schema(Draft *d, const JsonAt *object, const char *key) {
+static void release_schema(void *p) { schema_unref(p); }
+
+/** A schema: an object or a boolean; `{}` is none. Compiled once, here. */
+static const Schema *parse_schema(Draft *d, const JsonAt *object, const char *key) {
         JsonAt at = json_at_key(object, key);
         if (!at.value)
                 return NULL;
@@ -83,14 +84,13 @@ static Value *parse_schema(Draft *d, const JsonAt *object, const char *key) {
         }
         if (json_is_object(at.value) && json_object_size(at.value) == 0)
                 return NULL;
-        Value *schema = value_new(json_incref((json_t *)at.value));
-        /* Both faces now: the runbook is shared between threads. */
-        if (!schema || !value_bytes(schema).data) {
-                value_unref(schema);
-                draft_oom(d);
+        Schema *schema = schema_compile(&at);
+        if (!schema) {
+                if (d->report->oom)
+                        draft_oom(d);
                 return NULL;
         }
-        return draft_own(d, release_value, schema) ? schema : NULL;
+        return draft_own(d, release_schema, schema) ? schema : NULL;
 }
 
 static int parse_ids(Draft *d) {

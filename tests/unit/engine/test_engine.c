@@ -462,3 +462,28 @@ Test(engine, pause_at_stops_before_the_step) {
         cr_step(d, "b", "running");
         driver_free(d);
 }
+
+#define TYPED(step, root) "{\"id\":\"r\",\"version\":\"1\"," root "\"steps\":[{\"id\":\"a\",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}" step "}]}"
+
+Test(engine, schemas_are_held_against_inputs_and_outputs) {
+        Driver *d = driver_start(TYPED(",\"inputSchema\":{\"required\":[\"k\"]}", ""), "{\"z\":1}", NULL);
+        cr_assert_str_eq(driver_error(d, "a"), "INPUT_SCHEMA");
+        cr_assert(!driver_has_task(d, "a"));
+        finish(d);
+        d = driver_start(TYPED(",\"outputSchema\":{\"type\":\"object\"}", ""), NULL, NULL);
+        driver_ok(d, "a", "7");
+        cr_assert_str_eq(driver_error(d, "a"), "OUTPUT_SCHEMA");
+        finish(d);
+        d = driver_start(TYPED(",\"outputSchema\":{\"type\":\"object\"},\"retryPolicy\":{\"maxAttempts\":2,\"initialDelayMs\":10,\"retryableErrors\":[\"OUTPUT_SCHEMA\"]}", ""), NULL, NULL);
+        driver_ok(d, "a", "7");
+        cr_step(d, "a", "retrying");
+        driver_advance(d, 10);
+        driver_ok(d, "a", "{}");
+        cr_status(d, "completed");
+        finish(d);
+        d = driver_start(TYPED("", "\"outputSchema\":{\"type\":\"object\"},"), NULL, NULL);
+        driver_ok(d, "a", "7");
+        cr_status(d, "failed");
+        cr_assert_str_eq(driver_error(d, ""), "OUTPUT_SCHEMA");
+        finish(d);
+}
