@@ -1,14 +1,18 @@
 /*
  * The batch: one transaction from begin to commit
  *
- *     begin ─► item ─► its chain ─► item ─► its chain … ─► flush ─► upkeep ─► commit ─► (turn.c: answers) ─► dispatch
+ *     begin ─► item ─► its chain ─► item ─► its chain … ─► flush ─► upkeep ─► commit
+ *                │                                                                │
+ *                │                                            answers (turn.c) ◄──┘──► dispatch
  *                │
- *                └ request: command id known? ─► recorded answer
- *                           handler (start, command, event, …) ─► engine ─► absorb: journal, events, effects ─► record answer
+ *                └ a request: command id known? ─► the recorded answer
+ *                             handler (start, command, event, …) ─► engine ─► absorb: journal, events,
+ *                             effects ─► record the answer
  *
- * Executions are moved in memory and written once, at the flush, however many inputs they took. Until the commit nobody outside
- * has heard of anything, so a batch that fails is undone by dropping what it touched; the items are still there, with their
- * time and random bits, and the same batch (or a part of it) can be run again with the same outcome.
+ * Executions are moved in memory and written once, at the flush, however many inputs they took. Until the
+ * commit nobody outside has heard of anything, so a batch that fails is undone by dropping what it touched;
+ * the items are still there, with their time and random bits, and the same batch (or a part of it) can be run
+ * again with the same outcome.
  */
 #include <assert.h>
 #include <errno.h>
@@ -197,7 +201,8 @@ static StoreTimer timer_before(const StoreTimer *timer) {
         return before;
 }
 
-/** An item before this one may have cleared it, by a pause say, which the execution itself would not notice. */
+/** An item before this one may have cleared it, by a pause say, which the execution itself would not notice.
+ */
 static int timer_is_set(Batch *b, const StoreTimer *timer) {
         StoreTimer before = timer_before(timer), found;
 
@@ -221,8 +226,13 @@ static int run_timer(Batch *b, Item *it) {
         if (r)
                 return r == STORE_E_NOT_FOUND ? 0 : r;
         Input in = {
-                .kind = INPUT_TIMER, .execution_id = timer->execution_id, .tenant = e->x->tenant, .seed = it->random[0],
-                .instance = timer->instance, .slot = timer->slot, .at_ms = timer->at_ms,
+                .kind = INPUT_TIMER,
+                .execution_id = timer->execution_id,
+                .tenant = e->x->tenant,
+                .seed = it->random[0],
+                .instance = timer->instance,
+                .slot = timer->slot,
+                .at_ms = timer->at_ms,
         };
         r = batch_step(b, e, &in);
         if (r == 0 && b->update.applied) {
@@ -276,7 +286,8 @@ static int find_result(Batch *b, Item *it, bool *ret_known) {
         *ret_known = true;
         if (!digest_eq(&result.request, &q->digest))
                 return batch_refuse(b, it, RUNBOOK_INVALID_REQUEST,
-                                    "Command id \"%.*s\" was used for another command. Use a fresh id for every command, and the same "
+                                    "Command id \"%.*s\" was used for another command. Use a fresh id for "
+                                    "every command, and the same "
                                     "id only to send the same command again.",
                                     SLICE_ARG(q->input.command_id));
         it->code = (RunbookCode)result.code;
@@ -287,7 +298,8 @@ static int find_result(Batch *b, Item *it, bool *ret_known) {
 
 static int record_result(Batch *b, const Item *it) {
         const Request *q = it->request;
-        StoreResult result = {.at_ms = b->now_ms, .code = (uint16_t)it->code, .body = it->body, .request = q->digest};
+        StoreResult result = {
+                .at_ms = b->now_ms, .code = (uint16_t)it->code, .body = it->body, .request = q->digest};
 
         b->n_bytes += it->body.n;
         return store_result_put(b->txn, q->input.tenant, q->input.user, q->input.command_id, &result);
@@ -313,7 +325,8 @@ static int run_request(Batch *b, Item *it) {
         return r;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------------------
+ */
 
 static void chained_release(Chained *c) {
         list_remove(&c->node);
@@ -518,7 +531,8 @@ void batch_dispatch(Batch *b) {
                 }
                 open_tasks_take(&r->tasks, task->execution_id, task->instance, task->attempt);
                 task_free(task);
-                inbox_put_result(&r->inbox, &t->result); /* effects.c has filled in that there is no executor */
+                inbox_put_result(&r->inbox,
+                                 &t->result); /* effects.c has filled in that there is no executor */
         }
         if (n) {
                 pthread_mutex_lock(&r->stats_lock);

@@ -1,7 +1,8 @@
 #pragma once
 /*
  * One write transaction and what happens in it: items (requests, results, due timers) move executions, the
- * consequences are collected, everything is written once at the end. Only the files of the writer's road include this.
+ * consequences are collected, everything is written once at the end. Only the files of the writer's road
+ * include this.
  */
 
 #include "engine/engine.h"
@@ -39,7 +40,8 @@ typedef struct EarlyEvent {
         StoreEarlyEvent event;
 } EarlyEvent;
 
-/** An input that another one caused: for a child, a parent, or of an event that had come early. In the batch's arena. */
+/** An input that another one caused: for a child, a parent, or of an event that had come early. In the
+ * batch's arena. */
 typedef struct Chained {
         List node;
         Input input;           /* its values are owned */
@@ -85,12 +87,13 @@ typedef struct Batch {
 void batch_init(Batch *b, Runtime *r);
 void batch_deinit(Batch *b);
 /**
- * Run @items in one transaction and commit. 0: the first *ret_n of them are done (at least one, if there are any) and their
- * answers set, valid until the next batch. Else nothing happened: KV_E_MAP_FULL, -ENOSPC, -EIO, -ENOMEM, -EFBIG, -EBADMSG….
- * With no items: only upkeep, without a commit if there is none to do.
+ * Run @items in one transaction and commit. 0: the first *ret_n of them are done (at least one, if there are
+ * any) and their answers set, valid until the next batch. Else nothing happened: KV_E_MAP_FULL, -ENOSPC,
+ * -EIO, -ENOMEM, -EFBIG, -EBADMSG…. With no items: only upkeep, without a commit if there is none to do.
  */
 int batch_run(Batch *b, Item *items, size_t n, int64_t now_ms, size_t *ret_n);
-/** After a batch_run that gave 0 and after its answers were given: hand its tasks and cancels to the executors. */
+/** After a batch_run that gave 0 and after its answers were given: hand its tasks and cancels to the
+ * executors. */
 void batch_dispatch(Batch *b);
 
 /* ---- helpers for the handlers ------------------------------------------------------------------------- */
@@ -103,9 +106,11 @@ int batch_execution(Batch *b, Uuid id, CacheEntry **ret);
 int batch_execution_of(Batch *b, Item *it, CacheEntry **ret);
 /** Mark @e as this batch's; its Touched, or NULL when out of memory. */
 Touched *batch_touch(Batch *b, CacheEntry *e);
-/** Move @e by @in and take note of all consequences; the update (reply, applied…) stays in b->update. 0 or what fails the batch. */
+/** Move @e by @in and take note of all consequences; the update (reply, applied…) stays in b->update. 0 or
+ * what fails the batch. */
 int batch_step(Batch *b, CacheEntry *e, Input *in);
-/** Take note of what an update did: @e was moved by @in. @journal false: the input is kept elsewhere (INPUT_START). */
+/** Take note of what an update did: @e was moved by @in. @journal false: the input is kept elsewhere
+ * (INPUT_START). */
 int batch_absorb(Batch *b, CacheEntry *e, const Input *in, bool journal);
 /** Run chained inputs until there are none. */
 int batch_run_chain(Batch *b);
@@ -122,7 +127,8 @@ int batch_announce(Batch *b, StoreSeries series, Slice tenant, Uuid id, uint64_t
 /** Answer with what b->reply holds. 0 or -ENOMEM. */
 int batch_reply(Batch *b, Item *it);
 /** Answer with an error; @durable as in Request.done. 0 or -ENOMEM. */
-int batch_refuse(Batch *b, Item *it, RunbookCode code, const char *format, ...) __attribute__((format(printf, 4, 5)));
+int batch_refuse(Batch *b, Item *it, RunbookCode code, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
 int batch_refuse_report(Batch *b, Item *it, const Report *report);
 /** Answer with what the engine said in b->update. */
 int batch_reply_update(Batch *b, Item *it);
@@ -135,14 +141,16 @@ int handle_register(Batch *b, Item *it);
 int handle_replay(Batch *b, Item *it);
 int handle_start(Batch *b, Item *it);
 
-/** Begin an execution in this batch; b->update has the engine's answer. 0 with the entry, -EINVAL: refused, else what fails the batch. */
+/** Begin an execution in this batch; b->update has the engine's answer. 0 with the entry, -EINVAL: refused,
+ * else what fails the batch. */
 int start_execution(Batch *b, Runbook *runbook, Input *in, CacheEntry **ret);
-/** The answer that refuses new work right now (OVERLOADED, STORE_FULL); true if there is one and it was given. */
+/** The answer that refuses new work right now (OVERLOADED, STORE_FULL); true if there is one and it was
+ * given. */
 bool refuse_new_work(Batch *b, Item *it, int *ret);
 /** The seed of an execution's start: from its id, so that a replay finds it again. */
 uint64_t start_seed(Uuid id);
 
-/** What a start said and its execution's static record doesn't keep: journal record 0, if there is anything. */
+/** What a start said that its execution's static record doesn't keep: journal record 0, if anything. */
 int start_options_put(Batch *b, Uuid id, const Input *in);
 /** The reverse; slices borrow @record. 0 or -EBADMSG. */
 int start_options_get(Slice record, Slice *ret_pause_at);

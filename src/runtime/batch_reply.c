@@ -20,7 +20,8 @@ int batch_reply(Batch *b, Item *it) {
 
 int batch_refuse_report(Batch *b, Item *it, const Report *report) {
         it->code = report->code;
-        it->durable = report->code != RUNBOOK_OVERLOADED && report->code != RUNBOOK_UNAVAILABLE && report->code != RUNBOOK_STORE_FULL;
+        it->durable = report->code != RUNBOOK_OVERLOADED && report->code != RUNBOOK_UNAVAILABLE &&
+                      report->code != RUNBOOK_STORE_FULL;
         buf_reset(&b->reply);
         report_write_json(report, &b->reply);
         return keep_body(b, it, &b->reply);
@@ -52,15 +53,17 @@ bool refuse_new_work(Batch *b, Item *it, int *ret) {
 
         if (r->is_high) {
                 *ret = batch_refuse(b, it, RUNBOOK_STORE_FULL,
-                                    "The store is nearly full: nothing new is taken, what runs goes on. Free room in the data "
+                                    "The store is nearly full: nothing new is taken, what runs goes on. Free "
+                                    "room in the data "
                                     "directory or raise the store's size, then send this again.");
                 return true;
         }
         size_t n_open = open_tasks_count(&r->tasks);
         if (n_open >= r->settings.tasks_max) {
                 *ret = batch_refuse(b, it, RUNBOOK_OVERLOADED,
-                                    "%zu tasks are under way, as many as this engine takes (%llu). Send this again later.", n_open,
-                                    (unsigned long long)r->settings.tasks_max);
+                                    "%zu tasks are under way, as many as this engine takes (%llu). Send this "
+                                    "again later.",
+                                    n_open, (unsigned long long)r->settings.tasks_max);
                 return true;
         }
         return false;

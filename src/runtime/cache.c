@@ -1,8 +1,9 @@
 /*
  * Execution cache
  *
- * Everything in it is committed or belongs to the running batch. A batch that fails drops what it touched, and the
- * store tells the truth when it is asked next. Executions that ended are dropped at once: most are never asked for again.
+ * Everything in it is committed or belongs to the running batch. A batch that fails drops what it touched,
+ * and the store tells the truth when it is asked next. Executions that ended are dropped at once: most are
+ * never asked for again.
  */
 #include <assert.h>
 #include <stdlib.h>

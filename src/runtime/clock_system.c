@@ -1,14 +1,17 @@
 /*
  * Engine time
  *
- * Timers hold absolute times, people read wall time, and operators, NTP and hypervisors set the wall clock. The rules:
+ * Timers hold absolute times, people read wall time, and operators, NTP and hypervisors set the wall clock.
+ * The rules:
  *
- *   1. Time starts at the wall clock and advances with CLOCK_BOOTTIME, which nobody can set and which counts suspends.
+ *   1. Time starts at the wall clock and advances with CLOCK_BOOTTIME, which nobody can set and which counts
+ *      suspends.
  *   2. It never goes back and never stands still while real time passes.
- *   3. A small difference to the wall clock (up to CLOCK_STEP_MS: NTP at work) is made up for gradually, at an eighth of real time:
- *      a timer is at most an eighth of its duration off while that lasts.
- *   4. A jump of the wall clock is ignored until it has held for CLOCK_HOLD_MS. Then, forward: it is adopted at once, and timers that
- *      it made overdue fire. Backward: time runs an eighth slower until the wall clock has caught up.
+ *   3. A small difference to the wall clock (up to CLOCK_STEP_MS: NTP at work) is made up for gradually, at
+ *      an eighth of real time: a timer is at most an eighth of its duration off while that lasts.
+ *   4. A jump of the wall clock is ignored until it has held for CLOCK_HOLD_MS. Then, forward: it is adopted
+ *      at once, and timers that it made overdue fire. Backward: time runs an eighth slower until the wall
+ *      clock has caught up.
  *
  * So a clock set wrong and put right again within ten seconds moves nothing at all.
  */

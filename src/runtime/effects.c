@@ -1,8 +1,9 @@
 /*
  * Effects
  *
- * What an update asks for beside the execution's own records. Those of the store are done here, inside the transaction; tasks are
- * built here and leave only after the commit; signals to other executions become inputs of this batch's chain.
+ * What an update asks for beside the execution's own records. Those of the store are done here, inside the
+ * transaction; tasks are built here and leave only after the commit; signals to other executions become
+ * inputs of this batch's chain.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #include "runtime/runtime_private.h"
 
 static StoreTimer timer_of(const Execution *x, const Effect *e) {
-        return (StoreTimer){.at_ms = e->at_ms, .execution_id = x->id, .instance = e->instance, .slot = e->slot};
+        return (StoreTimer){
+                .at_ms = e->at_ms, .execution_id = x->id, .instance = e->instance, .slot = e->slot};
 }
 
 static int timer_set(Batch *b, Execution *x, const Effect *e) {
@@ -50,8 +52,9 @@ static int deliver_early(Batch *b, Execution *x, const Effect *e, Slice type, Sl
         c->input.instance = e->instance;
         c->input.attempt = e->attempt;
         c->input.value = value_new_bytes(early->event.payload);
-        if (!early->type.data || !early->correlation.data || !early->event.event_id.data || !early->event.user.data ||
-            !early->event.payload.data || !c->input.tenant.data || !c->input.value) {
+        if (!early->type.data || !early->correlation.data || !early->event.event_id.data ||
+            !early->event.user.data || !early->event.payload.data || !c->input.tenant.data ||
+            !c->input.value) {
                 value_unref(c->input.value);
                 return -ENOMEM;
         }
@@ -63,7 +66,10 @@ static int wait_add(Batch *b, Execution *x, const Effect *e) {
         const StepExtra *extra = x->steps[e->instance].extra;
         Slice type = slice_from_str(extra->event_type), correlation = slice_from_str(extra->correlation);
         StoreWait wait = {
-                .order = store_next_order(b->r->store), .execution_id = x->id, .instance = e->instance, .attempt = e->attempt,
+                .order = store_next_order(b->r->store),
+                .execution_id = x->id,
+                .instance = e->instance,
+                .attempt = e->attempt,
         };
 
         int r = store_wait_add(b->txn, x->tenant, type, correlation, &wait);
@@ -72,8 +78,8 @@ static int wait_add(Batch *b, Execution *x, const Effect *e) {
 
 static int wait_remove(Batch *b, Execution *x, const Effect *e) {
         const StepExtra *extra = x->steps[e->instance].extra;
-        return store_wait_remove(b->txn, x->tenant, slice_from_str(extra->event_type), slice_from_str(extra->correlation), x->id,
-                                 e->instance);
+        return store_wait_remove(b->txn, x->tenant, slice_from_str(extra->event_type),
+                                 slice_from_str(extra->correlation), x->id, e->instance);
 }
 
 /* ---- approvals and idempotency ---------------------------------------------------------------------- */
@@ -111,18 +117,21 @@ static int idempotency_claim(Batch *b, Execution *x, const Effect *e) {
                 return 0;
         int r = store_idempotency_get(b->txn, &x->idempotency_digest, &holder);
         if (r != STORE_E_NOT_FOUND)
-                return r; /* another one has taken its place meanwhile: that one stays what duplicates are told */
+                return r; /* another one has taken its place meanwhile: that one stays what duplicates are
+                             told */
         return store_idempotency_put(b->txn, &x->idempotency_digest, x->id);
 }
 
 /* ---- tasks --------------------------------------------------------------------------------------------- */
 
-/** No executor for this type of step: the attempt fails at once, after the commit, by the road of all results. */
+/** No executor for this type of step: the attempt fails at once, after the commit, by the road of all
+ * results. */
 static int fill_executor_missing(OpenTask *t, const Task *task) {
         TaskResult result = {
                 .error = value_new(json_pack("{s:s, s:s+%, s:b}", "code", "EXECUTOR_MISSING", "message",
-                                             "This engine has no executor for steps of type ", task->step->type_name.data,
-                                             task->step->type_name.n, "retryable", 1)),
+                                             "This engine has no executor for steps of type ",
+                                             task->step->type_name.data, task->step->type_name.n, "retryable",
+                                             1)),
         };
         if (!result.error)
                 return -ENOMEM;
@@ -164,7 +173,10 @@ static int task_cancel(Batch *b, Execution *x, const Effect *e) {
                 b->cap_cancels = cap;
         }
         b->cancels[b->n_cancels++] = (TaskCancel){
-                .type = execution_step(x, e->instance)->type, .execution_id = x->id, .instance = e->instance, .attempt = e->attempt,
+                .type = execution_step(x, e->instance)->type,
+                .execution_id = x->id,
+                .instance = e->instance,
+                .attempt = e->attempt,
         };
         return 0;
 }
@@ -187,7 +199,8 @@ static int start_child(Batch *b, Execution *x, const Effect *e) {
         in->parent_instance = e->instance;
         in->depth = x->depth + 1;
         in->dry_run = x->is_dry_run;
-        if (!in->tenant.data || !in->user.data || !in->traceparent.data || !c->runbook_id.data || !c->version.data)
+        if (!in->tenant.data || !in->user.data || !in->traceparent.data || !c->runbook_id.data ||
+            !c->version.data)
                 return -ENOMEM;
         json_t *input = json_object_get(config, "input");
         in->value = input ? value_new(json_incref(input)) : NULL;
@@ -217,7 +230,8 @@ static int signal_child(Batch *b, Execution *x, const Effect *e) {
 }
 
 static int signal_parent(Batch *b, Execution *x, const Effect *e) {
-        Chained *c = chained_new(b, e->slot == INPUT_CHILD_STATE ? INPUT_CHILD_STATE : INPUT_CHILD_DONE, x->parent);
+        Chained *c = chained_new(b, e->slot == INPUT_CHILD_STATE ? INPUT_CHILD_STATE : INPUT_CHILD_DONE,
+                                 x->parent);
 
         if (!c)
                 return -ENOMEM;

@@ -1,6 +1,6 @@
 /*
- * The flush: what a batch has collected is written, each execution once. Its events of the batch are one segment, and one row in the
- * outbox names all segments of all executions.
+ * The flush: what a batch has collected is written, each execution once. Its events of the batch are one
+ * segment, and one row in the outbox names all segments of all executions.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,11 +18,13 @@ int batch_announce(Batch *b, StoreSeries series, Slice tenant, Uuid id, uint64_t
                 b->entries = bigger;
                 b->cap_entries = cap;
         }
-        b->entries[b->n_entries++] = (StoreOutboxEntry){.series = series, .tenant = tenant, .id = id, .first = first, .n = n};
+        b->entries[b->n_entries++] =
+                (StoreOutboxEntry){.series = series, .tenant = tenant, .id = id, .first = first, .n = n};
         return 0;
 }
 
-static int append(Batch *b, const Execution *x, StoreSeries series, uint64_t first, uint32_t n, const Buf *frames) {
+static int append(Batch *b, const Execution *x, StoreSeries series, uint64_t first, uint32_t n,
+                  const Buf *frames) {
         if (n == 0)
                 return 0;
         int r = store_series_append(b->txn, series, x->id, first, n, buf_slice(frames));
@@ -40,7 +42,8 @@ static int flush_one(Batch *b, const Touched *t) {
         if (r == 0)
                 r = append(b, x, STORE_LOGS, x->n_logs - t->n_logs + 1, t->n_logs, &t->logs);
         if (r == 0)
-                r = append(b, x, STORE_EVIDENCE, x->n_evidence - t->n_evidence + 1, t->n_evidence, &t->evidence);
+                r = append(b, x, STORE_EVIDENCE, x->n_evidence - t->n_evidence + 1, t->n_evidence,
+                           &t->evidence);
         return r;
 }
 

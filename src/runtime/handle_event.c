@@ -1,6 +1,7 @@
 /*
- * REQUEST_EVENT: an external event goes to the first step that waits for its type and correlation; where none waits it
- * is kept for one that will (first in, first out, for LIMIT_EARLY_EVENT_TTL_MS). Either way it is consumed once.
+ * REQUEST_EVENT: an external event goes to the first step that waits for its type and correlation; where none
+ * waits it is kept for one that will (first in, first out, for LIMIT_EARLY_EVENT_TTL_MS). Either way it is
+ * consumed once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -53,7 +54,8 @@ static int deliver(Batch *b, Request *q, Uuid *ret_to, bool *ret_delivered) {
                         *ret_delivered = true;
                         return 0;
                 }
-                r = store_wait_remove(b->txn, q->input.tenant, q->event_type, q->correlation, wait.execution_id, wait.instance);
+                r = store_wait_remove(b->txn, q->input.tenant, q->event_type, q->correlation,
+                                      wait.execution_id, wait.instance);
                 if (r && r != STORE_E_NOT_FOUND)
                         return r;
         }
@@ -97,10 +99,12 @@ int handle_event(Batch *b, Item *it) {
                 if (refuse_new_work(b, it, &r))
                         return r;
                 if (store_early_count(b->txn, q->input.tenant) >= LIMIT_EARLY_EVENTS_PER_TENANT)
-                        return batch_refuse(b, it, RUNBOOK_LIMIT_EXCEEDED,
-                                            "No step waits for this event, and %d events that came early are kept for this tenant "
-                                            "already, as many as are allowed (LIMIT_EARLY_EVENTS_PER_TENANT).",
-                                            LIMIT_EARLY_EVENTS_PER_TENANT);
+                        return batch_refuse(
+                                b, it, RUNBOOK_LIMIT_EXCEEDED,
+                                "No step waits for this event, and %d events that came early are kept for "
+                                "this tenant "
+                                "already, as many as are allowed (LIMIT_EARLY_EVENTS_PER_TENANT).",
+                                LIMIT_EARLY_EVENTS_PER_TENANT);
         }
         r = q->event_id.n ? store_event_note(b->txn, q->input.tenant, q->event_id, b->now_ms) : 0;
         if (r)

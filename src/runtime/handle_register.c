@@ -1,6 +1,6 @@
 /*
- * REQUEST_REGISTER: a definition becomes a version that never changes. Each registration is an event in the tenant's own series, the
- * catalog, chained by hash like an execution's history and published the same way.
+ * REQUEST_REGISTER: a definition becomes a version that never changes. Each registration is an event in the
+ * tenant's own series, the catalog, chained by hash like an execution's history and published the same way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,9 +35,12 @@ static int reply_registered(Batch *b, Item *it, const char *status) {
         return batch_reply(b, it);
 }
 
-/* ---- the catalog ------------------------------------------------------------------------------------------ */
+/* ---- the catalog ------------------------------------------------------------------------------------------
+ */
 
-static char *catalog_name(Batch *b, Slice tenant) { return arena_printf(&b->arena, META_CATALOG "%.*s", SLICE_ARG(tenant)); }
+static char *catalog_name(Batch *b, Slice tenant) {
+        return arena_printf(&b->arena, META_CATALOG "%.*s", SLICE_ARG(tenant));
+}
 
 static int catalog_get(Batch *b, const char *name, EventChain *chain) {
         Slice stored;
@@ -80,20 +83,28 @@ static int record(Batch *b, const Request *q) {
         r = engine_catalog_event(&chain, &b->r->settings.engine, &q->input, q->runbook, u);
         if (r)
                 return r;
-        r = store_series_append(b->txn, STORE_HISTORY, chain.id, u->first_seq, u->n_events, buf_slice(&u->events));
+        r = store_series_append(b->txn, STORE_HISTORY, chain.id, u->first_seq, u->n_events,
+                                buf_slice(&u->events));
         if (r == 0)
                 r = batch_announce(b, STORE_HISTORY, tenant, chain.id, u->first_seq, u->n_events);
         return r ? r : catalog_put(b, name, &chain);
 }
 
-/* ---- the registration --------------------------------------------------------------------------------------- */
+/* ---- the registration ------------------------------------------------------------------------------- */
 
 static int put_runbook(Batch *b, const Request *q) {
         Runbook *runbook = q->runbook;
         StoreRunbook row = {
-                .id = runbook->id, .version = runbook->version, .name = runbook->name, .description = runbook->description,
-                .n_steps = runbook->n_steps, .registered_ms = b->now_ms, .registered_by = q->input.user,
-                .order = store_next_order(b->r->store), .digest = runbook->digest, .definition = value_bytes(runbook->definition),
+                .id = runbook->id,
+                .version = runbook->version,
+                .name = runbook->name,
+                .description = runbook->description,
+                .n_steps = runbook->n_steps,
+                .registered_ms = b->now_ms,
+                .registered_by = q->input.user,
+                .order = store_next_order(b->r->store),
+                .digest = runbook->digest,
+                .definition = value_bytes(runbook->definition),
         };
 
         if (!row.definition.data)
@@ -112,7 +123,8 @@ int handle_register(Batch *b, Item *it) {
                 return reply_registered(b, it, "unchanged");
         if (r == 0)
                 return batch_refuse(b, it, RUNBOOK_VERSION_CONFLICT,
-                                    "Version \"%.*s\" of runbook \"%.*s\" is registered with other content. A version never changes: "
+                                    "Version \"%.*s\" of runbook \"%.*s\" is registered with other content. "
+                                    "A version never changes: "
                                     "give the new content a new version.",
                                     SLICE_ARG(runbook->version), SLICE_ARG(runbook->id));
         if (r != STORE_E_NOT_FOUND || refuse_new_work(b, it, &r))

@@ -1,4 +1,5 @@
-/* REQUEST_REPLAY: run an execution's input again as a new one, or hand the request to the verifier, which compares history with itself. */
+/* REQUEST_REPLAY: run an execution's input again as a new one, or hand the request to the verifier, which
+ * compares history with itself. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -49,12 +50,14 @@ int handle_replay(Batch *b, Item *it) {
         if (r || !e)
                 return r;
         if (!execution_user_allowed(e->x, q->input.user))
-                return batch_refuse(b, it, RUNBOOK_FORBIDDEN, "\"%.*s\" is not among legalBasis.authorizedUsers of this execution.",
+                return batch_refuse(b, it, RUNBOOK_FORBIDDEN,
+                                    "\"%.*s\" is not among legalBasis.authorizedUsers of this execution.",
                                     SLICE_ARG(q->input.user));
         if (slice_eq(q->input.text, SLICE("rerun")))
                 return rerun(b, it, e->x);
         if (!slice_eq(q->input.text, SLICE("verify")))
-                return batch_refuse(b, it, RUNBOOK_INVALID_REQUEST, "mode must be \"rerun\" or \"verify\", is \"%.*s\".",
+                return batch_refuse(b, it, RUNBOOK_INVALID_REQUEST,
+                                    "mode must be \"rerun\" or \"verify\", is \"%.*s\".",
                                     SLICE_ARG(q->input.text));
         it->later = true;
         return 0;

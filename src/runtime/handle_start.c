@@ -1,9 +1,10 @@
 /*
  * REQUEST_START: which runbook, may this user, is it a duplicate; then the core.
  *
- * Duplicates. What makes two starts the same is one digest over tenant, runbook, version and either the caller's idempotency key or, where the
- * runbook's mode is "input" and no key is given, the canonical input. A key given for a runbook of mode "input" wins: the caller knows
- * better than the shape of the data. Dry runs, replays and children are never duplicates.
+ * Duplicates. What makes two starts the same is one digest over tenant, runbook, version and either the
+ * caller's idempotency key or, where the runbook's mode is "input" and no key is given, the canonical input.
+ * A key given for a runbook of mode "input" wins: the caller knows better than the shape of the data. Dry
+ * runs, replays and children are never duplicates.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,7 +32,9 @@ int start_options_put(Batch *b, Uuid id, const Input *in) {
         buf_reset(&b->scratch);
         buf_put_u8(&b->scratch, OPTIONS_VERSION);
         buf_put_bytes(&b->scratch, in->pause_at);
-        return b->scratch.error ? b->scratch.error : store_series_append(b->txn, STORE_JOURNAL, id, 0, 1, buf_slice(&b->scratch));
+        return b->scratch.error
+                       ? b->scratch.error
+                       : store_series_append(b->txn, STORE_JOURNAL, id, 0, 1, buf_slice(&b->scratch));
 }
 
 int start_options_get(Slice record, Slice *ret_pause_at) {
@@ -72,7 +75,8 @@ int start_execution(Batch *b, Runbook *runbook, Input *in, CacheEntry **ret) {
         return r ? r : batch_absorb(b, e, in, false);
 }
 
-/* ---- which runbook -------------------------------------------------------------------------------------- */
+/* ---- which runbook --------------------------------------------------------------------------------------
+ */
 
 typedef struct Names {
         const char **names;
@@ -96,8 +100,9 @@ static int refuse_unknown(Batch *b, Item *it) {
         int r = store_runbook_get(b->txn, q->input.tenant, q->runbook_id, SLICE_NULL, &newest);
         if (r == 0)
                 return batch_refuse(b, it, RUNBOOK_RUNBOOK_NOT_FOUND,
-                                    "Runbook \"%.*s\" has no version \"%.*s\"; the newest is \"%.*s\".", SLICE_ARG(q->runbook_id),
-                                    SLICE_ARG(q->version), SLICE_ARG(newest.version));
+                                    "Runbook \"%.*s\" has no version \"%.*s\"; the newest is \"%.*s\".",
+                                    SLICE_ARG(q->runbook_id), SLICE_ARG(q->version),
+                                    SLICE_ARG(newest.version));
         if (r != STORE_E_NOT_FOUND)
                 return r;
         const char *candidates[RUNTIME_NEAREST_SCAN];
@@ -105,14 +110,15 @@ static int refuse_unknown(Batch *b, Item *it) {
         r = store_runbook_list(b->txn, q->input.tenant, SLICE_NULL, collect_name, &names);
         if (r == 0) {
                 const char *near = slice_nearest(q->runbook_id, names.names, names.n);
-                r = batch_refuse(b, it, RUNBOOK_RUNBOOK_NOT_FOUND, "There is no runbook \"%.*s\"%s%s%s", SLICE_ARG(q->runbook_id),
-                                 near ? "; did you mean \"" : ". ", near ? near : "Register it first.", near ? "\"?" : "");
+                r = batch_refuse(b, it, RUNBOOK_RUNBOOK_NOT_FOUND, "There is no runbook \"%.*s\"%s%s%s",
+                                 SLICE_ARG(q->runbook_id), near ? "; did you mean \"" : ". ",
+                                 near ? near : "Register it first.", near ? "\"?" : "");
         }
         arena_deinit(&names.arena);
         return r;
 }
 
-/* ---- may it ------------------------------------------------------------------------------------------------ */
+/* ---- may it ----------------------------------------------------------------------------------------- */
 
 static bool user_is_listed(const Request *q) {
         const json_t *basis = json_object_get(value_json(q->input.context), "legalBasis");
@@ -131,21 +137,24 @@ static bool choose_id(Batch *b, Item *it, int *ret) {
         char text[UUID_TEXT_SIZE + 1];
 
         if (it->fresh_id || uuid_is_nil(in->execution_id)) {
-                it->fresh_id = true; /* noted, so that a second run of the batch doesn't take it for the caller's */
+                it->fresh_id =
+                        true; /* noted, so that a second run of the batch doesn't take it for the caller's */
                 in->execution_id = uuid_v7(b->now_ms, it->random[1], it->random[2]);
                 return true;
         }
         uuid_format(in->execution_id, text);
         if (uuid_v7_time_ms(in->execution_id) < 0)
-                *ret = batch_refuse(b, it, RUNBOOK_INVALID_REQUEST, "executionId must be a UUIDv7, %s is not one.", text);
-        else if (cache_get(&b->r->cache, in->execution_id) || store_execution_exists(b->txn, in->execution_id))
+                *ret = batch_refuse(b, it, RUNBOOK_INVALID_REQUEST,
+                                    "executionId must be a UUIDv7, %s is not one.", text);
+        else if (cache_get(&b->r->cache, in->execution_id) ||
+                 store_execution_exists(b->txn, in->execution_id))
                 *ret = batch_refuse(b, it, RUNBOOK_WRONG_STATE, "There is an execution %s already.", text);
         else
                 return true;
         return false;
 }
 
-/* ---- is it a duplicate ------------------------------------------------------------------------------------- */
+/* ---- is it a duplicate ------------------------------------------------------------------------------ */
 
 static int digest_of(Batch *b, const Request *q, const Runbook *runbook, Digest *ret) {
         bool by_key = q->input.idempotency_key.n > 0;
@@ -203,7 +212,8 @@ static int start_new(Batch *b, Item *it, Runbook *runbook, const Digest *digest)
         if (r)
                 return r;
         /* An execution that failed at once has given its claim back already. */
-        bool claims = !runbook_execution_status_is_final(e->x->status) || e->x->status == RUNBOOK_EXECUTION_COMPLETED;
+        bool claims = !runbook_execution_status_is_final(e->x->status) ||
+                      e->x->status == RUNBOOK_EXECUTION_COMPLETED;
         if (claims && !digest_eq(digest, &no_digest))
                 r = store_idempotency_put(b->txn, digest, e->x->id);
         return r ? r : batch_reply_update(b, it);
@@ -223,14 +233,16 @@ int handle_start(Batch *b, Item *it) {
                 return r == STORE_E_NOT_FOUND ? refuse_unknown(b, it) : r;
         if (!user_is_listed(q))
                 return batch_refuse(b, it, RUNBOOK_FORBIDDEN,
-                                    "\"%.*s\" is not among context.legalBasis.authorizedUsers and so may not start this execution.",
+                                    "\"%.*s\" is not among context.legalBasis.authorizedUsers and so may not "
+                                    "start this execution.",
                                     SLICE_ARG(q->input.user));
         if (!choose_id(b, it, &r))
                 return r;
         r = digest_of(b, q, runbook, &digest);
         if (r)
                 return r;
-        r = digest_eq(&digest, &no_digest) ? STORE_E_NOT_FOUND : store_idempotency_get(b->txn, &digest, &existing);
+        r = digest_eq(&digest, &no_digest) ? STORE_E_NOT_FOUND
+                                           : store_idempotency_get(b->txn, &digest, &existing);
         if (r == 0)
                 return reply_duplicate(b, it, existing);
         if (r != STORE_E_NOT_FOUND)

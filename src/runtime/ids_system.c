@@ -1,7 +1,7 @@
 /*
- * Ids and seeds must not be guessable (an execution's id is a capability to nothing, but a seed makes retry jitter and ids of
- * children), so they come from getrandom(2). A call costs 0.3 µs and more under load, so they are fetched in pages and wiped
- * as they are handed out.
+ * Ids and seeds must not be guessable (an execution's id is a capability to nothing, but a seed makes retry
+ * jitter and ids of children), so they come from getrandom(2). A call costs 0.3 µs and more under load, so
+ * they are fetched in pages and wiped as they are handed out.
  */
 #include <stdlib.h>
 #include <sys/random.h>

@@ -1,19 +1,19 @@
 /*
  * Inbox
  *
- * A mutex, two lists and a condition variable: handing over a request costs some 50 ns, of which a lock-free queue
- * would save a few, while the batch behind it costs a disk's flush. The writer takes everything it may at once, so the
- * lock is fought for once per batch, not once per request.
+ * A mutex, two lists and a condition variable: handing over a request costs some 50 ns, of which a lock-free
+ * queue would save a few, while the batch behind it costs a disk's flush. The writer takes everything it may
+ * at once, so the lock is fought for once per batch, not once per request.
  */
 #include <errno.h>
 #include <time.h>
 
 #include "runtime/inbox.h"
 
-int inbox_init(Inbox *i, size_t max) {
+int inbox_init(Inbox *i, size_t max, size_t bytes_max) {
         pthread_condattr_t attr;
 
-        *i = (Inbox){.max = max};
+        *i = (Inbox){.max = max, .bytes_max = bytes_max};
         list_init(&i->requests);
         list_init(&i->results);
         if (pthread_mutex_init(&i->lock, NULL))
@@ -46,7 +46,7 @@ int inbox_put(Inbox *i, Request *r) {
         pthread_mutex_lock(&i->lock);
         if (i->stopping)
                 rc = -ESHUTDOWN;
-        else if (i->n_requests >= i->max)
+        else if (i->n_requests >= i->max || (i->n_requests > 0 && i->n_bytes + r->n_bytes > i->bytes_max))
                 rc = -EAGAIN;
         if (rc) {
                 pthread_mutex_unlock(&i->lock);
@@ -54,6 +54,7 @@ int inbox_put(Inbox *i, Request *r) {
         }
         list_push_back(&i->requests, &r->node);
         i->n_requests++;
+        i->n_bytes += r->n_bytes;
         unlock_and_wake(i);
         return 0;
 }
@@ -65,13 +66,15 @@ void inbox_put_result(Inbox *i, Request *r) {
         unlock_and_wake(i);
 }
 
-static size_t take(List *from, size_t *n_from, size_t max, List *to) {
+static size_t take(Inbox *i, List *from, size_t *n_from, size_t max, List *to) {
         size_t n = 0;
 
         for (; n < max && !list_is_empty(from); n++) {
                 List *node = from->next;
                 list_remove(node);
                 list_push_back(to, node);
+                if (from == &i->requests)
+                        i->n_bytes -= LIST_ENTRY(node, Request, node)->n_bytes;
         }
         *n_from -= n;
         return n;
@@ -79,10 +82,11 @@ static size_t take(List *from, size_t *n_from, size_t max, List *to) {
 
 size_t inbox_take(Inbox *i, size_t max, List *to) {
         pthread_mutex_lock(&i->lock);
-        /* Results free memory and slots, so they go first; a quarter of the batch is left to requests if there are any. */
+        /* Results free memory and slots, so they go first; a quarter of the batch is left to requests if
+         * there are any. */
         size_t quarter = max / 4, kept = i->n_requests < quarter ? i->n_requests : quarter;
-        size_t n = take(&i->results, &i->n_results, max - kept, to);
-        n += take(&i->requests, &i->n_requests, max - n, to);
+        size_t n = take(i, &i->results, &i->n_results, max - kept, to);
+        n += take(i, &i->requests, &i->n_requests, max - n, to);
         i->poked = false;
         pthread_mutex_unlock(&i->lock);
         return n;

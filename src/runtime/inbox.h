@@ -1,5 +1,5 @@
 #pragma once
-/* The writer's inbox: a bounded queue of requests, an unrefusable one of task results, and the writer's bed. */
+/* The writer's inbox: a bounded queue of requests, an unrefusable one of results, and the writer's bed. */
 
 #include <pthread.h>
 
@@ -11,19 +11,22 @@ typedef struct Inbox {
         List requests, results;
         size_t n_requests, n_results;
         size_t max;     /* requests waiting at most; results are bounded by the tasks that are out */
+        size_t n_bytes, bytes_max; /* of the requests' memory, by their n_bytes */
         bool stopping;  /* no more requests */
         bool poked;     /* somebody wants a turn although nothing is queued */
         bool sleeping;  /* the writer waits: only then a put pays for a wake-up */
 } Inbox;
 
-int inbox_init(Inbox *i, size_t max);
+int inbox_init(Inbox *i, size_t max, size_t bytes_max);
 /** Everything queued must have been taken. */
 void inbox_deinit(Inbox *i);
-/** Any thread. 0: taken; -EAGAIN: full, -ESHUTDOWN: stopping (the caller keeps @r). */
+/** Any thread. 0: taken; -EAGAIN: full, -ESHUTDOWN: stopping (the caller keeps @r). One request fits always.
+ */
 int inbox_put(Inbox *i, Request *r);
 /** Any thread. Takes @r always. */
 void inbox_put_result(Inbox *i, Request *r);
-/** Move up to @max of what is queued to the end of @to: results first, but neither sort starves the other. Returns how many. */
+/** Move up to @max of what is queued to the end of @to: results first, but neither sort starves the other.
+ * Returns how many. */
 size_t inbox_take(Inbox *i, size_t max, List *to);
 /** Wake the writer for a turn. Any thread. */
 void inbox_poke(Inbox *i);

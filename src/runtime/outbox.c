@@ -1,18 +1,22 @@
 /*
  * Outbox
  *
- *     writer: rows ──commit──► [store] ──window──► publish ──ack──► at moves on ──► mark (row, stream_seq) ──► writer
+ *     writer: rows ──commit──► [store] ──window──► publish ──ack──► `at` moves on
+ *        ▲                                                                │
+ *        └──────────────────── mark (row, stream_seq) ◄───────────────────┘
  *
- * The store is the truth and the stream its copy, which can lose what it has acknowledged: nats-server syncs every two minutes. So
- * rows stay past their ack (for outbox_ttl_ms), and marks say how far the stream had come at which row. After each (re)connect the
- * stream's end is compared with the last sequence known:
+ * The store is the truth and the stream its copy, which can lose what it has acknowledged: nats-server syncs
+ * every two minutes. So rows stay past their ack (for outbox_ttl_ms), and marks say how far the stream had
+ * come at which row. After each (re)connect the stream's end is compared with the last sequence known:
  *
  *     another creation time   another stream: everything that is kept is sent again
  *     a smaller sequence      it has lost its tail: sent again from the newest mark that it still covers
- *     else                    nothing happened; a window of unknown fate is sent again, and the stream drops what it has by Nats-Msg-Id
+ *     else                    nothing happened; a window of unknown fate is sent again, and the stream drops
+ *                             what it has by Nats-Msg-Id
  *
- * Marks of what was lost must not be believed after a restart. So when the outbox steps back, the mark that says so is committed before
- * the first message is sent again. Other marks are written at leisure by the writer, with batches that are written anyway.
+ * Marks of what was lost must not be believed after a restart. So when the outbox steps back, the mark that
+ * says so is committed before the first message is sent again. Other marks are written at leisure by the
+ * writer, with batches that are written anyway.
  */
 #include <assert.h>
 #include <errno.h>
@@ -95,7 +99,8 @@ void outbox_committed(Outbox *o, uint64_t row, int64_t at_ms) {
         pthread_cond_signal(&o->wake);
 }
 
-/* ---- marks ------------------------------------------------------------------------------------------------ */
+/* ---- marks ------------------------------------------------------------------------------------------------
+ */
 
 bool outbox_mark_wanted(Outbox *o, OutboxMark *ret, bool *ret_urgent) {
         pthread_mutex_lock(&o->lock);
@@ -108,7 +113,8 @@ bool outbox_mark_wanted(Outbox *o, OutboxMark *ret, bool *ret_urgent) {
 
 void outbox_mark_written(Outbox *o, const OutboxMark *mark) {
         pthread_mutex_lock(&o->lock);
-        if (o->mark.row == mark->row && o->mark.stream_seq == mark->stream_seq && o->mark.created_ms == mark->created_ms)
+        if (o->mark.row == mark->row && o->mark.stream_seq == mark->stream_seq &&
+            o->mark.created_ms == mark->created_ms)
                 o->mark_wanted = o->mark_urgent = false;
         pthread_mutex_unlock(&o->lock);
         pthread_cond_signal(&o->wake);
@@ -133,7 +139,7 @@ uint64_t outbox_published_row(Outbox *o) {
         return row;
 }
 
-/* ---- the stream's end --------------------------------------------------------------------------------------- */
+/* ---- the stream's end ------------------------------------------------------------------------------- */
 
 /** Go on after @row: what follows is (no longer) in the stream. */
 static void step_back(Outbox *o, uint64_t row, const AuditTail *tail, const char *why) {
@@ -174,12 +180,14 @@ static int sync_with_stream(Outbox *o, uint64_t epoch) {
                 return r;
         bool had = o->created_ms != 0;
         if (had && tail.created_ms != o->created_ms) {
-                step_back(o, 0, &tail, "the audit stream is another one than before: all that is kept is sent again");
+                step_back(o, 0, &tail,
+                          "the audit stream is another one than before: all that is kept is sent again");
         } else if (had && tail.last_seq < o->stream_seq) {
                 r = mark_at(o, tail.last_seq, &row);
                 if (r)
                         return r;
-                step_back(o, row, &tail, "the audit stream has lost its latest messages: they are sent again");
+                step_back(o, row, &tail,
+                          "the audit stream has lost its latest messages: they are sent again");
         }
         o->created_ms = tail.created_ms;
         o->stream_seq = tail.last_seq;
@@ -188,7 +196,7 @@ static int sync_with_stream(Outbox *o, uint64_t epoch) {
         return 0;
 }
 
-/* ---- turns ---------------------------------------------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------------------------------------ */
 
 static bool is_waiting_for_mark(Outbox *o) {
         pthread_mutex_lock(&o->lock);
@@ -248,7 +256,7 @@ int outbox_turn(Outbox *o) {
         return 0;
 }
 
-/* ---- the thread ------------------------------------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------------------------- */
 
 static int64_t monotonic_ms(void) {
         struct timespec t;
@@ -256,22 +264,28 @@ static int64_t monotonic_ms(void) {
         return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static struct timespec timespec_of(int64_t ms) { return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}; }
+static struct timespec timespec_of(int64_t ms) {
+        return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+}
 
-/** Doubling, from the least to the most; a stream that refuses is left alone for longer. One failure may be a reconnect: two are said. */
+/** Doubling, from the least to the most; a stream that refuses is left alone for longer. One failure may be a
+ * reconnect: two are said. */
 static int64_t backoff_after(Outbox *o, int r) {
         if (!o->complained && o->backoff_ms)
-                log_event(LOG_WARN, r == -ENOSPC ? "the audit stream takes no more messages: they wait in the store"
-                                                 : "messages can't be published: they wait in the store",
+                log_event(LOG_WARN,
+                          r == -ENOSPC ? "the audit stream takes no more messages: they wait in the store"
+                                       : "messages can't be published: they wait in the store",
                           "reason", strerror(-r), NULL);
         o->complained = o->backoff_ms > 0;
         o->backoff_ms = o->backoff_ms ? o->backoff_ms * 2 : OUTBOX_BACKOFF_MIN_MS;
         if (o->backoff_ms > OUTBOX_BACKOFF_MAX_MS)
                 o->backoff_ms = OUTBOX_BACKOFF_MAX_MS;
-        return r == -ENOSPC && o->backoff_ms < OUTBOX_FULL_BACKOFF_MS ? OUTBOX_FULL_BACKOFF_MS : o->backoff_ms;
+        return r == -ENOSPC && o->backoff_ms < OUTBOX_FULL_BACKOFF_MS ? OUTBOX_FULL_BACKOFF_MS
+                                                                      : o->backoff_ms;
 }
 
-/** Sleep until there is something to publish or @ms passed; after a failure (@backing_off) only time helps. */
+/** Sleep until there is something to publish or @ms passed; after a failure (@backing_off) only time helps.
+ */
 static void doze(Outbox *o, int64_t ms, bool backing_off) {
         struct timespec until = timespec_of(monotonic_ms() + ms);
         int rc = 0;
@@ -282,7 +296,8 @@ static void doze(Outbox *o, int64_t ms, bool backing_off) {
         pthread_mutex_unlock(&o->lock);
 }
 
-/** While stopping: true when the thread should end. Failures are tried again soon: there may not be much time. */
+/** While stopping: true when the thread should end. Failures are tried again soon: there may not be much
+ * time. */
 static bool stop_now(Outbox *o, int r) {
         pthread_mutex_lock(&o->lock);
         bool stopping = o->stopping;

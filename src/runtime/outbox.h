@@ -1,5 +1,6 @@
 #pragma once
-/* From committed rows to the audit stream: in order, at least once, and again from where a stream has lost something. */
+/* From committed rows to the audit stream: in order, at least once, and again from where a stream has lost
+ * something. */
 
 #include <pthread.h>
 
@@ -8,13 +9,14 @@
 
 #define OUTBOX_WINDOW 512                    /* messages published at once */
 #define OUTBOX_WINDOW_BYTES (4UL << 20)      /* of them, beyond which the window is closed */
-#define OUTBOX_IDLE_MS 1000                  /* how often an idle outbox looks whether the bus has reconnected */
+#define OUTBOX_IDLE_MS         1000 /* how often an idle outbox looks whether the bus has reconnected */
 #define OUTBOX_BACKOFF_MIN_MS 20
 #define OUTBOX_BACKOFF_MAX_MS 5000
 #define OUTBOX_FULL_BACKOFF_MS 2000          /* the stream refuses */
 #define OUTBOX_SUBJECT_MAX 1024              /* bytes of a subject that is rendered */
 
-/** Up to row `row` the stream created at `created_ms` has everything; its last sequence was `stream_seq` then. */
+/** Up to row `row` the stream created at `created_ms` has everything; its last sequence was `stream_seq`
+ * then. */
 typedef struct OutboxMark { uint64_t row, stream_seq; int64_t created_ms; } OutboxMark;
 
 /** Where the next message comes from: a row, an entry in it, a record of that entry. */

@@ -4,7 +4,8 @@
  *     <prefix>.<tenant>.lifecycle.<executionId>.<type>    Nats-Msg-Id <executionId>/<sequence>
  *     <prefix>.<tenant>.log.<executionId>.<level>         Nats-Msg-Id <executionId>/log/<number>
  *
- * The text was rendered when it was recorded and is sent as it is stored, byte for byte: it is what the hash chain covers.
+ * The text was rendered when it was recorded and is sent as it is stored, byte for byte: it is what the hash
+ * chain covers.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@ void outbox_put_token(Buf *b, Slice token) {
 
         for (size_t i = 0; i < token.n; i++) {
                 unsigned char c = (unsigned char)token.data[i];
-                bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+                bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                             c == '_' || c == '-';
                 if (plain) {
                         buf_put_char(b, (char)c);
                         continue;
@@ -40,14 +42,16 @@ void outbox_put_token(Buf *b, Slice token) {
         }
 }
 
-static bool add_message(Filling *f, const StoreOutboxEntry *e, const char *id, uint64_t number, Slice type, Slice json) {
+static bool add_message(Filling *f, const StoreOutboxEntry *e, const char *id, uint64_t number, Slice type,
+                        Slice json) {
         Outbox *o = f->o;
         AuditMessage *m = &o->messages[o->n_messages];
         size_t n_head = f->subject.n;
 
         buf_put_slice(&f->subject, type);
         m->subject = f->subject.error ? SLICE_NULL : arena_dup(&o->arena, buf_slice(&f->subject));
-        char *text = arena_printf(&o->arena, "%s/%s%llu", id, e->series == STORE_LOGS ? "log/" : "", (unsigned long long)number);
+        char *text = arena_printf(&o->arena, "%s/%s%llu", id, e->series == STORE_LOGS ? "log/" : "",
+                                  (unsigned long long)number);
         m->id = slice_from_str(text);
         m->payload = arena_dup(&o->arena, json);
         f->subject.n = n_head;
@@ -89,8 +93,9 @@ static void complain(const StoreOutboxEntry *e) {
         char id[UUID_TEXT_SIZE + 1];
 
         uuid_format(e->id, id);
-        log_event(LOG_ERROR, "a record of the audit trail is missing or damaged in the store and can't be published", "execution", id,
-                  "series", e->series == STORE_LOGS ? "logs" : "history", NULL);
+        log_event(LOG_ERROR,
+                  "a record of the audit trail is missing or damaged in the store and can't be published",
+                  "execution", id, "series", e->series == STORE_LOGS ? "logs" : "history", NULL);
 }
 
 static bool each_entry(void *userdata, const StoreOutboxEntry *e) {
@@ -118,8 +123,9 @@ static bool each_entry(void *userdata, const StoreOutboxEntry *e) {
 }
 
 /**
- * The rest of one row. 0, STORE_E_NOT_FOUND when there is none left, or negative. A row that is gone was published and has expired; a later
- * one is read then, and from its beginning: only what is not published yet is ever entered in its midst, and that is kept.
+ * The rest of one row. 0, STORE_E_NOT_FOUND when there is none left, or negative. A row that is gone was
+ * published and has expired; a later one is read then, and from its beginning: only what is not published yet
+ * is ever entered in its midst, and that is kept.
  */
 static int fill_row(Filling *f) {
         bool first = f->o->n_messages == 0;

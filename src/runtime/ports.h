@@ -1,8 +1,8 @@
 #pragma once
 /*
  * What the runtime needs from the world, as small tables of functions: a clock, random bits, executors, the
- * audit stream. The daemon gives real ones, tests and the simulator give theirs. And what the world gives the runtime:
- * requests and task results.
+ * audit stream. The daemon gives real ones, tests and the simulator give theirs. And what the world gives the
+ * runtime: requests and task results.
  */
 
 #include "base/arena.h"
@@ -28,7 +28,7 @@ typedef struct Ids {
 
 /* ---- tasks and executors ------------------------------------------------------------------------------ */
 
-/** One attempt of a step that touches the outside. One allocation; whoever holds it frees it with task_free. */
+/** One attempt of a step that touches the outside: one allocation, freed by its holder with task_free. */
 typedef struct Task {
         List node;                /* for its holder's queue */
         Uuid execution_id;
@@ -68,8 +68,9 @@ typedef struct ExecutorHost {
 typedef struct Executor Executor;
 typedef struct ExecutorVtable {
         const char *name;
-        /** Takes @task. Never blocks, never fails: what can't be done becomes a result. Exactly one result per task, none after
-         * cancel returned for an attempt whose result was not posted yet (a result under way may still arrive: it is ignored). */
+        /** Takes @task. Never blocks, never fails: what can't be done becomes a result. Exactly one result
+         * per task, none after cancel returned for an attempt whose result was not posted yet (a result under
+         * way may still arrive: it is ignored). */
         void (*submit)(Executor *e, Task *task);
         /** Abort the attempt if it is here; absent is fine. Never blocks. */
         void (*cancel)(Executor *e, Uuid execution_id, uint32_t instance, uint32_t attempt);
@@ -80,36 +81,40 @@ typedef struct ExecutorVtable {
 } ExecutorVtable;
 struct Executor { const ExecutorVtable *vtable; };
 
-/* ---- requests ------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------- */
 
 typedef enum RequestKind {
-        REQUEST_COMMAND,   /* input.kind: PAUSE RESUME CANCEL APPROVE RETRY, to input.execution_id */
-        REQUEST_EVENT,     /* external event: event_type, correlation, event_id, input.value */
-        REQUEST_REGISTER,  /* runbook: compiled */
-        REQUEST_REPLAY,    /* of input.execution_id; text "rerun" or "verify" */
-        REQUEST_START,     /* runbook_id, version, input.{value,context,idempotency_key,pause_at,dry_run}, input.execution_id or nil */
+        REQUEST_COMMAND,     /* input.kind: PAUSE RESUME CANCEL APPROVE RETRY, to input.execution_id */
+        REQUEST_EVENT,       /* external event: event_type, correlation, event_id, input.value */
+        REQUEST_REGISTER,    /* runbook: compiled */
+        REQUEST_REPLAY,      /* of input.execution_id; text "rerun" or "verify" */
+        REQUEST_START,       /* runbook_id, version, input.{value,context,idempotency_key,pause_at,dry_run},
+                                input.execution_id or nil */
         REQUEST_TASK_RESULT, /* made by runtime itself from post_result */
         N_REQUEST_KINDS
 } RequestKind;
 
 /**
- * A decoded, checked command on its way to the writer. All slices live in `arena`; values and runbook are owned references. The maker
- * fills everything but input.now_ms and input.seed, which the writer sets.
+ * A decoded, checked command on its way to the writer. All slices live in `arena`; values and runbook are
+ * owned references. The maker fills everything but input.now_ms and input.seed, which the writer sets.
  */
 typedef struct Request {
         List node;              /* the inbox's */
         Arena arena;
         RequestKind kind;
         Input input;            /* tenant, user, command_id, traceparent always */
-        Digest digest;          /* of subject tail and body: tells one command id on two commands; zeros without command id */
+        Digest digest; /* of subject tail and body: tells one command id on two commands; zeros without
+                          command id */
         Slice runbook_id, version;
         bool skip_idempotency_check;
         Slice event_type, correlation, event_id;
         Runbook *runbook;
+        size_t n_bytes;         /* of memory held, roughly; set by runtime_submit */
         /**
-         * Called exactly once, by the writer after the commit (or by whoever refuses it), then the request is freed by
-         * request_free. @code RUNBOOK_OK: @body is the reply's JSON; else @body is the error JSON. @durable false: nothing was
-         * recorded (a durable queue must deliver it again: OVERLOADED, UNAVAILABLE, STORE_FULL). Must not block.
+         * Called exactly once, by the writer after the commit (or by whoever refuses it), then the request is
+         * freed by request_free. @code RUNBOOK_OK: @body is the reply's JSON; else @body is the error JSON.
+         * @durable false: nothing was recorded (a durable queue must deliver it again: OVERLOADED,
+         * UNAVAILABLE, STORE_FULL). Must not block.
          */
         void (*done)(struct Request *r, RunbookCode code, Slice body, bool durable);
         /** Releases `userdata`; called by request_free. May be NULL. */
@@ -136,8 +141,9 @@ typedef struct AuditTail {
 /** How the outbox reaches the stream. Called by the outbox thread only; may block for a bounded time. */
 typedef struct AuditStream {
         /**
-         * Publish in order and return once the stream holds all of them. 0 with the stream's sequence after the last;
-         * -EAGAIN: unknown how many arrived (disconnect, timeout, reconnect in between): send them all again; -ENOSPC: the stream is full or refuses.
+         * Publish in order and return once the stream holds all of them. 0 with the stream's sequence after
+         * the last; -EAGAIN: unknown how many arrived (disconnect, timeout, reconnect in between): send them
+         * all again; -ENOSPC: the stream is full or refuses.
          */
         int (*publish)(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret_stream_seq);
         /** The stream's end; -EAGAIN while there is no connection. */

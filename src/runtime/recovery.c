@@ -1,9 +1,9 @@
 /*
  * Recovery
  *
- * Everything that waits is in the store: timers in their table (overdue ones fire in the first turn), waits for events and people
- * in theirs. Only tasks live outside: of every execution that is not final, the attempts that were in flight are sent out again,
- * same attempt, same idempotency key.
+ * Everything that waits is in the store: timers in their table (overdue ones fire in the first turn), waits
+ * for events and people in theirs. Only tasks live outside: of every execution that is not final, the
+ * attempts that were in flight are sent out again, same attempt, same idempotency key.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,7 +15,8 @@
 
 static bool stop_at_first(void *userdata, const StoreOutboxEntry *e) { return false; }
 
-/** The last time told: a row of the outbox says when it was written, and batches without one wrote it down themselves. */
+/** The last time told: a row of the outbox says when it was written, and batches without one wrote it down
+ * themselves. */
 static int recover_time(Runtime *r, StoreTxn *t) {
         uint64_t row;
         int64_t at_ms;
@@ -62,7 +63,8 @@ static void log_damaged(Uuid id, int error) {
         char text[UUID_TEXT_SIZE + 1];
 
         uuid_format(id, text);
-        log_event(LOG_ERROR, "an execution can't be loaded: it stays as it is and the others go on", "execution", text, "reason",
+        log_event(LOG_ERROR, "an execution can't be loaded: it stays as it is and the others go on",
+                  "execution", text, "reason",
                   error == -EBADMSG ? "a record in the store is damaged" : strerror(-error), NULL);
 }
 
@@ -82,7 +84,8 @@ static int reopen_one(Batch *b, Uuid id) {
         return rc ? rc : effects_apply(b, e);
 }
 
-/** Up to RECOVERY_SLICE executions after *@id. 0: there may be more; STORE_E_NOT_FOUND: that was all; negative. */
+/** Up to RECOVERY_SLICE executions after *@id. 0: there may be more; STORE_E_NOT_FOUND: that was all;
+ * negative. */
 static int reopen_slice(Runtime *r, Uuid *id, uint64_t *n) {
         Batch *b = &r->batch;
 
@@ -124,7 +127,7 @@ int recovery_run(Runtime *r, Report *report) {
                 return rc;
         }
         if (n)
-                log_printf(LOG_INFO, "recovered: %llu execution(s) under way, %zu task(s) sent out again", (unsigned long long)n,
-                           open_tasks_count(&r->tasks));
+                log_printf(LOG_INFO, "recovered: %llu execution(s) under way, %zu task(s) sent out again",
+                           (unsigned long long)n, open_tasks_count(&r->tasks));
         return 0;
 }

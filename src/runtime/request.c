@@ -1,5 +1,6 @@
 /*
- * Requests: one allocation and one arena each, made by whoever decodes a message, freed by whoever answered it.
+ * Requests: one allocation and one arena each, made by whoever decodes a message, freed by whoever answered
+ * it.
  */
 #include <stdlib.h>
 

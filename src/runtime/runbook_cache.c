@@ -1,13 +1,13 @@
 /*
  * Runbook cache
  *
- * Compiling a definition takes milliseconds, starting an execution microseconds. The store's row decides what is current: an
- * entry is used only if its digest is the row's, so neither a registration whose batch failed nor anything else can make
- * the cache lie, and nobody has to invalidate it.
+ * Compiling a definition takes milliseconds, starting an execution microseconds. The store's row decides what
+ * is current: an entry is used only if its digest is the row's, so neither a registration whose batch failed
+ * nor anything else can make the cache lie, and nobody has to invalidate it.
  *
- * Consent. `timeoutAction: approve` needs the operator's consent, at registration and still when the timeout fires. So what was
- * registered with consent is compiled all the same when the consent is gone (executions under way must load), but its
- * timeouts then fail the step.
+ * Consent. `timeoutAction: approve` needs the operator's consent, at registration and still when the timeout
+ * fires. So what was registered with consent is compiled all the same when the consent is gone (executions
+ * under way must load), but its timeouts then fail the step.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@ typedef struct Entry {
         char key[];       /* tenant NUL id NUL version */
 } Entry;
 
-void runbook_cache_init(RunbookCache *c, const RunbookDefaults *defaults, size_t bytes_max, uint64_t seed0, uint64_t seed1) {
+void runbook_cache_init(RunbookCache *c, const RunbookDefaults *defaults, size_t bytes_max, uint64_t seed0,
+                        uint64_t seed1) {
         *c = (RunbookCache){.defaults = *defaults, .bytes_max = bytes_max};
         pthread_mutex_init(&c->lock, NULL);
         map_init(&c->map, seed0, seed1);
@@ -76,7 +77,8 @@ static void withdraw_consent(Runbook *r, Slice tenant) {
         }
         if (n)
                 log_printf(LOG_WARN,
-                           "runbook %.*s %.*s of tenant %.*s was registered while ALLOW_TIMEOUT_APPROVE was on; it is off now, so "
+                           "runbook %.*s %.*s of tenant %.*s was registered while ALLOW_TIMEOUT_APPROVE was "
+                           "on; it is off now, so "
                            "approval timeouts of %u step(s) fail instead of approving",
                            SLICE_ARG(r->id), SLICE_ARG(r->version), SLICE_ARG(tenant), n);
 }
@@ -92,9 +94,10 @@ static int compile(const RunbookCache *c, Slice tenant, const StoreRunbook *row,
         int r = runbook_compile(tree, &defaults, &report, ret);
         json_decref(tree);
         if (r == -EINVAL) {
-                log_printf(LOG_ERROR, "runbook %.*s %.*s of tenant %.*s can't be compiled any more: %s%s%s", SLICE_ARG(row->id),
-                           SLICE_ARG(row->version), SLICE_ARG(tenant), report.message ? report.message : "",
-                           report.n_details ? ": " : "", report.n_details ? report.details[0].message : "");
+                log_printf(LOG_ERROR, "runbook %.*s %.*s of tenant %.*s can't be compiled any more: %s%s%s",
+                           SLICE_ARG(row->id), SLICE_ARG(row->version), SLICE_ARG(tenant),
+                           report.message ? report.message : "", report.n_details ? ": " : "",
+                           report.n_details ? report.details[0].message : "");
                 r = -EBADMSG;
         }
         report_deinit(&report);

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "runtime/runtime_private.h"
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- making ----------------------------------------------------------------------------------------- */
 
 static void settle(RuntimeSettings *s) {
         if (s->inbox_max == 0)
@@ -44,7 +44,7 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
         r->settings.engine.source = slice_from_str(r->source);
         r->settings.subject_prefix = slice_from_str(r->prefix);
         r->ids.random(r->ids.userdata, seeds, 6);
-        int rc = inbox_init(&r->inbox, r->settings.inbox_max);
+        int rc = inbox_init(&r->inbox, r->settings.inbox_max, RUNTIME_INBOX_BYTES);
         if (rc < 0)
                 return rc;
         rc = outbox_init(&r->outbox, r->store, audit, r->prefix, &r->inbox);
@@ -61,7 +61,8 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
         return 0;
 }
 
-int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids ids, const AuditStream *audit, Runtime **ret) {
+int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids ids, const AuditStream *audit,
+                Runtime **ret) {
         Runtime *r = calloc(1, sizeof(*r));
         if (!r)
                 return -ENOMEM;
@@ -92,17 +93,23 @@ static void refuse_list(Runtime *r, List *list) {
                 if (q->kind == REQUEST_TASK_RESULT)
                         request_free(q); /* recovery sends the task out again */
                 else
-                        runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE, "The engine is stopping. Send this again.", false);
+                        runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE,
+                                             "The engine is stopping. Send this again.", false);
         }
+}
+
+static void refuse_waiting(Runtime *r) {
+        refuse_list(r, &r->inbox.requests);
+        refuse_list(r, &r->verifier.queue);
+        r->inbox.n_requests = r->inbox.n_bytes = r->verifier.n = 0;
 }
 
 void runtime_free(Runtime *r) {
         if (!r)
                 return;
-        refuse_list(r, &r->inbox.requests);
+        refuse_waiting(r);
         refuse_list(r, &r->inbox.results);
         refuse_list(r, &r->held);
-        refuse_list(r, &r->verifier.queue);
         verifier_deinit(&r->verifier);
         batch_deinit(&r->batch);
         cache_deinit(&r->cache);
@@ -117,9 +124,16 @@ void runtime_free(Runtime *r) {
         free(r);
 }
 
-/* ---- doors ---------------------------------------------------------------------------------------------------------- */
+/* ---- doors ------------------------------------------------------------------------------------------ */
+
+/** The caller's thread measures, so that the writer needn't. */
+static size_t request_size(const Request *q) {
+        size_t n = sizeof(*q) + q->arena.n_bytes + value_size(q->input.value) + value_size(q->input.context);
+        return q->runbook ? n + q->runbook->arena.n_bytes + value_size(q->runbook->definition) : n;
+}
 
 int runtime_submit(Runtime *r, Request *request) {
+        request->n_bytes = request_size(request);
         int rc = inbox_put(&r->inbox, request);
 
         if (rc < 0)
@@ -144,15 +158,21 @@ static char *find_secret(void *userdata, Slice tenant, Slice name) {
         return r->secret ? r->secret(r->secret_userdata, tenant, name) : NULL;
 }
 
-ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, Slice tenant, Slice name), void *userdata) {
+ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, Slice tenant, Slice name),
+                                   void *userdata) {
         r->secret = secret;
         r->secret_userdata = userdata;
-        return (ExecutorHost){.post_result = post_result, .secret = find_secret, .clock = r->clock, .ids = r->ids, .userdata = r};
+        return (ExecutorHost){.post_result = post_result,
+                              .secret = find_secret,
+                              .clock = r->clock,
+                              .ids = r->ids,
+                              .userdata = r};
 }
 
 void runtime_set_executor(Runtime *r, StepType type, Executor *executor) { r->executors[type] = executor; }
 
-int runtime_runbook_lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version, Runbook **ret) {
+int runtime_runbook_lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version,
+                           Runbook **ret) {
         Runtime *r = userdata;
         return runbook_cache_get(&r->runbooks, t, tenant, id, version, ret);
 }
@@ -174,20 +194,23 @@ void runtime_stats(Runtime *r, RuntimeStats *ret) {
         ret->outbox_age_ms = oldest_ms && now_ms > oldest_ms ? now_ms - oldest_ms : 0;
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads ---------------------------------------------------------------------------------------- */
 
 static void die(Runtime *r, int error) {
         pthread_mutex_lock(&r->stats_lock);
         r->stats.writable = false;
         pthread_mutex_unlock(&r->stats_lock);
-        log_event(LOG_ERROR, "the store failed and what is on disk is unknown: the engine has to restart and recover", "reason",
-                  strerror(-error), NULL);
+        log_event(LOG_ERROR,
+                  "the store failed and what is on disk is unknown: the engine has to restart and recover",
+                  "reason", strerror(-error), NULL);
+        inbox_stop(&r->inbox); /* nobody will take anything any more */
         if (!r->settings.on_fatal)
                 _exit(RUNTIME_EXIT_FATAL);
         r->settings.on_fatal(r->settings.fatal_userdata, error);
 }
 
-/** How long the writer may sleep. Engine time can jump forward while it does, so with timers armed it looks up now and then. */
+/** How long the writer may sleep. Engine time can jump forward while it does, so with timers armed it looks
+ * up now and then. */
 static int64_t sleep_ms(Runtime *r, int64_t next_ms) {
         int64_t now_ms = runtime_now(r), upkeep_ms = upkeep_due_ms(r);
 
@@ -261,7 +284,8 @@ static void write_last_mark(Runtime *r) {
         if (r->failed || !outbox_mark_wanted(&r->outbox, &mark, &urgent))
                 return;
         r->mark_wanted_ms = INT64_MIN / 2;
-        (void)batch_run(&r->batch, NULL, 0, runtime_now(r), &n); /* without it the next start publishes some rows twice */
+        (void)batch_run(&r->batch, NULL, 0, runtime_now(r),
+                        &n); /* without it the next start publishes some rows twice */
 }
 
 void runtime_stop(Runtime *r, int64_t timeout_ms) {
@@ -278,4 +302,5 @@ void runtime_stop(Runtime *r, int64_t timeout_ms) {
                 pthread_join(r->checker, NULL);
         r->running = false;
         write_last_mark(r);
+        refuse_waiting(r); /* after a fatal error, or what was still to be verified */
 }

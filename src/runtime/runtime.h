@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The writer's road: inbox → one write transaction per batch → commit → replies, tasks, outbox. One thread owns
- * all executions of a partition; everyone else hands it requests and reads committed state.
+ * The writer's road: inbox → one write transaction per batch → commit → replies, tasks, outbox. One thread
+ * owns all executions of a partition; everyone else hands it requests and reads committed state.
  */
 
 #include "engine/engine.h"
@@ -17,12 +17,13 @@ typedef struct RuntimeSettings {
         uint32_t inbox_max;           /* requests waiting; default RUNTIME_INBOX_MAX */
         uint32_t batch_max;           /* inputs of one transaction; default RUNTIME_BATCH_MAX */
         size_t cache_bytes_max;       /* hot executions kept in memory; default RUNTIME_CACHE_BYTES */
-        uint64_t tasks_max;           /* open tasks beyond which starts are refused; default RUNTIME_TASKS_MAX */
-        int64_t results_ttl_ms;       /* how long command ids are remembered; default RUNTIME_RESULTS_TTL_MS */
-        int64_t outbox_ttl_ms;        /* how long published outbox rows are kept; default RUNTIME_OUTBOX_TTL_MS */
-        unsigned store_high_percent;  /* of the map's maximum: starts are refused beyond; default RUNTIME_STORE_HIGH_PERCENT */
-        /** The store failed (-EIO) and nothing more can be recorded: the process must end and recover from disk. Called once by the
-         * writer's thread. NULL: it logs and ends the process with status 70. */
+        uint64_t tasks_max;     /* open tasks beyond which starts are refused; default RUNTIME_TASKS_MAX */
+        int64_t results_ttl_ms; /* how long command ids are remembered; default RUNTIME_RESULTS_TTL_MS */
+        int64_t outbox_ttl_ms;  /* how long published outbox rows are kept; default RUNTIME_OUTBOX_TTL_MS */
+        unsigned store_high_percent; /* of the map's maximum: starts are refused beyond; default
+                                        RUNTIME_STORE_HIGH_PERCENT */
+        /** The store failed (-EIO) and nothing more can be recorded: the process must end and recover from
+         * disk. Called once by the writer's thread. NULL: it logs and ends the process with status 70. */
         void (*on_fatal)(void *userdata, int error);
         void *fatal_userdata;
 } RuntimeSettings;
@@ -34,31 +35,38 @@ typedef struct RuntimeSettings {
 #define RUNTIME_RESULTS_TTL_MS (7LL * 86400 * 1000)
 #define RUNTIME_OUTBOX_TTL_MS (24LL * 3600 * 1000)
 #define RUNTIME_STORE_HIGH_PERCENT 90
-#define RUNTIME_CHAIN_MAX 100000 /* inputs that one batch's inputs may cause inside (children, early events) */
+#define RUNTIME_CHAIN_MAX 100000 /* inputs that one batch's inputs may cause (children, early events) */
 
 /**
- * Make a runtime over @store (borrowed). Executors are chosen by step type: executors[type] may be NULL (then such
- * a step fails with EXECUTOR_MISSING, retryable). @audit NULL: no outbox publishing (tests). No thread runs yet.
+ * Make a runtime over @store (borrowed). Executors are chosen by step type: executors[type] may be NULL (then
+ * such a step fails with EXECUTOR_MISSING, retryable). @audit NULL: no outbox publishing (tests). No thread
+ * runs yet.
  */
-int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids ids, const AuditStream *audit, Runtime **ret);
+int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids ids, const AuditStream *audit,
+                Runtime **ret);
 /** What executors are made with: bind before runtime_start. */
-ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, Slice tenant, Slice name), void *userdata);
+ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, Slice tenant, Slice name),
+                                   void *userdata);
 void runtime_set_executor(Runtime *r, StepType type, Executor *executor);
 /** Recover (open tasks again, overdue timers) and start the writer and outbox threads. */
 int runtime_start(Runtime *r, Report *report);
-/** Refuse new requests, finish what is in the inbox, publish what the outbox can within @timeout_ms, stop the threads. */
+/** Refuse new requests, finish what is in the inbox, publish what the outbox can within @timeout_ms, stop the
+ * threads. Every request has its answer when this returns. */
 void runtime_stop(Runtime *r, int64_t timeout_ms);
-void runtime_free(Runtime *r); /* NULL-safe; after stop */
+/** NULL-safe; after runtime_stop, and after the executors were stopped: none may post a result any more. */
+void runtime_free(Runtime *r);
 
-/** Any thread; takes @request when 0. -EAGAIN: the inbox is full (reply OVERLOADED), -ESHUTDOWN: stopping (UNAVAILABLE). The caller keeps it then. */
+/** Any thread; takes @request when 0. -EAGAIN: the inbox is full (reply OVERLOADED), -ESHUTDOWN: stopping
+ * (UNAVAILABLE). The caller keeps it then. */
 int runtime_submit(Runtime *r, Request *request);
 
 /** StoreRunbookLookup over the shared cache of compiled runbooks; @userdata is the Runtime. Any thread. */
 int runtime_runbook_lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version, Runbook **ret);
 
 /**
- * For tests and the simulator, instead of runtime_start: recover without threads, then run one batch of what is queued and
- * due (0: something was done, 1: nothing to do, negative: fatal). *ret_next_ms: when the next timer is due (INT64_MAX: none).
+ * For tests and the simulator, instead of runtime_start: recover without threads, then run one batch of what
+ * is queued and due (0: something was done, 1: nothing to do, negative: fatal). *ret_next_ms: when the next
+ * timer is due (INT64_MAX: none).
  */
 int runtime_recover(Runtime *r, Report *report);
 int runtime_turn(Runtime *r, int64_t *ret_next_ms);

@@ -14,9 +14,10 @@
 #include "runtime/task.h"
 #include "runtime/verify.h"
 
-#define RUNTIME_BATCH_BYTES (32UL * 1024 * 1024) /* of values put in one transaction, beyond which no further item joins it */
+#define RUNTIME_INBOX_BYTES (256UL << 20) /* of memory that waiting requests hold; beyond: OVERLOADED */
+#define RUNTIME_BATCH_BYTES (32UL << 20) /* put by one transaction: beyond, no further item joins it */
 #define RUNTIME_CHAIN_SOFT 10000      /* chained inputs beyond which no further item joins the batch */
-#define RUNTIME_GROW_TRIES 40         /* doublings of the map for one batch: more than from a page to its maximum */
+#define RUNTIME_GROW_TRIES 40         /* doublings of the map for one batch: from a page to its maximum */
 #define RUNTIME_SLEEP_MAX_MS 1000     /* with timers armed: the wall clock may jump while the writer sleeps */
 #define RUNTIME_UPKEEP_MS 1000        /* between two looks for what has expired, while there is work */
 #define RUNTIME_UPKEEP_IDLE_MS 60000  /* the same when idle */
@@ -59,7 +60,7 @@ struct Runtime {
         size_t cap_items;
         List held;               /* results that could not be written; tried again at blocked_until_ms */
         size_t n_held;
-        int64_t last_now_ms;     /* the last time told to the core: never less again, not even after a restart */
+        int64_t last_now_ms;     /* the last time told: never less again, not even after a restart */
         uint64_t outbox_row;     /* the last one committed */
         int64_t stored_now_ms;   /* what META_TIME and the outbox's rows say */
         int64_t next_timer_ms;   /* the earliest timer; INT64_MAX: none */

@@ -3,11 +3,12 @@
  *
  * An attempt leaves the house as one block of memory that any thread may keep and free. What it shares with
  * its execution are values; their reference counts are atomic, but their two faces are made on first use and
- * not locked. So values that the execution keeps get both faces here, on the writer's thread, before another can see them.
+ * not locked. So values that the execution keeps get both faces here, on the writer's thread, before another
+ * can see them.
  *
- * The register knows every attempt that is out. It makes results exactly-once for the core without a look into the
- * store (a second result, or one of a cancelled attempt, finds no entry), and its entries are the room for results: taking one
- * never needs memory and never meets a full queue.
+ * The register knows every attempt that is out. It makes results exactly-once for the core without a look
+ * into the store (a second result, or one of a cancelled attempt, finds no entry), and its entries are the
+ * room for results: taking one never needs memory and never meets a full queue.
  */
 #include <assert.h>
 #include <errno.h>

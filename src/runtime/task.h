@@ -11,8 +11,8 @@
 Task *task_new(const Execution *x, const Effect *e);
 
 /**
- * An attempt that is out. The room for its result is kept from before it is sent out, so a result can always be
- * taken. `result` comes first: request_free of it frees the whole.
+ * An attempt that is out. The room for its result is kept from before it is sent out, so a result can always
+ * be taken. `result` comes first: request_free of it frees the whole.
  */
 typedef struct OpenTask {
         Request result;
@@ -30,11 +30,14 @@ typedef struct OpenTasks {
 void open_tasks_init(OpenTasks *o, uint64_t seed0, uint64_t seed1);
 /** Frees what is still open. */
 void open_tasks_deinit(OpenTasks *o);
-/** Register @task (taken, also on failure). 0 with the entry borrowed in *ret, -ENOMEM, -EEXIST when that attempt is out already. */
+/** Register @task (taken, also on failure). 0 with the entry borrowed in *ret, -ENOMEM, -EEXIST when that
+ * attempt is out already. */
 int open_tasks_add(OpenTasks *o, Task *task, OpenTask **ret);
-/** Take the entry out of the register: owned by the caller, who calls open_task_free or sends `result` on. NULL: not out. */
+/** Take the entry out of the register: owned by the caller, who calls open_task_free or sends `result` on.
+ * NULL: not out. */
 OpenTask *open_tasks_take(OpenTasks *o, Uuid execution_id, uint32_t instance, uint32_t attempt);
-/** The entry, left where it is; NULL: not out. Valid for the writer until it takes results from its inbox again. */
+/** The entry, left where it is; NULL: not out. Valid for the writer until it takes results from its inbox
+ * again. */
 OpenTask *open_tasks_find(OpenTasks *o, Uuid execution_id, uint32_t instance, uint32_t attempt);
 size_t open_tasks_count(OpenTasks *o);
 void open_task_free(OpenTask *t); /* NULL-safe */

@@ -3,10 +3,13 @@
  *
  *     committed      answers in order, then tasks
  *     map full       batch_run grew the map and ran it again; at its maximum it counts as no space
- *     no space       what is new (starts, registrations, events, replays) is answered STORE_FULL and the rest runs again without it; if
- *                    that fails too, commands are answered STORE_FULL, results are held and timers stay due, all tried again after a pause
- *     no memory, too much for one transaction, a damaged record
- *                    halves are run by themselves, down to the one item that can't be done: it is answered, all others go on
+ *     no space       what is new (starts, registrations, events, replays) is answered STORE_FULL and the rest
+ *                    runs again without it; if that fails too, commands are answered STORE_FULL, results are
+ *                    held and timers stay due, all tried again after a pause
+ *     no memory,     halves are run by themselves, down to the one item that can't be done: it is answered,
+ *     too much for   all others go on
+ *     a transaction,
+ *     a damaged record
  *     I/O error      what is on disk is unknown: the writer stops for good, and a restart recovers from disk
  */
 #include <errno.h>
@@ -20,7 +23,7 @@
 
 typedef struct Range { size_t at, n; } Range;
 
-/* ---- answers ------------------------------------------------------------------------------------------------ */
+/* ---- answers ---------------------------------------------------------------------------------------- */
 
 void runtime_note_refusal(Runtime *r, RunbookCode code) {
         if (code == RUNBOOK_OK || (unsigned)code >= RUNBOOK_N_CODES)
@@ -38,7 +41,8 @@ void runtime_finish_request(Runtime *r, Request *q, RunbookCode code, Slice body
 }
 
 void runtime_fail_request(Runtime *r, Request *q, RunbookCode code, const char *sentence, bool durable) {
-        static const char no_memory[] = "{\"version\":\"v1\",\"error\":\"UNAVAILABLE\",\"message\":\"The engine is out of memory.\"}";
+        static const char no_memory[] =
+                "{\"version\":\"v1\",\"error\":\"UNAVAILABLE\",\"message\":\"The engine is out of memory.\"}";
         Report report = {0};
         Buf body = {0};
 
@@ -63,13 +67,14 @@ static void finish_items(Runtime *r, Item *items, size_t n) {
                 else if (!it->later)
                         runtime_finish_request(r, q, it->code, it->body, it->durable);
                 else if (!verifier_put(&r->verifier, q))
-                        runtime_fail_request(r, q, RUNBOOK_OVERLOADED, "Too many executions are being verified. Send this again later.",
+                        runtime_fail_request(r, q, RUNBOOK_OVERLOADED,
+                                             "Too many executions are being verified. Send this again later.",
                                              false);
         }
         batch_dispatch(&r->batch);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------ */
+/* ---- failures --------------------------------------------------------------------------------------- */
 
 static void pause_work(Runtime *r, int64_t now_ms) {
         r->backoff_ms = r->backoff_ms ? r->backoff_ms * 2 : RUNTIME_BACKOFF_MIN_MS;
@@ -87,7 +92,8 @@ static bool is_new_work(const Item *it) {
         if (!it->request)
                 return false;
         RequestKind kind = it->request->kind;
-        return kind == REQUEST_START || kind == REQUEST_REGISTER || kind == REQUEST_EVENT || kind == REQUEST_REPLAY;
+        return kind == REQUEST_START || kind == REQUEST_REGISTER || kind == REQUEST_EVENT ||
+               kind == REQUEST_REPLAY;
 }
 
 /** No space: answer what is new. Returns how many items are left at the front. */
@@ -100,7 +106,8 @@ static size_t refuse_new(Runtime *r, Item *items, size_t n) {
                         continue;
                 }
                 runtime_fail_request(r, items[i].request, RUNBOOK_STORE_FULL,
-                                     "There is no room left to store this. Free room in the data directory or raise the store's "
+                                     "There is no room left to store this. Free room in the data directory "
+                                     "or raise the store's "
                                      "size, then send it again.",
                                      false);
         }
@@ -117,12 +124,14 @@ static void give_up_for_now(Runtime *r, Item *items, size_t n, int64_t now_ms) {
                         hold(r, q);
                 else
                         runtime_fail_request(r, q, RUNBOOK_STORE_FULL,
-                                             "There is no room left to store this. Free room in the data directory or raise the "
+                                             "There is no room left to store this. Free room in the data "
+                                             "directory or raise the "
                                              "store's size, then send it again.",
                                              false);
         }
         if (r->backoff_ms == 0)
-                log_printf(LOG_ERROR, "the store has no room left: nothing can be recorded until there is some");
+                log_printf(LOG_ERROR,
+                           "the store has no room left: nothing can be recorded until there is some");
         pause_work(r, now_ms);
 }
 
@@ -131,8 +140,11 @@ static void log_item(const Item *it, int error) {
         char text[UUID_TEXT_SIZE + 1];
 
         uuid_format(id, text);
-        log_event(LOG_ERROR, it->request ? "a request could not be carried out" : "a timer could not be carried out and was dropped", "execution",
-                  text, "reason", error == -EBADMSG ? "a record in the store is damaged" : strerror(-error), NULL);
+        log_event(LOG_ERROR,
+                  it->request ? "a request could not be carried out"
+                              : "a timer could not be carried out and was dropped",
+                  "execution", text, "reason",
+                  error == -EBADMSG ? "a record in the store is damaged" : strerror(-error), NULL);
 }
 
 /** Its execution can't be loaded: left where it is, the timer would come up again and again. */
@@ -158,7 +170,9 @@ static void fail_item(Runtime *r, Item *it, int error, int64_t now_ms) {
                         pause_work(r, now_ms);
                         return;
                 }
-                runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE, "There is not enough memory for this right now. Send it again later.", false);
+                runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE,
+                                     "There is not enough memory for this right now. Send it again later.",
+                                     false);
                 return;
         }
         it->request = q;
@@ -169,9 +183,11 @@ static void fail_item(Runtime *r, Item *it, int error, int64_t now_ms) {
         else if (q->kind == REQUEST_TASK_RESULT)
                 request_free(q);
         else if (error == -EFBIG)
-                runtime_fail_request(r, q, RUNBOOK_LIMIT_EXCEEDED, "This would change more than one transaction can hold.", true);
+                runtime_fail_request(r, q, RUNBOOK_LIMIT_EXCEEDED,
+                                     "This would change more than one transaction can hold.", true);
         else
-                runtime_fail_request(r, q, RUNBOOK_INTERNAL, "This could not be carried out; the engine's log says why.", true);
+                runtime_fail_request(r, q, RUNBOOK_INTERNAL,
+                                     "This could not be carried out; the engine's log says why.", true);
 }
 
 static void fail_all(Runtime *r, Item *items, size_t n) {
@@ -183,13 +199,14 @@ static void fail_all(Runtime *r, Item *items, size_t n) {
                         request_free(q);
                 else
                         runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE,
-                                             "The engine's disk failed and it has to restart. Whether this was recorded is unknown: "
+                                             "The engine's disk failed and it has to restart. Whether this "
+                                             "was recorded is unknown: "
                                              "send it again with the same command id.",
                                              false);
         }
 }
 
-/* ---- the batch -------------------------------------------------------------------------------------------------- */
+/* ---- the batch -------------------------------------------------------------------------------------- */
 
 /** Run @items in as few transactions as it takes. 0 or -EIO: the writer is done for. */
 static int run_items(Runtime *r, Item *items, size_t n, int64_t now_ms) {
@@ -203,7 +220,8 @@ static int run_items(Runtime *r, Item *items, size_t n, int64_t now_ms) {
 
                 int rc = batch_run(&r->batch, part, range.n, now_ms, &n_run);
                 if (rc == 0) {
-                        r->backoff_ms = 0;
+                        if (r->batch.n_inputs > 0)
+                                r->backoff_ms = 0; /* something was written: there is room again */
                         finish_items(r, part, n_run);
                         if (n_run < range.n)
                                 ranges[n_ranges++] = (Range){range.at + n_run, range.n - n_run};
@@ -240,7 +258,7 @@ static int run_upkeep(Runtime *r, int64_t now_ms) {
         return 0;
 }
 
-/* ---- what there is to do ------------------------------------------------------------------------------------------ */
+/* ---- what there is to do ---------------------------------------------------------------------------- */
 
 int64_t runtime_now(Runtime *r) {
         int64_t now = r->clock.now_ms(r->clock.userdata);
@@ -287,7 +305,8 @@ static int add_timers(Runtime *r, int64_t now_ms, size_t *n) {
         return rc == STORE_E_NOT_FOUND ? 0 : rc;
 }
 
-/** Results, then timers, then requests: a result that is here beats its own timeout, and a timeout that was due beats a late vote. */
+/** Results, then timers, then requests: a result that is here beats its own timeout, and a timeout that was
+ * due beats a late vote. */
 static int gather(Runtime *r, int64_t now_ms, size_t *ret_n) {
         bool blocked = now_ms < r->blocked_until_ms;
         List taken = LIST_INIT(taken);
@@ -327,15 +346,17 @@ static void check_high_water(Runtime *r, int64_t now_ms) {
                 return;
         bool high = stats.used_bytes / 100 >= stats.map_max_bytes / 10000 * r->settings.store_high_percent;
         if (high != r->is_high)
-                log_printf(high ? LOG_WARN : LOG_INFO, high ? "the store is %zu MiB of %zu MiB: nothing new is taken until there is room"
-                                                            : "the store is %zu MiB of %zu MiB: new work is taken again",
+                log_printf(high ? LOG_WARN : LOG_INFO,
+                           high ? "the store is %zu MiB of %zu MiB: nothing new is taken until there is room"
+                                : "the store is %zu MiB of %zu MiB: new work is taken again",
                            stats.used_bytes >> 20, stats.map_max_bytes >> 20);
         r->is_high = high;
 }
 
 /** When there will be something to do that nobody sends. */
 static int64_t next_due(const Runtime *r) {
-        return r->n_held > 0 || r->next_timer_ms < r->blocked_until_ms ? r->blocked_until_ms : r->next_timer_ms;
+        return r->n_held > 0 || r->next_timer_ms < r->blocked_until_ms ? r->blocked_until_ms
+                                                                       : r->next_timer_ms;
 }
 
 int runtime_turn(Runtime *r, int64_t *ret_next_ms) {

@@ -1,11 +1,13 @@
 /*
- * Upkeep: small writes that nobody waits for. They ride with a batch that is committed anyway; only when there is none for a while do they
- * cost a commit of their own.
+ * Upkeep: small writes that nobody waits for. They ride with a batch that is committed anyway; only when
+ * there is none for a while do they cost a commit of their own.
  *
- *   time    The last time told, so that it never goes back, not even across a restart with the wall clock set back. The outbox's rows carry it;
- *           it is written by itself only by batches that moved something and published nothing.
+ *   time    The last time told, so that it never goes back, not even across a restart with the wall clock set
+ *           back. The outbox's rows carry it; it is written by itself only by batches that moved something
+ *           and published nothing.
  *   mark    How far the audit stream has come.
- *   expiry  Command results, event ids, early events and outbox rows that are too old: a bounded slice at a time.
+ *   expiry  Command results, event ids, early events and outbox rows that are too old: a bounded slice at a
+ *           time.
  */
 #include <errno.h>
 
@@ -25,7 +27,8 @@ static int put_time(Batch *b) {
         return put_u64(b, META_TIME, (uint64_t)b->now_ms);
 }
 
-/** When the mark is to be written: with a batch that is written anyway, or (@alone) by itself, a while after it was first wanted. */
+/** When the mark is to be written: with a batch that is written anyway, or (@alone) by itself, a while after
+ * it was first wanted. */
 static int64_t mark_due_ms(Runtime *r, bool alone, OutboxMark *ret) {
         bool urgent;
 
@@ -66,10 +69,10 @@ static int expire(Batch *b, bool *ret_wrote) {
         if (r == 0)
                 r = store_early_expire(b->txn, b->now_ms, RUNTIME_UPKEEP_ROWS, &n_early);
         if (r == 0)
-                r = store_outbox_trim(b->txn, outbox_published_row(&b->r->outbox), b->now_ms - s->outbox_ttl_ms, RUNTIME_UPKEEP_ROWS,
-                                      &n_rows);
-        b->upkeep.more = n_results == RUNTIME_UPKEEP_ROWS || n_events == RUNTIME_UPKEEP_ROWS || n_early == RUNTIME_UPKEEP_ROWS ||
-                         n_rows == RUNTIME_UPKEEP_ROWS;
+                r = store_outbox_trim(b->txn, outbox_published_row(&b->r->outbox),
+                                      b->now_ms - s->outbox_ttl_ms, RUNTIME_UPKEEP_ROWS, &n_rows);
+        b->upkeep.more = n_results == RUNTIME_UPKEEP_ROWS || n_events == RUNTIME_UPKEEP_ROWS ||
+                         n_early == RUNTIME_UPKEEP_ROWS || n_rows == RUNTIME_UPKEEP_ROWS;
         *ret_wrote |= n_results || n_events || n_early || n_rows;
         if (r == 0 && n_rows) {
                 b->upkeep.time = true; /* the row that carried it may be gone */

@@ -5,9 +5,9 @@
  *     journal ───────► engine_step ──┴─► events ──compare──► history
  *                                   └─► state  ──compare──► state records
  *
- * Nothing outside is touched and nothing is written. It runs beside the writer, in a thread of its own, because a long execution takes
- * long; every record is read in a short transaction and copied, and all of them are append-only up to the counts that the
- * execution's own state names, so the picture is one.
+ * Nothing outside is touched and nothing is written. It runs beside the writer, in a thread of its own,
+ * because a long execution takes long; every record is read in a short transaction and copied, and all of
+ * them are append-only up to the counts that the execution's own state names, so the picture is one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,9 +34,10 @@ typedef struct Verify {
         uint32_t n_divergences;
 } Verify;
 
-/* ---- reading ----------------------------------------------------------------------------------------------- */
+/* ---- reading ---------------------------------------------------------------------------------------- */
 
-static int read_segment(Verify *v, StoreSeries series, uint64_t from, Buf *to, uint64_t *ret_first, uint32_t *ret_n) {
+static int read_segment(Verify *v, StoreSeries series, uint64_t from, Buf *to, uint64_t *ret_first,
+                        uint32_t *ret_n) {
         StoreTxn *t;
         Slice frames;
 
@@ -69,7 +70,7 @@ static int recorded_event(Verify *v, uint64_t seq, Slice *ret_type, Slice *ret_j
         return 0;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------------- */
+/* ---- comparing -------------------------------------------------------------------------------------- */
 
 static void diverge(Verify *v, uint64_t seq, const char *part, Slice expected, Slice actual) {
         if (++v->n_divergences > VERIFY_DIVERGENCES_MAX)
@@ -92,7 +93,8 @@ static int compare_events(Verify *v) {
         uint64_t seq = v->update.first_seq;
 
         for (; frame_next(frames, &offset, &type, &json); seq++) {
-                int r = seq <= v->recorded->seq ? recorded_event(v, seq, &was_type, &was_json) : STORE_E_NOT_FOUND;
+                int r = seq <= v->recorded->seq ? recorded_event(v, seq, &was_type, &was_json)
+                                                : STORE_E_NOT_FOUND;
                 if (r == STORE_E_NOT_FOUND)
                         diverge(v, seq, "event", SLICE_NULL, json);
                 else if (r)
@@ -107,7 +109,8 @@ static int compare_events(Verify *v) {
 static int compare_rest(Verify *v) {
         Slice type, json;
 
-        for (uint64_t seq = v->replayed->seq + 1; seq <= v->recorded->seq && v->n_divergences < VERIFY_DIVERGENCES_MAX; seq++) {
+        for (uint64_t seq = v->replayed->seq + 1;
+             seq <= v->recorded->seq && v->n_divergences < VERIFY_DIVERGENCES_MAX; seq++) {
                 int r = recorded_event(v, seq, &type, &json);
                 if (r)
                         return r;
@@ -154,7 +157,7 @@ static int compare_state(Verify *v) {
         return r;
 }
 
-/* ---- replaying ---------------------------------------------------------------------------------------------- */
+/* ---- replaying -------------------------------------------------------------------------------------- */
 
 /** What a start said beyond its static record; see start_options_put. */
 static int read_options(Verify *v, Buf *keep, Slice *ret_pause_at) {
@@ -171,10 +174,22 @@ static int replay_start(Verify *v) {
         const Execution *x = v->recorded;
         _cleanup_(buf_deinit) Buf options = {0};
         Input in = {
-                .kind = INPUT_START, .now_ms = x->created_ms, .seed = start_seed(x->id), .execution_id = x->id, .tenant = x->tenant,
-                .user = x->initiated_by, .command_id = x->command_id, .traceparent = x->traceparent, .value = x->input,
-                .context = x->context, .idempotency_key = x->idempotency_key, .parent = x->parent, .original = x->original,
-                .parent_instance = x->parent_instance, .depth = x->depth, .dry_run = x->is_dry_run,
+                .kind = INPUT_START,
+                .now_ms = x->created_ms,
+                .seed = start_seed(x->id),
+                .execution_id = x->id,
+                .tenant = x->tenant,
+                .user = x->initiated_by,
+                .command_id = x->command_id,
+                .traceparent = x->traceparent,
+                .value = x->input,
+                .context = x->context,
+                .idempotency_key = x->idempotency_key,
+                .parent = x->parent,
+                .original = x->original,
+                .parent_instance = x->parent_instance,
+                .depth = x->depth,
+                .dry_run = x->is_dry_run,
                 .idempotency_digest = x->idempotency_digest,
         };
 
@@ -212,7 +227,8 @@ static int replay(Verify *v) {
                 diverge(v, 1, "start", SLICE_NULL, SLICE("\"the engine refuses this start today\""));
                 return 0;
         }
-        for (uint64_t i = 1; r == 0 && i <= v->recorded->n_journal && v->n_divergences < VERIFY_DIVERGENCES_MAX; i++)
+        for (uint64_t i = 1;
+             r == 0 && i <= v->recorded->n_journal && v->n_divergences < VERIFY_DIVERGENCES_MAX; i++)
                 r = replay_input(v, i);
         if (r == 0)
                 r = compare_rest(v);
@@ -260,7 +276,7 @@ int verify_execution(Runtime *r, Uuid id, Buf *body) {
         return rc;
 }
 
-/* ---- the queue --------------------------------------------------------------------------------------------- */
+/* ---- the queue -------------------------------------------------------------------------------------- */
 
 void verifier_init(Verifier *v) {
         *v = (Verifier){0};
@@ -306,7 +322,10 @@ static void log_failure(Uuid id, int error) {
 
         uuid_format(id, text);
         log_event(LOG_ERROR, "an execution could not be verified", "execution", text, "reason",
-                  error == STORE_E_NOT_FOUND ? "a record is missing" : error == -EBADMSG ? "a record is damaged" : strerror(-error), NULL);
+                  error == STORE_E_NOT_FOUND ? "a record is missing"
+                  : error == -EBADMSG        ? "a record is damaged"
+                                             : strerror(-error),
+                  NULL);
 }
 
 static void answer(Runtime *r, Request *q) {
@@ -318,9 +337,12 @@ static void answer(Runtime *r, Request *q) {
         if (rc == 0)
                 runtime_finish_request(r, q, RUNBOOK_OK, buf_slice(&body), true);
         else if (rc == -ENOMEM)
-                runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE, "There was not enough memory to verify this execution.", false);
+                runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE,
+                                     "There was not enough memory to verify this execution.", false);
         else
-                runtime_fail_request(r, q, RUNBOOK_INTERNAL, "The execution's records can't be read; the engine's log says why.", true);
+                runtime_fail_request(r, q, RUNBOOK_INTERNAL,
+                                     "The execution's records can't be read; the engine's log says why.",
+                                     true);
 }
 
 bool verifier_turn(Runtime *r) {

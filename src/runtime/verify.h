@@ -1,5 +1,6 @@
 #pragma once
-/* replay: verify. Recorded inputs go through the engine again, and what it says is held against what was recorded. */
+/* replay: verify. Recorded inputs go through the engine again, and what it says is held against what was
+ * recorded. */
 
 #include <pthread.h>
 
@@ -31,6 +32,7 @@ void verifier_run(Runtime *r);
 void verifier_stop(Verifier *v);
 
 /**
- * Verify execution @id as it is stored: append {"version":"v1","identical":…,"divergences":[…]} to @body. 0, STORE_E_NOT_FOUND or negative.
+ * Verify execution @id as it is stored: append {"version":"v1","identical":…,"divergences":[…]} to @body. 0,
+ * STORE_E_NOT_FOUND or negative.
  */
 int verify_execution(Runtime *r, Uuid id, Buf *body);

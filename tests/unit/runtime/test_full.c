@@ -1,4 +1,5 @@
-/* No room: in the map, on the disk. Nothing half done, what runs goes on, and it ends when there is room again. */
+/* No room: in the map, on the disk. Nothing half done, what runs goes on, and it ends when there is room
+ * again. */
 
 #include "../leaks.h"
 #include "world.h"
@@ -37,7 +38,8 @@ Test(full, the_map_grows_and_the_batch_runs_again_with_the_same_outcome) {
         for (int i = 0; i < 40; i++) {
                 cr_assert_eq(r[i]->code, RUNBOOK_OK, "%s", r[i]->body);
                 cr_assert_str_eq(world_status(w, reply_text(r[i], "executionId")), "running");
-                cr_assert_eq(audit_check(w, reply_text(r[i], "executionId")), world_events(w, reply_text(r[i], "executionId"), NULL));
+                cr_assert_eq(audit_check(w, reply_text(r[i], "executionId")),
+                             world_events(w, reply_text(r[i], "executionId"), NULL));
         }
         cr_assert_eq(w->executor.n, 40);
         RuntimeStats stats;
@@ -56,7 +58,8 @@ Test(full, at_high_water_new_work_is_refused_and_what_runs_ends) {
         world_register(w, RUNBOOK("r", "1", CALL("a", "")));
         world_register(w, RUNBOOK("e", "1", WAIT_EVENT("e", "", "k")));
         world_register(w, RUNBOOK("ok", "1", APPROVE("ok", "")));
-        const char *event = world_start(w, "e", NULL), *approval = world_start(w, "ok", NULL), *cancel = world_start(w, "r", NULL);
+        const char *event = world_start(w, "e", NULL), *approval = world_start(w, "ok", NULL),
+                   *cancel = world_start(w, "r", NULL);
         char *input = big_input(100000);
         Reply *r = NULL;
         unsigned n = 0;
@@ -68,7 +71,8 @@ Test(full, at_high_water_new_work_is_refused_and_what_runs_ends) {
         cr_assert_eq(r->code, RUNBOOK_STORE_FULL);
         cr_assert_not(r->durable);
         cr_assert_gt(n, 30);
-        cr_assert_eq(world_ask(w, request_register(RUNBOOK("x", "1", CALL("a", "")), "alice"))->code, RUNBOOK_STORE_FULL);
+        cr_assert_eq(world_ask(w, request_register(RUNBOOK("x", "1", CALL("a", "")), "alice"))->code,
+                     RUNBOOK_STORE_FULL);
         cr_assert_eq(world_ask(w, request_event("nobody", "1", ""))->code, RUNBOOK_STORE_FULL);
         cr_assert_eq(world_ask(w, request_replay(cancel, "rerun"))->code, RUNBOOK_STORE_FULL);
         /* All that ends something goes on. */
@@ -107,7 +111,8 @@ Test(full, a_map_at_its_end_refuses_and_holds_and_comes_back) {
         r = world_ask(w, request_start_of("r", input, "alice"));
         cr_assert_eq(r->code, RUNBOOK_STORE_FULL);
         cr_assert_str_eq(world_step(w, first, "a"), "completed");
-        /* A result too big for what is left is held; it is neither lost nor does it hold others up for good. */
+        /* A result too big for what is left is held; it is neither lost nor does it hold others up for good.
+         */
         char *output = big_input(900000);
         world_answer(w, world_task(w, first, "b"), true, output);
         world_run(w);
@@ -115,7 +120,8 @@ Test(full, a_map_at_its_end_refuses_and_holds_and_comes_back) {
         RuntimeStats stats;
         runtime_stats(w->rt, &stats);
         cr_assert_not(stats.writable);
-        /* With room (the operator raised the maximum) it is there. What was held in memory is asked for again by recovery. */
+        /* With room (the operator raised the maximum) it is there. What was held in memory is asked for again
+         * by recovery. */
         world_close(w);
         w->map_size = w->map_size_max = 64 * MIB;
         world_open(w);

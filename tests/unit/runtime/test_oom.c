@@ -1,6 +1,7 @@
 /*
- * Memory runs out: at the n-th allocation, for every n that a batch gets to. Allocations of the project's own code are counted (the program
- * is linked with --wrap); each failure must leave one answer for every request and a store in which nothing is half done.
+ * Memory runs out: at the n-th allocation, for every n that a batch gets to. Allocations of the project's own
+ * code are counted (the program is linked with --wrap); each failure must leave one answer for every request
+ * and a store in which nothing is half done.
  */
 
 #include "../leaks.h"
@@ -50,7 +51,8 @@ static void turn_with_failures(World *w, long after, long run) {
         cr_assert_geq(rc, 0);
 }
 
-/** One scenario: a start, a result, a vote and an event in one batch. True: the failures were not reached any more. */
+/** One scenario: a start, a result, a vote and an event in one batch. True: the failures were not reached any
+ * more. */
 static bool scenario(World *w, long after, long run) {
         const char *busy = world_start(w, "calls", "{\"k\":1}"), *vote = world_start(w, "votes", NULL);
         const char *wait = world_start(w, "waits", "{\"k\":1}");
@@ -67,7 +69,8 @@ static bool scenario(World *w, long after, long run) {
         bool reached = n_failed > 0;
         for (int i = 0; i < 4; i++) {
                 cr_assert_eq(r[i]->n_done, 1, "request %d has %d answers", i, r[i]->n_done);
-                cr_assert(r[i]->code == RUNBOOK_OK || (r[i]->code == RUNBOOK_UNAVAILABLE && !r[i]->durable), "%s", r[i]->body);
+                cr_assert(r[i]->code == RUNBOOK_OK || (r[i]->code == RUNBOOK_UNAVAILABLE && !r[i]->durable),
+                          "%s", r[i]->body);
         }
         world_pass(w, 10000); /* what was held is tried again */
         cr_assert_str_eq(world_step(w, busy, "a"), "completed");
@@ -75,7 +78,8 @@ static bool scenario(World *w, long after, long run) {
         if (r[1]->code != RUNBOOK_OK)
                 cr_assert_eq(world_ask(w, request_approve(vote, "ok", "bob"))->code, RUNBOOK_OK);
         if (r[2]->code != RUNBOOK_OK)
-                cr_assert_str_eq(reply_text(world_ask(w, request_event("k", "{\"n\":2}", "")), "status"), "delivered");
+                cr_assert_str_eq(reply_text(world_ask(w, request_event("k", "{\"n\":2}", "")), "status"),
+                                 "delivered");
         cr_assert_str_eq(world_status(w, wait), "completed");
         const char *all[] = {busy, vote, wait};
         for (int i = 0; i < 3; i++) {
@@ -98,7 +102,9 @@ static void every_failure(long run) {
                 world_register(w, RUNBOOK("calls", "1", CALL("a", "")));
                 world_register(w, RUNBOOK("votes", "1", APPROVE("ok", "")));
                 world_register(w, RUNBOOK("waits", "1", WAIT_EVENT("e", "", "k")));
-                world_register(w, RUNBOOK("parent", "1", STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"calls\",\"input\":{\"k\":9}}")));
+                world_register(w, RUNBOOK("parent", "1",
+                                          STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":"
+                                                    "\"calls\",\"input\":{\"k\":9}}")));
                 bool over = scenario(w, after, run);
                 world_free(w);
                 if (over) {

@@ -37,7 +37,8 @@ static RuntimeStats stats_of(World *w) {
 /** The last event of @execution is in the stream. */
 static bool audit_has_end(World *w, const char *execution) {
         for (size_t i = 0; i < w->audit.n; i++)
-                if (strstr(w->audit.messages[i].subject, execution) && strstr(w->audit.messages[i].subject, ".execution.completed"))
+                if (strstr(w->audit.messages[i].subject, execution) &&
+                    strstr(w->audit.messages[i].subject, ".execution.completed"))
                         return true;
         return false;
 }
@@ -45,7 +46,8 @@ static bool audit_has_end(World *w, const char *execution) {
 Test(outbox, tokens_are_percent_encoded) {
         Buf b = {0};
         outbox_put_token(&b, SLICE("alice@example.Com_-9"));
-        cr_assert(slice_eq(buf_slice(&b), SLICE("alice%40example%2ECom_-9")), "%.*s", SLICE_ARG(buf_slice(&b)));
+        cr_assert(slice_eq(buf_slice(&b), SLICE("alice%40example%2ECom_-9")), "%.*s",
+                  SLICE_ARG(buf_slice(&b)));
         buf_reset(&b);
         outbox_put_token(&b, SLICE("a b*>.\xc3\xbc%"));
         cr_assert(slice_eq(buf_slice(&b), SLICE("a%20b%2A%3E%2E%C3%BC%25")));
@@ -54,7 +56,10 @@ Test(outbox, tokens_are_percent_encoded) {
 
 Test(outbox, messages_carry_subject_id_and_the_stored_bytes) {
         World *w = fresh("memory");
-        Request *q = request_register(RUNBOOK("r", "1", STEP("a", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"alarm\"}")), "alice");
+        Request *q = request_register(
+                RUNBOOK("r", "1",
+                        STEP("a", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"alarm\"}")),
+                "alice");
         q->input.tenant = SLICE("big co.");
         world_ask(w, q);
         q = request_start_of("r", "{\"go\":1}", "alice");
@@ -67,7 +72,8 @@ Test(outbox, messages_carry_subject_id_and_the_stored_bytes) {
         bool seen = false, seen_log = false;
         for (size_t i = 0; i < w->audit.n; i++) {
                 const Published *p = &w->audit.messages[i];
-                snprintf(subject, sizeof(subject), "runbook.v1.big%%20co%%2E.lifecycle.%s.execution.started", id);
+                snprintf(subject, sizeof(subject), "runbook.v1.big%%20co%%2E.lifecycle.%s.execution.started",
+                         id);
                 if (!strcmp(p->subject, subject)) {
                         snprintf(msg_id, sizeof(msg_id), "%s/1", id);
                         cr_assert_str_eq(p->id, msg_id);
@@ -233,7 +239,8 @@ Test(outbox, goes_on_from_its_mark_after_a_restart) {
         world_restart(w);
         world_run(w);
         cr_assert_eq(w->audit.n, n, "all was marked: nothing is sent again");
-        id[3] = world_start(w, "r", "{\"go\":1}"); /* published, and marked a second later: too late for this crash */
+        id[3] = world_start(w, "r",
+                            "{\"go\":1}"); /* published, and marked a second later: too late for this crash */
         n = w->audit.n;
         world_restart(w);
         world_run(w);
@@ -261,8 +268,9 @@ Test(outbox, a_loss_while_the_engine_was_down_is_found) {
 }
 
 /*
- * A stream loses its tail, part of it is sent again while the stream also takes messages of others, and the engine dies: by its
- * sequence alone the stream now looks as if it held what the marks of before the loss said.
+ * A stream loses its tail, part of it is sent again while the stream also takes messages of others, and the
+ * engine dies: by its sequence alone the stream now looks as if it held what the marks of before the loss
+ * said.
  */
 Test(outbox, marks_of_what_was_lost_are_not_believed_later) {
         World *w = fresh("lmdb");

@@ -15,7 +15,7 @@ TestSuite(cache, .fini = check_leaks);
 TestSuite(runbook_cache, .fini = check_leaks);
 TestSuite(open_tasks, .fini = check_leaks);
 
-/* ---- inbox --------------------------------------------------------------------------------------------------- */
+/* ---- inbox ------------------------------------------------------------------------------------------ */
 
 static void put(Inbox *i, RequestKind kind, const char *user) {
         Request *q = request_new(kind);
@@ -40,7 +40,7 @@ static void expect(List *taken, const char *users) {
 Test(inbox, is_first_in_first_out_and_bounded) {
         Inbox i;
         List taken = LIST_INIT(taken);
-        cr_assert_eq(inbox_init(&i, 3), 0);
+        cr_assert_eq(inbox_init(&i, 3, 1000), 0);
         put(&i, REQUEST_START, "a");
         put(&i, REQUEST_START, "b");
         put(&i, REQUEST_START, "c");
@@ -61,10 +61,29 @@ Test(inbox, is_first_in_first_out_and_bounded) {
         inbox_deinit(&i);
 }
 
+Test(inbox, is_bounded_by_memory_too) {
+        Inbox i;
+        List taken = LIST_INIT(taken);
+        cr_assert_eq(inbox_init(&i, 100, 1000), 0);
+        Request *big = request_new(REQUEST_START), *more = request_new(REQUEST_START);
+        big->n_bytes = 5000;
+        more->n_bytes = 1;
+        big->input.user = SLICE("b");
+        more->input.user = SLICE("m");
+        cr_assert_eq(inbox_put(&i, big), 0, "one fits always");
+        cr_assert_eq(inbox_put(&i, more), -EAGAIN);
+        cr_assert_eq(inbox_take(&i, 1, &taken), 1);
+        cr_assert_eq(inbox_put(&i, more), 0);
+        cr_assert_eq(inbox_take(&i, 1, &taken), 1);
+        cr_assert_eq(i.n_bytes, 0);
+        expect(&taken, "bm");
+        inbox_deinit(&i);
+}
+
 Test(inbox, neither_results_nor_requests_starve) {
         Inbox i;
         List taken = LIST_INIT(taken);
-        cr_assert_eq(inbox_init(&i, 100), 0);
+        cr_assert_eq(inbox_init(&i, 100, 1000), 0);
         for (int n = 0; n < 10; n++) {
                 put(&i, REQUEST_TASK_RESULT, "r");
                 put(&i, REQUEST_START, "s");
@@ -81,7 +100,7 @@ Test(inbox, neither_results_nor_requests_starve) {
 Test(inbox, waiting_ends_by_time_poke_or_request) {
         Inbox i;
         List taken = LIST_INIT(taken);
-        cr_assert_eq(inbox_init(&i, 100), 0);
+        cr_assert_eq(inbox_init(&i, 100, 1000), 0);
         inbox_wait(&i, 5);
         inbox_poke(&i);
         inbox_wait(&i, -1);
@@ -94,14 +113,15 @@ Test(inbox, waiting_ends_by_time_poke_or_request) {
         inbox_deinit(&i);
 }
 
-/* ---- executions ---------------------------------------------------------------------------------------------- */
+/* ---- executions ------------------------------------------------------------------------------------- */
 
 static Runbook *runbook_of(const char *json, bool consent) {
         RunbookDefaults defaults = runbook_defaults_builtin;
         Runbook *r = NULL;
         Report report = {0};
         defaults.allow_timeout_approve = consent;
-        cr_assert_eq(runbook_def_parse(slice_from_str(json), &defaults, &report, &r), 0, "%s", report.message);
+        cr_assert_eq(runbook_def_parse(slice_from_str(json), &defaults, &report, &r), 0, "%s",
+                     report.message);
         report_deinit(&report);
         return r;
 }
@@ -139,12 +159,19 @@ Test(cache, drops_the_least_recently_used_but_never_what_a_batch_touched) {
         runbook_unref(runbook);
 }
 
-/* ---- runbooks ------------------------------------------------------------------------------------------------ */
+/* ---- runbooks --------------------------------------------------------------------------------------- */
 
 static void store_runbook(World *w, Runbook *r) {
         StoreTxn *t;
-        StoreRunbook row = {.id = r->id, .version = r->version, .name = r->name, .description = r->description, .n_steps = r->n_steps,
-                            .registered_ms = 1, .registered_by = SLICE("alice"), .order = store_next_order(w->store), .digest = r->digest,
+        StoreRunbook row = {.id = r->id,
+                            .version = r->version,
+                            .name = r->name,
+                            .description = r->description,
+                            .n_steps = r->n_steps,
+                            .registered_ms = 1,
+                            .registered_by = SLICE("alice"),
+                            .order = store_next_order(w->store),
+                            .digest = r->digest,
                             .definition = value_bytes(r->definition)};
         cr_assert_eq(store_begin_write(w->store, &t), 0);
         cr_assert_eq(store_runbook_put(t, SLICE("acme"), &row), 0);
@@ -167,7 +194,8 @@ Test(runbook_cache, gives_what_the_store_says_and_shares_it) {
         world_open(w);
         runbook_cache_init(&c, &runbook_defaults_builtin, RUNBOOK_CACHE_BYTES, 1, 2);
         cr_assert_null(lookup(w, &c, ""));
-        Runbook *one = runbook_of(RUNBOOK("r", "1", CALL("a", "")), false), *two = runbook_of(RUNBOOK("r", "2", CALL("b", "")), false);
+        Runbook *one = runbook_of(RUNBOOK("r", "1", CALL("a", "")), false),
+                *two = runbook_of(RUNBOOK("r", "2", CALL("b", "")), false);
         store_runbook(w, one);
         Runbook *a = lookup(w, &c, ""), *b = lookup(w, &c, "1");
         cr_assert(a && a == b);
@@ -175,7 +203,8 @@ Test(runbook_cache, gives_what_the_store_says_and_shares_it) {
         store_runbook(w, two);
         Runbook *d = lookup(w, &c, "");
         cr_assert(slice_eq_str(d->version, "2"));
-        /* Other content under a known version can only come from a batch that failed and another that did not. */
+        /* Other content under a known version can only come from a batch that failed and another that did
+         * not. */
         Runbook *forged = runbook_of(RUNBOOK("r", "1", CALL("z", "")), false);
         store_runbook(w, forged);
         Runbook *z = lookup(w, &c, "1");
@@ -193,7 +222,8 @@ Test(runbook_cache, is_bounded) {
         RunbookCache c;
         world_open(w);
         runbook_cache_init(&c, &runbook_defaults_builtin, 1, 1, 2);
-        Runbook *one = runbook_of(RUNBOOK("r", "1", CALL("a", "")), false), *two = runbook_of(RUNBOOK("r", "2", CALL("b", "")), false);
+        Runbook *one = runbook_of(RUNBOOK("r", "1", CALL("a", "")), false),
+                *two = runbook_of(RUNBOOK("r", "2", CALL("b", "")), false);
         store_runbook(w, one);
         store_runbook(w, two);
         Runbook *a = lookup(w, &c, "1"), *b = lookup(w, &c, "2"), *again = lookup(w, &c, "2");
@@ -206,7 +236,10 @@ Test(runbook_cache, is_bounded) {
         world_free(w);
 }
 
-#define CONSENT RUNBOOK("r", "1", STEP("ok", "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\"],\"minApprovals\":1,\"timeoutMs\":1000,\"timeoutAction\":\"approve\"}"))
+#define CONSENT                                                                                              \
+        RUNBOOK("r", "1",                                                                                    \
+                STEP("ok", "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\"],"        \
+                           "\"minApprovals\":1,\"timeoutMs\":1000,\"timeoutAction\":\"approve\"}"))
 
 Test(runbook_cache, without_the_operators_consent_no_timeout_approves) {
         for (int consent = 0; consent < 2; consent++) {
@@ -223,7 +256,7 @@ Test(runbook_cache, without_the_operators_consent_no_timeout_approves) {
         }
 }
 
-/* ---- tasks ---------------------------------------------------------------------------------------------------- */
+/* ---- tasks ------------------------------------------------------------------------------------------ */
 
 static Task *task_numbered(const RunbookStep *step, uint32_t attempt) {
         Task *t = calloc(1, sizeof(*t));
@@ -249,7 +282,8 @@ Test(open_tasks, each_attempt_is_out_once_and_comes_back_once) {
         cr_assert_eq(open_tasks_take(&o, id, 3, 1), t);
         cr_assert_null(open_tasks_take(&o, id, 3, 1));
         open_task_fill(t, &(TaskResult){.ok = true, .output = value_of("{\"x\":1}"), .retry_after_ms = 7});
-        cr_assert(t->result.kind == REQUEST_TASK_RESULT && t->result.input.kind == INPUT_TASK_RESULT && t->result.input.ok);
+        cr_assert(t->result.kind == REQUEST_TASK_RESULT && t->result.input.kind == INPUT_TASK_RESULT &&
+                  t->result.input.ok);
         cr_assert_eq(t->result.input.retry_after_ms, 7);
         open_task_free(t);
         open_tasks_deinit(&o); /* frees the other one */

@@ -1,7 +1,8 @@
 /*
- * Random lives: starts, results, failures, votes, events, pauses, cancels, time, crashes, and an audit stream that loses its tail. At the end
- * everything is brought to rest, and then: every request was answered once, every history is gapless, published and identical
- * under verify, and a step's idempotency key never changed. SEED=n repeats one.
+ * Random lives: starts, results, failures, votes, events, pauses, cancels, time, crashes, and an audit stream
+ * that loses its tail. At the end everything is brought to rest, and then: every request was answered once,
+ * every history is gapless, published and identical under verify, and a step's idempotency key never changed.
+ * SEED=n repeats one.
  */
 
 #include "../leaks.h"
@@ -71,14 +72,19 @@ static void act_answer(Life *l) {
         Task *t = w->executor.tasks[draw(l, w->executor.n)];
         check_key(l, t);
         switch (draw(l, 6)) {
-        case 0: world_answer(w, t, false, "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}"); break;
-        case 1: world_answer(w, t, false, "{\"code\":\"HTTP_404\",\"message\":\"gone\",\"retryable\":false}"); break;
+        case 0:
+                world_answer(w, t, false, "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}");
+                break;
+        case 1:
+                world_answer(w, t, false, "{\"code\":\"HTTP_404\",\"message\":\"gone\",\"retryable\":false}");
+                break;
         default: world_answer(w, t, true, "{\"status\":200,\"body\":\"fine\"}"); break;
         }
 }
 
 static void act_command(Life *l) {
-        static const InputKind kinds[] = {INPUT_PAUSE, INPUT_RESUME, INPUT_RESUME, INPUT_CANCEL, INPUT_RETRY, INPUT_RETRY};
+        static const InputKind kinds[] = {INPUT_PAUSE,  INPUT_RESUME, INPUT_RESUME,
+                                          INPUT_CANCEL, INPUT_RETRY,  INPUT_RETRY};
         if (l->n_ids == 0)
                 return;
         Request *q = request_command(kinds[draw(l, 6)], any_id(l), draw(l, 10) ? "alice" : "bob");
@@ -127,8 +133,9 @@ static void act_crash(Life *l) {
 }
 
 static void (*const actions[])(Life *l) = {
-        act_start, act_start, act_answer, act_answer, act_answer, act_answer, act_command, act_vote, act_vote, act_event, act_event,
-        act_time, act_turn, act_run, act_outbox, act_lose, act_crash,
+        act_start,   act_start, act_answer, act_answer, act_answer, act_answer,
+        act_command, act_vote,  act_vote,   act_event,  act_event,  act_time,
+        act_turn,    act_run,   act_outbox, act_lose,   act_crash,
 };
 
 static void bring_to_rest(Life *l) {
@@ -159,12 +166,26 @@ static void one_life(const char *backend, uint64_t seed) {
         w->settings.batch_max = (uint32_t)draw(l, 2) ? 3 : 0;
         world_open(w);
         world_register(w, RUNBOOK("calls", "1", CALL("a", "") "," CALL("b", "\"a\"")));
-        world_register(w, RUNBOOK("mixed", "1",
-                CALL("a", "") "," WAIT_EVENT("e", "\"a\"", "${input.host}") "," APPROVE("ok", "\"a\"") "," CALL("b", "\"e\",\"ok\"") ","
-                STEP("t", "\"type\":\"wait\",\"dependsOn\":[\"b\"],\"config\":{\"durationMs\":3000}")));
-        world_register(w, RUNBOOK("parent", "1", STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"calls\"}") "," CALL("b", "\"c\"")));
-        world_register(w, RUNBOOK("loop", "1", STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"a\"},\"loopConfig\":{\"maxIterations\":5,\"iterateOver\":\"input.items\",\"concurrency\":2}") ","
-                CALL("a", "") "," CALL("b", "\"l\"")));
+        world_register(
+                w,
+                RUNBOOK("mixed", "1",
+                        CALL("a", "") "," WAIT_EVENT("e", "\"a\"", "${input.host}") "," APPROVE(
+                                "ok",
+                                "\"a\"") "," CALL("b",
+                                                  "\"e\",\"ok\"") "," STEP("t",
+                                                                           "\"type\":\"wait\",\"dependsOn\":["
+                                                                           "\"b\"],\"config\":{"
+                                                                           "\"durationMs\":3000}")));
+        world_register(
+                w,
+                RUNBOOK("parent", "1",
+                        STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"calls\"}") "," CALL(
+                                "b", "\"c\"")));
+        world_register(w,
+                       RUNBOOK("loop", "1",
+                               STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"a\"},\"loopConfig\":"
+                                         "{\"maxIterations\":5,\"iterateOver\":\"input.items\","
+                                         "\"concurrency\":2}") "," CALL("a", "") "," CALL("b", "\"l\"")));
         for (int i = 0; i < N_ACTIONS; i++) {
                 size_t n = sizeof(actions) / sizeof(actions[0]);
                 void (*action)(Life *) = actions[draw(l, strcmp(backend, "lmdb") ? n - 1 : n)];
@@ -174,13 +195,14 @@ static void one_life(const char *backend, uint64_t seed) {
         bring_to_rest(l);
         for (size_t i = 0; i < l->n_ids; i++) {
                 const char *status = world_status(w, l->ids[i]);
-                cr_assert(!strcmp(status, "completed") || !strcmp(status, "failed") || !strcmp(status, "cancelled"), "seed %llu: %s is %s",
-                          (unsigned long long)seed, l->ids[i], status);
+                cr_assert(!strcmp(status, "completed") || !strcmp(status, "failed") ||
+                                  !strcmp(status, "cancelled"),
+                          "seed %llu: %s is %s", (unsigned long long)seed, l->ids[i], status);
                 unsigned n = world_events(w, l->ids[i], NULL);
                 cr_assert_geq(audit_check(w, l->ids[i]), n, "seed %llu", (unsigned long long)seed);
                 Reply *r = world_ask(w, request_replay(l->ids[i], "verify"));
-                cr_assert_str_eq(r->body, "{\"divergences\":[],\"identical\":true,\"version\":\"v1\"}", "seed %llu: %s", (unsigned long long)seed,
-                                 r->body);
+                cr_assert_str_eq(r->body, "{\"divergences\":[],\"identical\":true,\"version\":\"v1\"}",
+                                 "seed %llu: %s", (unsigned long long)seed, r->body);
         }
         world_free(w); /* checks that every request had exactly one answer */
         free(l);

@@ -1,4 +1,5 @@
-/* What is there after a restart: everything. Each restart here is a crash: nothing is flushed or stopped first. */
+/* What is there after a restart: everything. Each restart here is a crash: nothing is flushed or stopped
+ * first. */
 
 #include "../leaks.h"
 #include "world.h"
@@ -18,7 +19,8 @@ Test(restart, open_tasks_are_sent_out_again_with_the_same_key) {
         World *w = fresh();
         world_register(w, RUNBOOK("r", "1", CALL("a", "") "," CALL("b", "")));
         const char *id = world_start(w, "r", "{\"k\":1}");
-        world_answer(w, world_task(w, id, "b"), false, "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}");
+        world_answer(w, world_task(w, id, "b"), false,
+                     "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}");
         world_run(w);
         world_pass(w, 10000); /* b is in its second attempt */
         const Task *a = world_task(w, id, "a"), *b = world_task(w, id, "b");
@@ -41,7 +43,8 @@ Test(restart, open_tasks_are_sent_out_again_with_the_same_key) {
         world_answer(w, world_task(w, id, "b"), true, "2");
         world_run(w);
         cr_assert_str_eq(world_status(w, id), "completed");
-        cr_assert_str_eq(world_ask(w, request_replay(id, "verify"))->body, "{\"divergences\":[],\"identical\":true,\"version\":\"v1\"}");
+        cr_assert_str_eq(world_ask(w, request_replay(id, "verify"))->body,
+                         "{\"divergences\":[],\"identical\":true,\"version\":\"v1\"}");
         world_free(w);
 }
 
@@ -80,7 +83,8 @@ Test(restart, waits_approvals_early_events_and_answers_are_still_there) {
         q = request_start_of("e", "{\"host\":\"h9\"}", "alice");
         request_name(q, "cmd-1", "start e");
         cr_assert_str_eq(reply_text(world_ask(w, q), "executionId"), first);
-        cr_assert_str_eq(reply_text(world_ask(w, request_event("early", "{\"n\":1}", "ev-1")), "status"), "duplicate");
+        cr_assert_str_eq(reply_text(world_ask(w, request_event("early", "{\"n\":1}", "ev-1")), "status"),
+                         "duplicate");
         cr_assert_str_eq(reply_text(world_ask(w, request_event("h1", "{}", "ev-2")), "executionId"), waiting);
         cr_assert_str_eq(world_status(w, waiting), "completed");
         cr_assert_eq(world_ask(w, request_approve(approval, "ok", "carol"))->code, RUNBOOK_OK);
@@ -133,7 +137,11 @@ Test(restart, time_does_not_go_back_though_the_clock_does) {
 Test(restart, children_and_paused_executions_go_on) {
         World *w = fresh();
         world_register(w, RUNBOOK("child", "1", CALL("x", "")));
-        world_register(w, RUNBOOK("parent", "1", STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"child\"}") "," CALL("after", "\"c\"")));
+        world_register(
+                w,
+                RUNBOOK("parent", "1",
+                        STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"child\"}") "," CALL(
+                                "after", "\"c\"")));
         const char *id = world_start(w, "parent", NULL);
         world_ask(w, request_command(INPUT_PAUSE, id, "alice"));
         world_restart(w);

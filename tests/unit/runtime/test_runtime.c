@@ -1,4 +1,5 @@
-/* Every kind of request on its way through inbox, engine, store and out again. Compiled once for each backend. */
+/* Every kind of request on its way through inbox, engine, store and out again. Compiled once for each
+ * backend. */
 
 #include "../leaks.h"
 #include "world.h"
@@ -17,14 +18,15 @@ static World *fresh(void) {
         return w;
 }
 
-/* ---- register ------------------------------------------------------------------------------------------------ */
+/* ---- register --------------------------------------------------------------------------------------- */
 
 Test(runtime, a_version_is_registered_once_and_never_changes) {
         World *w = fresh();
         Reply *r = world_ask(w, request_register(RUNBOOK("deploy", "1", CALL("a", "")), "alice"));
         cr_assert_eq(r->code, RUNBOOK_OK);
         cr_assert(r->durable);
-        cr_assert_str_eq(r->body, "{\"runbook\":{\"description\":\"\",\"id\":\"deploy\",\"name\":\"R\",\"stepCount\":1,\"version\":\"1\"},"
+        cr_assert_str_eq(r->body, "{\"runbook\":{\"description\":\"\",\"id\":\"deploy\",\"name\":\"R\","
+                                  "\"stepCount\":1,\"version\":\"1\"},"
                                   "\"status\":\"registered\",\"version\":\"v1\"}");
         r = world_ask(w, request_register(RUNBOOK("deploy", "1", CALL("a", "")), "bob"));
         cr_assert_str_eq(reply_text(r, "status"), "unchanged");
@@ -39,7 +41,8 @@ Test(runtime, a_version_is_registered_once_and_never_changes) {
         uuid_format(id, text);
         cr_assert_eq(audit_check(w, text), 2);
         cr_assert_eq(w->audit.n, 2);
-        cr_assert(strstr(w->audit.messages[0].subject, "runbook.v1.acme.lifecycle.") && strstr(w->audit.messages[0].subject, ".runbook.registered"));
+        cr_assert(strstr(w->audit.messages[0].subject, "runbook.v1.acme.lifecycle.") &&
+                  strstr(w->audit.messages[0].subject, ".runbook.registered"));
         cr_assert(strstr(w->audit.messages[1].payload, "prevhash"));
         /* The newest one is what a start without version gets. */
         world_start(w, "deploy", NULL);
@@ -47,7 +50,7 @@ Test(runtime, a_version_is_registered_once_and_never_changes) {
         world_free(w);
 }
 
-/* ---- start ---------------------------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------------------------ */
 
 Test(runtime, a_start_runs_to_its_first_task_and_a_result_to_its_end) {
         World *w = fresh();
@@ -55,7 +58,8 @@ Test(runtime, a_start_runs_to_its_first_task_and_a_result_to_its_end) {
         const char *id = world_start(w, "r", "{\"k\":1}");
         Task *task = world_task(w, id, "a");
         cr_assert_not_null(task);
-        cr_assert_str_eq(value_bytes(task->config).data, "{\"method\":\"POST\",\"url\":\"https://x.example/a\"}");
+        cr_assert_str_eq(value_bytes(task->config).data,
+                         "{\"method\":\"POST\",\"url\":\"https://x.example/a\"}");
         cr_assert_str_eq(value_bytes(task->input).data, "{\"k\":1}");
         cr_assert_eq(strlen(task->idempotency_key), DIGEST_TEXT_SIZE);
         cr_assert(slice_eq_str(task->tenant, "acme") && slice_eq_str(task->initiated_by, "alice"));
@@ -123,7 +127,9 @@ Test(runtime, a_given_id_is_taken_once) {
 
 Test(runtime, the_same_input_is_a_duplicate_until_it_failed) {
         World *w = fresh();
-        world_register(w, RUNBOOK_WITH("r", "\"idempotency\":\"input\"", STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"},\"retryPolicy\":{\"maxAttempts\":1}")));
+        world_register(w, RUNBOOK_WITH("r", "\"idempotency\":\"input\"",
+                                       STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://"
+                                                 "x.example/\"},\"retryPolicy\":{\"maxAttempts\":1}")));
         const char *id = world_start(w, "r", "{\"a\":1,\"b\":2}");
         Reply *r = world_ask(w, request_start_of("r", "{\"b\":2,\"a\":1}", "bob"));
         cr_assert_str_eq(reply_text(r, "executionId"), id);
@@ -140,7 +146,8 @@ Test(runtime, the_same_input_is_a_duplicate_until_it_failed) {
         q->input.idempotency_key = SLICE("k1");
         cr_assert_str_eq(reply_text(world_ask(w, q), "executionId"), keyed);
         /* A failed execution makes room for the same input again… */
-        world_answer(w, world_task(w, id, "a"), false, "{\"code\":\"HTTP_500\",\"message\":\"no\",\"retryable\":false}");
+        world_answer(w, world_task(w, id, "a"), false,
+                     "{\"code\":\"HTTP_500\",\"message\":\"no\",\"retryable\":false}");
         world_run(w);
         cr_assert_str_eq(world_status(w, id), "failed");
         const char *second = world_start(w, "r", "{\"a\":1,\"b\":2}");
@@ -149,7 +156,9 @@ Test(runtime, the_same_input_is_a_duplicate_until_it_failed) {
         q = request_command(INPUT_RETRY, id, "alice");
         q->input.path = SLICE("a");
         cr_assert_eq(world_ask(w, q)->code, RUNBOOK_OK);
-        cr_assert_str_eq(reply_text(world_ask(w, request_start_of("r", "{\"a\":1,\"b\":2}", "alice")), "executionId"), second);
+        cr_assert_str_eq(
+                reply_text(world_ask(w, request_start_of("r", "{\"a\":1,\"b\":2}", "alice")), "executionId"),
+                second);
         world_free(w);
 }
 
@@ -170,7 +179,7 @@ Test(runtime, duplicates_within_one_batch_are_seen) {
         world_free(w);
 }
 
-/* ---- command ids ----------------------------------------------------------------------------------------------- */
+/* ---- command ids ------------------------------------------------------------------------------------ */
 
 Test(runtime, a_command_id_gives_the_recorded_answer_again) {
         World *w = fresh();
@@ -224,7 +233,7 @@ Test(runtime, command_ids_work_within_one_batch_and_expire) {
         world_free(w);
 }
 
-/* ---- commands ------------------------------------------------------------------------------------------------- */
+/* ---- commands --------------------------------------------------------------------------------------- */
 
 Test(runtime, commands_find_only_their_tenants_executions) {
         World *w = fresh();
@@ -233,7 +242,8 @@ Test(runtime, commands_find_only_their_tenants_executions) {
         Request *q = request_command(INPUT_CANCEL, id, "alice");
         q->input.tenant = SLICE("umbrella");
         cr_assert_eq(world_ask(w, q)->code, RUNBOOK_EXECUTION_NOT_FOUND);
-        Reply *r = world_ask(w, request_command(INPUT_CANCEL, "01890a5d-ac96-774b-bcce-b302099a8057", "alice"));
+        Reply *r =
+                world_ask(w, request_command(INPUT_CANCEL, "01890a5d-ac96-774b-bcce-b302099a8057", "alice"));
         cr_assert_eq(r->code, RUNBOOK_EXECUTION_NOT_FOUND);
         cr_assert(strstr(r->body, "01890a5d-ac96-774b-bcce-b302099a8057"));
         world_free(w);
@@ -244,7 +254,10 @@ Test(runtime, cancel_aborts_what_is_out_and_late_results_change_nothing) {
         world_register(w, RUNBOOK("r", "1", CALL("a", "")));
         const char *id = world_start(w, "r", NULL);
         const Task *task = world_task(w, id, "a");
-        TaskResult late = {.execution_id = task->execution_id, .instance = task->instance, .attempt = task->attempt, .ok = true};
+        TaskResult late = {.execution_id = task->execution_id,
+                           .instance = task->instance,
+                           .attempt = task->attempt,
+                           .ok = true};
         Reply *r = world_ask(w, request_command(INPUT_CANCEL, id, "alice"));
         cr_assert_str_eq(reply_text(r, "status"), "cancelled");
         cr_assert_eq(w->executor.n_cancelled, 1);
@@ -263,7 +276,10 @@ Test(runtime, a_second_result_of_one_attempt_is_dropped) {
         world_register(w, RUNBOOK("r", "1", CALL("a", "") "," CALL("b", "\"a\"")));
         const char *id = world_start(w, "r", NULL);
         const Task *task = world_task(w, id, "a");
-        TaskResult twice = {.execution_id = task->execution_id, .instance = task->instance, .attempt = task->attempt, .ok = true};
+        TaskResult twice = {.execution_id = task->execution_id,
+                            .instance = task->instance,
+                            .attempt = task->attempt,
+                            .ok = true};
         world_answer(w, world_task(w, id, "a"), true, "1");
         twice.output = value_of("2");
         ExecutorHost host = runtime_executor_host(w->rt, NULL, NULL);
@@ -294,12 +310,14 @@ Test(runtime, pause_holds_and_resume_goes_on) {
         World *w = fresh();
         world_register(w, RUNBOOK("r", "1", CALL("a", "") "," CALL("b", "\"a\"")));
         const char *id = world_start(w, "r", NULL);
-        cr_assert_str_eq(reply_text(world_ask(w, request_command(INPUT_PAUSE, id, "alice")), "status"), "pausing");
+        cr_assert_str_eq(reply_text(world_ask(w, request_command(INPUT_PAUSE, id, "alice")), "status"),
+                         "pausing");
         world_answer(w, world_task(w, id, "a"), true, "1");
         world_run(w);
         cr_assert_str_eq(world_status(w, id), "paused");
         cr_assert_null(world_task(w, id, "b"));
-        cr_assert_str_eq(reply_text(world_ask(w, request_command(INPUT_RESUME, id, "alice")), "status"), "resumed");
+        cr_assert_str_eq(reply_text(world_ask(w, request_command(INPUT_RESUME, id, "alice")), "status"),
+                         "resumed");
         cr_assert_not_null(world_task(w, id, "b"));
         world_free(w);
 }
@@ -320,7 +338,9 @@ Test(runtime, approvals_are_pending_for_those_who_may_decide) {
 Test(runtime, a_step_without_executor_fails_retryably) {
         World *w = fresh();
         runtime_set_executor(w->rt, STEP_TYPE_CALL_SERVICE, NULL);
-        world_register(w, RUNBOOK("r", "1", STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"},\"retryPolicy\":{\"maxAttempts\":2}")));
+        world_register(w, RUNBOOK("r", "1",
+                                  STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://"
+                                            "x.example/\"},\"retryPolicy\":{\"maxAttempts\":2}")));
         const char *id = world_start(w, "r", NULL);
         cr_assert_str_eq(world_step(w, id, "a"), "retrying");
         runtime_set_executor(w->rt, STEP_TYPE_CALL_SERVICE, &w->executor.base);
@@ -331,7 +351,7 @@ Test(runtime, a_step_without_executor_fails_retryably) {
         world_free(w);
 }
 
-/* ---- timers ------------------------------------------------------------------------------------------------------ */
+/* ---- timers ----------------------------------------------------------------------------------------- */
 
 Test(runtime, timers_fire_when_due_and_not_before) {
         World *w = fresh();
@@ -385,231 +405,7 @@ Test(runtime, a_pause_freezes_waits) {
         world_free(w);
 }
 
-/* ---- events -------------------------------------------------------------------------------------------------------- */
-
-Test(runtime, an_event_goes_to_the_first_that_waits_and_each_is_consumed_once) {
-        World *w = fresh();
-        world_register(w, RUNBOOK("r", "1", WAIT_EVENT("e", "", "${input.host}")));
-        const char *a = world_start(w, "r", "{\"host\":\"h1\"}"), *b = world_start(w, "r", "{\"host\":\"h1\"}");
-        const char *other = world_start(w, "r", "{\"host\":\"h2\"}");
-        Reply *r = world_ask(w, request_event("h1", "{\"n\":1}", "ev-1"));
-        cr_assert_str_eq(reply_text(r, "status"), "delivered");
-        cr_assert_str_eq(reply_text(r, "executionId"), a);
-        cr_assert_str_eq(world_status(w, a), "completed");
-        cr_assert_str_eq(world_status(w, b), "running");
-        r = world_ask(w, request_event("h1", "{\"n\":1}", "ev-1"));
-        cr_assert_str_eq(reply_text(r, "status"), "duplicate");
-        cr_assert_str_eq(world_status(w, b), "running");
-        r = world_ask(w, request_event("h1", "{\"n\":2}", "ev-2"));
-        cr_assert_str_eq(reply_text(r, "executionId"), b);
-        cr_assert_str_eq(world_status(w, other), "running");
-        cr_assert_eq(world_events(w, a, "event.received"), 1);
-        world_free(w);
-}
-
-Test(runtime, an_early_event_waits_for_its_step_first_in_first_out) {
-        World *w = fresh();
-        world_register(w, RUNBOOK("r", "1", WAIT_EVENT("e", "", "k")));
-        cr_assert_str_eq(reply_text(world_ask(w, request_event("k", "{\"n\":1}", "")), "status"), "stored");
-        cr_assert_str_eq(reply_text(world_ask(w, request_event("k", "{\"n\":2}", "")), "status"), "stored");
-        const char *a = world_start(w, "r", NULL);
-        cr_assert_str_eq(world_status(w, a), "completed");
-        Execution *x = world_load(w, a);
-        cr_assert_str_eq(value_bytes(x->output).data, "{\"n\":1}");
-        execution_free(x);
-        const char *b = world_start(w, "r", NULL);
-        x = world_load(w, b);
-        cr_assert_str_eq(value_bytes(x->output).data, "{\"n\":2}");
-        execution_free(x);
-        const char *c = world_start(w, "r", NULL);
-        cr_assert_str_eq(world_status(w, c), "running");
-        world_free(w);
-}
-
-Test(runtime, early_events_expire_and_are_capped) {
-        World *w = fresh();
-        world_register(w, RUNBOOK("r", "1", WAIT_EVENT("e", "", "k")));
-        world_ask(w, request_event("k", "1", ""));
-        world_pass(w, LIMIT_EARLY_EVENT_TTL_MS + 1);
-        const char *a = world_start(w, "r", NULL);
-        cr_assert_str_eq(world_status(w, a), "running");
-        world_pass(w, 120000);
-        world_ask(w, request_command(INPUT_CANCEL, a, "alice"));
-        Reply *r = NULL;
-        for (int i = 0; i < LIMIT_EARLY_EVENTS_PER_TENANT; i++) {
-                Request *q = request_event("other", "1", "");
-                q->done = NULL;
-                cr_assert_eq(runtime_submit(w->rt, q), 0);
-                if (i % 1000 == 999)
-                        world_run(w);
-        }
-        r = world_ask(w, request_event("other", "1", ""));
-        cr_assert_eq(r->code, RUNBOOK_LIMIT_EXCEEDED);
-        cr_assert(strstr(r->body, "10000") && strstr(r->body, "LIMIT_EARLY_EVENTS_PER_TENANT"));
-        cr_assert(r->durable);
-        world_free(w);
-}
-
-/* ---- children ----------------------------------------------------------------------------------------------------- */
-
-#define PARENT(id, child) \
-        RUNBOOK(id, "1", STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"" child "\",\"input\":{\"from\":\"${input.go ?? 0}\"}},\"retryPolicy\":{\"maxAttempts\":1}"))
-
-Test(runtime, children_run_and_report_in_one_transaction) {
-        World *w = fresh();
-        world_register(w, RUNBOOK("child", "1", CONDITION("x", "")));
-        world_register(w, PARENT("parent", "child"));
-        RuntimeStats before, after;
-        runtime_stats(w->rt, &before);
-        const char *id = world_start(w, "parent", "{\"go\":7}");
-        runtime_stats(w->rt, &after);
-        cr_assert_str_eq(world_status(w, id), "completed");
-        cr_assert_eq(after.n_started - before.n_started, 2);
-        cr_assert_eq(after.n_ended - before.n_ended, 2);
-        world_free(w);
-}
-
-Test(runtime, a_childs_failure_and_absence_reach_the_parent) {
-        World *w = fresh();
-        world_register(w, PARENT("parent", "nothing"));
-        const char *id = world_start(w, "parent", "{\"go\":7}");
-        cr_assert_str_eq(world_status(w, id), "failed");
-        Execution *x = world_load(w, id);
-        cr_assert(strstr(value_bytes(x->error).data, "RUNBOOK_NOT_FOUND"));
-        execution_free(x);
-        /* A runbook that runs itself ends at maxDepth. */
-        world_register(w, PARENT("self", "self"));
-        id = world_start(w, "self", "{\"go\":7}");
-        cr_assert_str_eq(world_status(w, id), "failed");
-        RuntimeStats stats;
-        runtime_stats(w->rt, &stats);
-        cr_assert_eq(stats.n_started, 1 + 1 + LIMIT_DEPTH_DEFAULT, "%llu", (unsigned long long)stats.n_started);
-        world_free(w);
-}
-
-Test(runtime, cancel_and_pause_reach_the_child) {
-        World *w = fresh();
-        world_register(w, RUNBOOK("child", "1", CALL("x", "") "," CALL("y", "\"x\"")));
-        world_register(w, PARENT("parent", "child"));
-        const char *id = world_start(w, "parent", "{\"go\":7}");
-        Task *task = world_task(w, NULL, "x");
-        char child[UUID_TEXT_SIZE + 1];
-        uuid_format(task->execution_id, child);
-        world_ask(w, request_command(INPUT_PAUSE, id, "alice"));
-        cr_assert_str_eq(world_status(w, child), "pausing");
-        world_answer(w, task, true, "1");
-        world_run(w);
-        cr_assert_str_eq(world_status(w, child), "paused");
-        cr_assert_str_eq(world_status(w, id), "paused");
-        world_ask(w, request_command(INPUT_RESUME, id, "alice"));
-        cr_assert_not_null(world_task(w, NULL, "y"));
-        world_ask(w, request_command(INPUT_CANCEL, id, "alice"));
-        cr_assert_str_eq(world_status(w, child), "cancelled");
-        cr_assert_str_eq(world_status(w, id), "cancelled");
-        cr_assert_eq(w->executor.n, 0);
-        world_free(w);
-}
-
-/* ---- replay -------------------------------------------------------------------------------------------------------- */
-
-Test(runtime, rerun_is_a_new_execution_of_the_same_content) {
-        World *w = fresh();
-        world_register(w, RUNBOOK_WITH("r", "\"idempotency\":\"input\"", CALL("a", "")));
-        const char *id = world_start(w, "r", "{\"k\":1}");
-        world_register(w, RUNBOOK("r", "2", CALL("b", "")));
-        Reply *r = world_ask(w, request_replay(id, "rerun"));
-        cr_assert_eq(r->code, RUNBOOK_OK, "%s", r->body);
-        cr_assert_str_eq(reply_text(r, "status"), "replaying");
-        const char *rerun = reply_text(r, "executionId");
-        Execution *x = world_load(w, rerun), *original = world_load(w, id);
-        cr_assert(uuid_eq(x->original, original->id));
-        cr_assert(slice_eq_str(x->runbook_version, "1"));
-        cr_assert_str_eq(value_bytes(x->input).data, "{\"k\":1}");
-        execution_free(x);
-        execution_free(original);
-        cr_assert_eq(world_ask(w, request_replay(id, "sideways"))->code, RUNBOOK_INVALID_REQUEST);
-        world_free(w);
-}
-
-/** A life with everything in it, so that verify has something to find. */
-static const char *eventful(World *w) {
-        world_register(w, RUNBOOK("r", "1",
-                CALL("a", "") "," WAIT_EVENT("e", "\"a\"", "${input.host}") "," APPROVE("ok", "\"e\"") "," CALL("b", "\"ok\"") ","
-                STEP("t", "\"type\":\"wait\",\"dependsOn\":[\"b\"],\"config\":{\"durationMs\":500}")));
-        const char *id = world_start(w, "r", "{\"host\":\"h\"}");
-        world_answer(w, world_task(w, id, "a"), false, "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}");
-        world_run(w);
-        world_pass(w, 30000);
-        world_answer(w, world_task(w, id, "a"), true, "{\"status\":200}");
-        world_run(w);
-        world_pass(w, 10);
-        world_ask(w, request_event("h", "{\"seen\":true}", "ev"));
-        world_ask(w, request_command(INPUT_PAUSE, id, "alice"));
-        world_pass(w, 100);
-        world_ask(w, request_command(INPUT_RESUME, id, "alice"));
-        world_ask(w, request_approve(id, "ok", "mallory"));
-        world_ask(w, request_approve(id, "ok", "bob"));
-        world_answer(w, world_task(w, id, "b"), true, "{\"status\":204}");
-        world_run(w);
-        return id;
-}
-
-Test(runtime, verify_finds_a_life_identical_at_any_time) {
-        World *w = fresh();
-        const char *id = eventful(w);
-        Reply *r = world_ask(w, request_replay(id, "verify"));
-        cr_assert_str_eq(r->body, "{\"divergences\":[],\"identical\":true,\"version\":\"v1\"}");
-        world_pass(w, 1000);
-        cr_assert_str_eq(world_status(w, id), "completed");
-        r = world_ask(w, request_replay(id, "verify"));
-        cr_assert_str_eq(r->body, "{\"divergences\":[],\"identical\":true,\"version\":\"v1\"}");
-        unsigned n = world_events(w, id, NULL);
-        cr_assert_gt(n, 15);
-        cr_assert_eq(w->executor.n, 0, "nothing outside is touched");
-        world_free(w);
-}
-
-Test(runtime, verify_finds_what_was_tampered_with) {
-        World *w = fresh();
-        const char *id = eventful(w);
-        Execution *x = world_load(w, id);
-        uint64_t first;
-        uint32_t n;
-        Slice frames;
-        StoreTxn *t;
-        cr_assert_eq(store_begin_write(w->store, &t), 0);
-        cr_assert_eq(store_series_segment(t, STORE_HISTORY, x->id, 1, &first, &n, &frames), 0);
-        char *forged = slice_dup(frames);
-        char *who = memmem(forged, frames.n, "alice", 5);
-        cr_assert_not_null(who);
-        memcpy(who, "mallo", 5);
-        cr_assert_eq(store_series_append(t, STORE_HISTORY, x->id, first, n, (Slice){forged, frames.n}), 0);
-        cr_assert_eq(store_commit(t), 0);
-        free(forged);
-        execution_free(x);
-        Reply *r = world_ask(w, request_replay(id, "verify"));
-        cr_assert_eq(r->code, RUNBOOK_OK);
-        cr_assert(strstr(r->body, "\"part\":\"event\""), "%s", r->body);
-        cr_assert(strstr(r->body, "mallo"));
-        world_free(w);
-}
-
-Test(runtime, verify_knows_where_a_start_was_to_pause) {
-        World *w = fresh();
-        world_register(w, RUNBOOK("r", "1", CALL("a", "") "," CALL("b", "\"a\"")));
-        Request *q = request_start_of("r", NULL, "alice");
-        q->input.pause_at = SLICE("b");
-        Reply *r = world_ask(w, q);
-        const char *id = reply_text(r, "executionId");
-        world_answer(w, world_task(w, id, "a"), true, "1");
-        world_run(w);
-        cr_assert_str_eq(world_status(w, id), "paused");
-        r = world_ask(w, request_replay(id, "verify"));
-        cr_assert_str_eq(r->body, "{\"divergences\":[],\"identical\":true,\"version\":\"v1\"}");
-        world_free(w);
-}
-
-/* ---- limits --------------------------------------------------------------------------------------------------------- */
+/* ---- limits ----------------------------------------------------------------------------------------- */
 
 Test(runtime, a_full_inbox_refuses_requests_but_never_results) {
         World *w = world_new(BACKEND);
@@ -658,7 +454,7 @@ Test(runtime, a_small_cache_changes_nothing_but_speed) {
         World *w = world_new(BACKEND);
         w->settings.cache_bytes_max = 1;
         world_open(w);
-        const char *id = eventful(w);
+        const char *id = world_eventful(w);
         world_pass(w, 1000);
         cr_assert_str_eq(world_status(w, id), "completed");
         Reply *r = world_ask(w, request_replay(id, "verify"));

@@ -1,7 +1,8 @@
 /*
- * All threads at once: submitters, an executor with its own thread, readers, the writer, the publisher and the checker, on a real clock. A
- * plain program, because ThreadSanitizer and Criterion don't go together. Ends with 0 if every request was answered once, every
- * execution ended, and the stream holds every event once or more, in order.
+ * All threads at once: submitters, an executor with its own thread, readers, the writer, the publisher and
+ * the checker, on a real clock. A plain program, because ThreadSanitizer and Criterion don't go together.
+ * Ends with 0 if every request was answered once, every execution ended, and the stream holds every event
+ * once or more, in order.
  */
 
 #include <errno.h>
@@ -31,8 +32,9 @@
         } while (0)
 
 /*
- * jansson's reference counts are atomic, but json_decref first looks with a plain read whether the value is one of its constants. That
- * read races with another thread's count by the letter only: it is one aligned word, and no count is ever the constants' -1.
+ * jansson's reference counts are atomic, but json_decref first looks with a plain read whether the value is
+ * one of its constants. That read races with another thread's count by the letter only: it is one aligned
+ * word, and no count is ever the constants' -1.
  */
 __attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) { return "race:json_decref\nrace:json_incref\n"; }
@@ -41,9 +43,10 @@ static const char definition[] =
         "{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\",\"idempotency\":\"none\",\"steps\":["
         "{\"id\":\"a\",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}},"
         "{\"id\":\"w\",\"type\":\"wait\",\"dependsOn\":[\"a\"],\"config\":{\"durationMs\":5}},"
-        "{\"id\":\"b\",\"type\":\"call-service\",\"dependsOn\":[\"w\",\"a\"],\"config\":{\"url\":\"https://x.example/${a.n ?? 0}\"}}]}";
+        "{\"id\":\"b\",\"type\":\"call-service\",\"dependsOn\":[\"w\",\"a\"],\"config\":{\"url\":\"https://"
+        "x.example/${a.n ?? 0}\"}}]}";
 
-/* ---- an executor with a thread of its own ------------------------------------------------------------------------ */
+/* ---- an executor with a thread of its own ----------------------------------------------------------- */
 
 typedef struct Worker {
         Executor base;
@@ -68,7 +71,8 @@ static void worker_cancel(Executor *e, Uuid execution_id, uint32_t instance, uin
 static uint64_t worker_n_open(Executor *e) { return 0; }
 static void worker_stop(Executor *e) {}
 
-static const ExecutorVtable worker_vtable = {"worker", worker_submit, worker_cancel, worker_n_open, worker_stop};
+static const ExecutorVtable worker_vtable = {"worker", worker_submit, worker_cancel, worker_n_open,
+                                             worker_stop};
 
 static void *worker_main(void *userdata) {
         Worker *w = userdata;
@@ -84,9 +88,13 @@ static void *worker_main(void *userdata) {
                 list_remove(&task->node);
                 pthread_mutex_unlock(&w->lock);
                 /* Look at everything shared, from this thread. */
-                CHECK(value_json(task->config) && value_json(task->input) && value_bytes(task->context).n > 0, "a task's values");
+                CHECK(value_json(task->config) && value_json(task->input) && value_bytes(task->context).n > 0,
+                      "a task's values");
                 CHECK(json_object_get(value_json(task->context), "legalBasis"), "its context");
-                TaskResult result = {.execution_id = task->execution_id, .instance = task->instance, .attempt = task->attempt, .ok = true};
+                TaskResult result = {.execution_id = task->execution_id,
+                                     .instance = task->instance,
+                                     .attempt = task->attempt,
+                                     .ok = true};
                 result.output = value_new(json_pack("{s:i}", "n", 7));
                 task_free(task);
                 w->host.post_result(w->host.userdata, &result);
@@ -98,7 +106,7 @@ static void *worker_main(void *userdata) {
         }
 }
 
-/* ---- the stream -------------------------------------------------------------------------------------------------- */
+/* ---- the stream ------------------------------------------------------------------------------------- */
 
 typedef struct Stream {
         atomic_ulong n, epoch;
@@ -127,7 +135,7 @@ static int stream_tail(void *userdata, AuditTail *ret) {
 
 static uint64_t stream_epoch(void *userdata) { return atomic_load(&((Stream *)userdata)->epoch); }
 
-/* ---- submitters and readers -------------------------------------------------------------------------------------- */
+/* ---- submitters and readers ------------------------------------------------------------------------- */
 
 typedef struct House {
         Store *store;
@@ -217,15 +225,19 @@ static void wait_until(atomic_ulong *counter, unsigned long n, const char *what)
 
 static void make_runtime(House *h, Worker *worker, Stream *stream, ClockSystem *clock, IdsSystem *ids) {
         RuntimeSettings settings = {
-                .engine = {.max_concurrent_steps = 5, .source = SLICE("runbookd/test")}, .definitions = runbook_defaults_builtin,
-                .subject_prefix = SLICE("runbook.v1"), .inbox_max = 256, .cache_bytes_max = 200000,
+                .engine = {.max_concurrent_steps = 5, .source = SLICE("runbookd/test")},
+                .definitions = runbook_defaults_builtin,
+                .subject_prefix = SLICE("runbook.v1"),
+                .inbox_max = 256,
+                .cache_bytes_max = 200000,
         };
         StoreOptions options = {.backend = "memory"};
         AuditStream audit = {stream_publish, stream_tail, stream_epoch, stream};
         Report report = {0};
 
         CHECK(store_open(&options, uuid_v7(1, 2, 3), &report, &h->store) == 0, "store: %s", report.message);
-        CHECK(runtime_new(&settings, h->store, clock_system(clock), ids_system(ids), &audit, &h->rt) == 0, "runtime");
+        CHECK(runtime_new(&settings, h->store, clock_system(clock), ids_system(ids), &audit, &h->rt) == 0,
+              "runtime");
         worker->host = runtime_executor_host(h->rt, NULL, NULL);
         runtime_set_executor(h->rt, STEP_TYPE_CALL_SERVICE, &worker->base);
         CHECK(runtime_start(h->rt, &report) == 0, "start: %s", report.message);
@@ -236,7 +248,8 @@ static void register_runbook(House *h) {
         Request *q = request_new(REQUEST_REGISTER);
         Report report = {0};
         CHECK(q, "memory");
-        CHECK(runbook_def_parse(SLICE(definition), &runbook_defaults_builtin, &report, &q->runbook) == 0, "%s", report.message);
+        CHECK(runbook_def_parse(SLICE(definition), &runbook_defaults_builtin, &report, &q->runbook) == 0,
+              "%s", report.message);
         q->input.tenant = SLICE("acme");
         q->input.user = SLICE("alice");
         q->done = on_done;
@@ -280,9 +293,11 @@ int main(void) {
         runtime_stop(house.rt, 5000);
         RuntimeStats stats;
         runtime_stats(house.rt, &stats);
-        CHECK(stats.n_started == N_SUBMITTERS * N_STARTS, "%llu started", (unsigned long long)stats.n_started);
+        CHECK(stats.n_started == N_SUBMITTERS * N_STARTS, "%llu started",
+              (unsigned long long)stats.n_started);
         CHECK(stats.n_ended == stats.n_started, "%llu ended", (unsigned long long)stats.n_ended);
-        CHECK(atomic_load(&worker.n_done) == N_STEPS_PER_EXECUTION * N_SUBMITTERS * N_STARTS, "%lu tasks", atomic_load(&worker.n_done));
+        CHECK(atomic_load(&worker.n_done) == N_STEPS_PER_EXECUTION * N_SUBMITTERS * N_STARTS, "%lu tasks",
+              atomic_load(&worker.n_done));
         CHECK(stats.outbox_published_row == stats.outbox_row, "everything was published");
         CHECK(atomic_load(&house.n_ok) == 1 + 2 * N_SUBMITTERS * N_STARTS, "refusals");
         Request *late = start_request(&house, 9, 9);

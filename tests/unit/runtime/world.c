@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "json/json_read.h"
 
-/* ---- the outside -------------------------------------------------------------------------------------------- */
+/* ---- the outside ------------------------------------------------------------------------------------ */
 
 static int64_t fake_now(void *userdata) { return ((World *)userdata)->now_ms; }
 
@@ -116,7 +116,8 @@ unsigned audit_check(World *w, const char *execution) {
                         continue;
                 bool is_log = strstr(p->id, "/log/") != NULL;
                 uint64_t number = number_of(p->id);
-                cr_assert(strstr(p->subject, is_log ? ".log." : ".lifecycle.") && strstr(p->subject, execution));
+                cr_assert(strstr(p->subject, is_log ? ".log." : ".lifecycle.") &&
+                          strstr(p->subject, execution));
                 cr_assert(number <= seen[is_log] + 1, "a gap before %s", p->id);
                 if (number > seen[is_log])
                         seen[is_log] = number;
@@ -125,7 +126,7 @@ unsigned audit_check(World *w, const char *execution) {
         return n;
 }
 
-/* ---- the house ------------------------------------------------------------------------------------------------ */
+/* ---- the house -------------------------------------------------------------------------------------- */
 
 World *world_new(const char *backend) {
         World *w = calloc(1, sizeof(*w));
@@ -144,23 +145,32 @@ World *world_new(const char *backend) {
                 .definitions = runbook_defaults_builtin,
                 .subject_prefix = SLICE("runbook.v1"),
         };
-        snprintf(w->dir, sizeof(w->dir), "%s/runbook-runtime-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+        snprintf(w->dir, sizeof(w->dir), "%s/runbook-runtime-XXXXXX",
+                 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
         cr_assert_not_null(mkdtemp(w->dir));
         return w;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) { return remove(path); }
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        return remove(path);
+}
 
 void world_open(World *w) {
-        StoreOptions options = {.backend = w->backend, .path = w->dir, .map_size = w->map_size, .map_size_max = w->map_size_max};
+        StoreOptions options = {.backend = w->backend,
+                                .path = w->dir,
+                                .map_size = w->map_size,
+                                .map_size_max = w->map_size_max};
         Clock clock = {fake_now, w};
         Ids ids = {fake_random, w};
         Report report = {0};
         uint64_t words[2];
 
         ids.random(w, words, 2);
-        cr_assert_eq(store_open(&options, uuid_v7(w->now_ms, words[0], words[1]), &report, &w->store), 0, "%s", report.message);
-        cr_assert_eq(runtime_new(&w->settings, w->store, clock, ids, w->with_audit ? &w->audit.stream : NULL, &w->rt), 0);
+        cr_assert_eq(store_open(&options, uuid_v7(w->now_ms, words[0], words[1]), &report, &w->store), 0,
+                     "%s", report.message);
+        cr_assert_eq(runtime_new(&w->settings, w->store, clock, ids, w->with_audit ? &w->audit.stream : NULL,
+                                 &w->rt),
+                     0);
         runtime_executor_host(w->rt, NULL, NULL);
         runtime_set_executor(w->rt, STEP_TYPE_CALL_SERVICE, &w->executor.base);
         cr_assert_eq(runtime_recover(w->rt, &report), 0, "%s", report.message);
@@ -188,7 +198,8 @@ void world_free(World *w) {
                 published_free(&w->audit.messages[--w->audit.n]);
         free(w->audit.messages);
         for (size_t i = 0; i < w->n_replies; i++)
-                cr_assert_eq(w->replies[i].n_done, 1, "request %zu was answered %d times", i, w->replies[i].n_done);
+                cr_assert_eq(w->replies[i].n_done, 1, "request %zu was answered %d times", i,
+                             w->replies[i].n_done);
         free(w);
 }
 
@@ -218,7 +229,7 @@ void world_pass(World *w, int64_t ms) {
         world_run(w);
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---- requests --------------------------------------------------------------------------------------- */
 
 static void on_done(Request *q, RunbookCode code, Slice body, bool durable) {
         Reply *r = q->userdata;
@@ -268,8 +279,9 @@ Request *request_start_of(const char *runbook, const char *input, const char *us
         q->input.kind = INPUT_START;
         q->runbook_id = slice_from_str(runbook);
         q->input.value = value_of(input);
-        q->input.context = value_of("{\"tenantId\":\"acme\",\"initiatedBy\":\"alice\",\"assumptions\":[],\"legalBasis\":"
-                                    "{\"authority\":\"policy\",\"classification\":\"internal\"}}");
+        q->input.context =
+                value_of("{\"tenantId\":\"acme\",\"initiatedBy\":\"alice\",\"assumptions\":[],\"legalBasis\":"
+                         "{\"authority\":\"policy\",\"classification\":\"internal\"}}");
         return q;
 }
 
@@ -356,12 +368,13 @@ const char *world_start(World *w, const char *runbook, const char *input) {
         return r->id;
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------------- */
+/* ---- looking ---------------------------------------------------------------------------------------- */
 
 Task *world_task(World *w, const char *execution, const char *step) {
         for (size_t i = 0; i < w->executor.n; i++) {
                 Task *t = w->executor.tasks[i];
-                if ((!execution || uuid_eq(t->execution_id, id_of(execution))) && slice_eq_str(t->step_path, step))
+                if ((!execution || uuid_eq(t->execution_id, id_of(execution))) &&
+                    slice_eq_str(t->step_path, step))
                         return t;
         }
         return NULL;
@@ -369,7 +382,10 @@ Task *world_task(World *w, const char *execution, const char *step) {
 
 void world_answer(World *w, Task *task, bool ok, const char *json) {
         cr_assert_not_null(task);
-        TaskResult result = {.execution_id = task->execution_id, .instance = task->instance, .attempt = task->attempt, .ok = ok};
+        TaskResult result = {.execution_id = task->execution_id,
+                             .instance = task->instance,
+                             .attempt = task->attempt,
+                             .ok = ok};
         *(ok ? &result.output : &result.error) = value_of(json);
         for (size_t i = 0; i < w->executor.n; i++)
                 if (w->executor.tasks[i] == task) {
@@ -428,7 +444,37 @@ unsigned world_events(World *w, const char *execution, const char *type) {
                 at += n_frames;
         }
         store_abort(t);
-        cr_assert_eq(at, x->seq + 1, "the history ends at %llu, the state says %llu", (unsigned long long)at - 1, (unsigned long long)x->seq);
+        cr_assert_eq(at, x->seq + 1, "the history ends at %llu, the state says %llu",
+                     (unsigned long long)at - 1, (unsigned long long)x->seq);
         execution_free(x);
         return n;
+}
+
+const char *world_eventful(World *w) {
+        world_register(
+                w,
+                RUNBOOK("r", "1",
+                        CALL("a", "") "," WAIT_EVENT("e", "\"a\"", "${input.host}") "," APPROVE(
+                                "ok",
+                                "\"e\"") "," CALL("b",
+                                                  "\"ok\"") "," STEP("t",
+                                                                     "\"type\":\"wait\",\"dependsOn\":[\"b\"]"
+                                                                     ",\"config\":{\"durationMs\":500}")));
+        const char *id = world_start(w, "r", "{\"host\":\"h\"}");
+        world_answer(w, world_task(w, id, "a"), false,
+                     "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}");
+        world_run(w);
+        world_pass(w, 30000);
+        world_answer(w, world_task(w, id, "a"), true, "{\"status\":200}");
+        world_run(w);
+        world_pass(w, 10);
+        world_ask(w, request_event("h", "{\"seen\":true}", "ev"));
+        world_ask(w, request_command(INPUT_PAUSE, id, "alice"));
+        world_pass(w, 100);
+        world_ask(w, request_command(INPUT_RESUME, id, "alice"));
+        world_ask(w, request_approve(id, "ok", "mallory"));
+        world_ask(w, request_approve(id, "ok", "bob"));
+        world_answer(w, world_task(w, id, "b"), true, "{\"status\":204}");
+        world_run(w);
+        return id;
 }

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * A whole runtime without threads: a store, a clock that stands still until it is moved, an executor that only collects tasks, and an
- * audit stream that can lose what it took. Everything in it is deterministic.
+ * A whole runtime without threads: a store, a clock that stands still until it is moved, an executor that
+ * only collects tasks, and an audit stream that can lose what it took. Everything in it is deterministic.
  */
 
 #include <criterion/criterion.h>
@@ -12,18 +12,25 @@
 #define WORLD_TASKS_MAX 4096
 
 #define STEP(id, rest) "{\"id\":\"" id "\"," rest "}"
-#define CALL(id, deps) \
-        STEP(id, "\"type\":\"call-service\",\"dependsOn\":[" deps "],\"config\":{\"url\":\"https://x.example/" id "\",\"method\":\"POST\"}")
-#define WAIT_EVENT(id, deps, correlation) \
-        STEP(id, "\"type\":\"wait-for-event\",\"dependsOn\":[" deps "],\"config\":{\"eventType\":\"alarm\",\"correlationId\":\"" correlation "\"}")
+#define CALL(id, deps)                                                                                       \
+        STEP(id, "\"type\":\"call-service\",\"dependsOn\":[" deps                                            \
+                 "],\"config\":{\"url\":\"https://x.example/" id "\",\"method\":\"POST\"}")
+#define WAIT_EVENT(id, deps, correlation)                                                                    \
+        STEP(id, "\"type\":\"wait-for-event\",\"dependsOn\":[" deps                                          \
+                 "],\"config\":{\"eventType\":\"alarm\",\"correlationId\":\"" correlation "\"}")
 #define WAIT(id, ms) STEP(id, "\"type\":\"wait\",\"config\":{\"durationMs\":" #ms "}")
-#define APPROVE(id, deps) \
-        STEP(id, "\"type\":\"human-approval\",\"dependsOn\":[" deps "],\"approvalConfig\":{\"approvers\":[\"bob\",\"carol\"],\"minApprovals\":1,\"timeoutMs\":60000,\"timeoutAction\":\"fail\"}")
-#define CONDITION(id, deps) \
-        STEP(id, "\"type\":\"conditional\",\"dependsOn\":[" deps "],\"config\":{\"condition\":{\"field\":\"input.go\",\"operator\":\"exists\"}}")
-#define RUNBOOK(id, version, steps) \
-        "{\"id\":\"" id "\",\"name\":\"R\",\"version\":\"" version "\",\"idempotency\":\"none\",\"steps\":[" steps "]}"
-#define RUNBOOK_WITH(id, members, steps) "{\"id\":\"" id "\",\"name\":\"R\",\"version\":\"1\"," members ",\"steps\":[" steps "]}"
+#define APPROVE(id, deps)                                                                                    \
+        STEP(id, "\"type\":\"human-approval\",\"dependsOn\":[" deps                                          \
+                 "],\"approvalConfig\":{\"approvers\":[\"bob\",\"carol\"],\"minApprovals\":1,\"timeoutMs\":" \
+                 "60000,\"timeoutAction\":\"fail\"}")
+#define CONDITION(id, deps)                                                                                  \
+        STEP(id, "\"type\":\"conditional\",\"dependsOn\":[" deps                                             \
+                 "],\"config\":{\"condition\":{\"field\":\"input.go\",\"operator\":\"exists\"}}")
+#define RUNBOOK(id, version, steps)                                                                          \
+        "{\"id\":\"" id "\",\"name\":\"R\",\"version\":\"" version                                           \
+        "\",\"idempotency\":\"none\",\"steps\":[" steps "]}"
+#define RUNBOOK_WITH(id, members, steps)                                                                     \
+        "{\"id\":\"" id "\",\"name\":\"R\",\"version\":\"1\"," members ",\"steps\":[" steps "]}"
 
 typedef struct Reply {
         int n_done;
@@ -119,11 +126,17 @@ void world_answer(World *w, Task *task, bool ok, const char *json);
 /** Status of an execution and of its step as the store has them. */
 const char *world_status(World *w, const char *execution);
 const char *world_step(World *w, const char *execution, const char *step);
-/** Load, check all invariants, count the events of @type (NULL: all) in the stored history and that they are gapless. */
+/** Load, check all invariants, count the events of @type (NULL: all) in the stored history and that they are
+ * gapless. */
 unsigned world_events(World *w, const char *execution, const char *type);
 Execution *world_load(World *w, const char *execution);
 
-/** Messages in the stream whose id begins with @execution; checks that the first copies come in order without a gap from 1. */
+/** A life with everything in it: failures, a retry, an event, a pause, votes; all but its last wait is over.
+ */
+const char *world_eventful(World *w);
+
+/** Messages in the stream whose id begins with @execution; checks that the first copies come in order without
+ * a gap from 1. */
 unsigned audit_check(World *w, const char *execution);
 /** The stream loses all after its first @n messages and the bus reconnects. */
 void audit_lose(World *w, size_t n);
