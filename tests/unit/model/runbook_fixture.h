@@ -43,6 +43,11 @@ static inline Runbook *good(const char *text) {
         return runbook;
 }
 
+static inline void expect_good(const char *text) {
+        _cleanup_runbook_ Runbook *r = good(text);
+        cr_assert_gt(r->n_steps, 0);
+}
+
 static inline const RunbookStep *step_of(const Runbook *runbook, const char *id) {
         uint32_t i = runbook_find_step(runbook, slice_from_str(id));
         cr_assert_neq(i, STEP_NONE, "%s", id);

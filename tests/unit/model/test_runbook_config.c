@@ -300,7 +300,7 @@ Test(runbook_config, sizes_have_caps) {
                 _cleanup_(buf_deinit) Buf fits = {0}, over = {0};
                 put_repeated(&fits, cases[i].before, cases[i].text, cases[i].fits, cases[i].after);
                 put_repeated(&over, cases[i].before, cases[i].text, cases[i].fits + 1, cases[i].after);
-                _cleanup_runbook_ Runbook *r = good(fits.data);
+                expect_good(fits.data);
                 expect_fault(over.data, cases[i].path, cases[i].part);
         }
 }

@@ -2,11 +2,6 @@
 
 TestSuite(runbook_paths, .fini = check_leaks);
 
-static void expect_good(const char *text) {
-        _cleanup_runbook_ Runbook *r = good(text);
-        cr_assert_gt(r->n_steps, 0);
-}
-
 static void expect_good_graph(const char *text) {
         _cleanup_runbook_ Runbook *r = good_graph(text);
         cr_assert_gt(r->n_steps, 0);
