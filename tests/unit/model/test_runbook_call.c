@@ -296,8 +296,7 @@ Test(runbook_call, auth) {
 }
 
 Test(runbook_call, other_fields) {
-        _cleanup_runbook_ Runbook *r =
-                        call(URL ", 'idempotencyKey': 'order-${input.id}', 'protocol': 'http'");
+        expect_good_call(URL ", 'idempotencyKey': 'order-${input.id}', 'protocol': 'http'");
         expect_call_fault(URL ", 'idempotencyKey': ''", "/idempotencyKey", "must not be empty");
         expect_call_fault(URL ", 'idempotencyKey': 'a\\nb'", "/idempotencyKey", "no control characters");
         expect_call_fault(URL ", 'idempotencyKey': 5", "/idempotencyKey", "must be a string");
