@@ -31,6 +31,17 @@ static const struct {
                 {0x0bd00bd0, "Lustre"}, {0x7461636f, "OCFS2"}, {0xfe534d42, "SMB"},  {0xff534d42, "CIFS"},
 };
 
+/** Make a new directory's name durable, as far as its parent can be opened: without it the store would be
+ * lost with its place. */
+static void dir_sync_parent(const char *path) {
+        _cleanup_free_ char *parent = NULL;
+
+        if (asprintf(&parent, "%s/..", path) < 0)
+                parent = NULL;
+        else
+                (void)kv_dir_sync(parent);
+}
+
 static int dir_make(const char *path) {
         _cleanup_free_ char *partial = strdup(path);
 
@@ -43,7 +54,9 @@ static int dir_make(const char *path) {
                 if (kept && kept != '/')
                         continue;
                 *p = 0;
-                if (mkdir(partial, 0700) < 0 && errno != EEXIST)
+                if (mkdir(partial, 0700) == 0)
+                        dir_sync_parent(partial);
+                else if (errno != EEXIST)
                         return -errno;
                 if (!kept)
                         return 0;

@@ -111,7 +111,7 @@ static size_t pack_into(const uint8_t *text, size_t n, uint8_t *out, size_t room
         return (size_t)(put_sequence(o, anchor, n_literals, 0, 0) - out);
 }
 
-bool pack(Slice text, Buf *b) {
+bool pack_text(Slice text, Buf *b) {
         size_t before = b->n, room = text.n - text.n / 8;
 
         if (text.n < PACK_MIN || text.n > PACK_MAX)
@@ -137,7 +137,7 @@ static bool take_length(const uint8_t **in, const uint8_t *end, size_t *n) {
         return true;
 }
 
-bool unpack(Slice packed, char *ret, size_t n) {
+bool unpack_text(Slice packed, char *ret, size_t n) {
         const uint8_t *in = (const uint8_t *)packed.data, *end = in + packed.n;
         uint8_t *begin = (uint8_t *)ret, *out = begin, *out_end = out + n;
 

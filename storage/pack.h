@@ -12,7 +12,7 @@
  * Append the packed form of @text to @b. Returns false, with @b as it was, when that would not save an eighth
  * (or @b ran out of memory: see its error).
  */
-bool pack(Slice text, Buf *b);
+bool pack_text(Slice text, Buf *b);
 /** Unpack @packed, which holds a text of exactly @n bytes, into @ret; false on damage. Never writes beyond
  * @ret + @n. */
-bool unpack(Slice packed, char *ret, size_t n);
+bool unpack_text(Slice packed, char *ret, size_t n);

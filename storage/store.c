@@ -31,13 +31,13 @@ const char *const store_table_names[N_STORE_TABLES] = {
 int store_get(StoreTxn *t, StoreTable table, const Key *key, Slice *ret) {
         if (key->failed)
                 return store_fail(t, -ENOMEM);
-        return store_fail(t, kv_get(t->kv, table, key_slice(key), ret));
+        return store_fail(t, kv_get(t->kv, table, store_key_slice(key), ret));
 }
 
 int store_put_slice(StoreTxn *t, StoreTable table, const Key *key, Slice value) {
         if (key->failed)
                 return store_fail(t, -ENOMEM);
-        return store_fail(t, kv_put(t->kv, table, key_slice(key), value));
+        return store_fail(t, kv_put(t->kv, table, store_key_slice(key), value));
 }
 
 int store_put(StoreTxn *t, StoreTable table, const Key *key, const Buf *value) {
@@ -49,7 +49,7 @@ int store_put(StoreTxn *t, StoreTable table, const Key *key, const Buf *value) {
 int store_delete(StoreTxn *t, StoreTable table, const Key *key) {
         if (key->failed)
                 return store_fail(t, -ENOMEM);
-        return store_fail(t, kv_delete(t->kv, table, key_slice(key)));
+        return store_fail(t, kv_delete(t->kv, table, store_key_slice(key)));
 }
 
 int store_cursor(StoreTxn *t, StoreTable table, KvCursor **ret) {
@@ -57,7 +57,7 @@ int store_cursor(StoreTxn *t, StoreTable table, KvCursor **ret) {
 }
 
 static int within(StoreTxn *t, int r, Slice key, const Key *prefix) {
-        if (r == 0 && !slice_starts_with(key, key_slice(prefix)))
+        if (r == 0 && !slice_starts_with(key, store_key_slice(prefix)))
                 return KV_E_NOT_FOUND;
         return store_fail(t, r);
 }
@@ -67,7 +67,7 @@ int store_seek(StoreTxn *t, KvCursor *c, const Key *from, const Key *prefix, Sli
         if (from->failed || prefix->failed)
                 return store_fail(t, -ENOMEM);
         *ret_key = SLICE_NULL;
-        int r = kv_cursor_seek(c, key_slice(from), ret_key, ret_value);
+        int r = kv_cursor_seek(c, store_key_slice(from), ret_key, ret_value);
         return within(t, r, *ret_key, prefix);
 }
 
@@ -131,12 +131,12 @@ static void txn_deinit(StoreTxn *t) {
 
 static Key meta_key(const char *name) {
         Key k;
-        key_begin(&k);
+        store_key_begin(&k);
         size_t n = strlen(name);
         if (n == 0 || n > KV_KEY_MAX)
                 k.failed = true;
         else
-                key_put(&k, name, n);
+                store_key_put(&k, name, n);
         return k;
 }
 

@@ -83,7 +83,8 @@ uint64_t store_next_order(Store *s);
 /* ---- journal, history, logs, evidence: append-only, per execution ----------------------------- */
 
 typedef enum StoreSeries { STORE_JOURNAL, STORE_HISTORY, STORE_LOGS, STORE_EVIDENCE } StoreSeries;
-/** Append @n records numbered from @first as one segment (frames: see update.h; the journal: one raw record). */
+/** Append @n records numbered from @first as one segment (frames: see update.h; the journal: one raw record).
+ */
 int store_series_append(StoreTxn *t, StoreSeries series, Uuid id, uint64_t first, uint32_t n, Slice frames);
 /** The segment that holds record @from or, if there is none, the first after it. Slices are valid until
  * the next call of this function in the same transaction, or a put. */
@@ -187,7 +188,8 @@ typedef struct StoreRunbook {
 int store_runbook_put(StoreTxn *t, Slice tenant, const StoreRunbook *r);
 /** @version empty: the newest registered. Slices borrow. */
 int store_runbook_get(StoreTxn *t, Slice tenant, Slice id, Slice version, StoreRunbook *ret);
-/** Newest version of each id, in id order, after @after (empty: from the first); @each returns false to stop. */
+/** Newest version of each id, in id order, after @after (empty: from the first); @each returns false to stop.
+ */
 int store_runbook_list(StoreTxn *t, Slice tenant, Slice after,
                        bool (*each)(void *userdata, const StoreRunbook *r), void *userdata);
 /** All versions of an id, in order of their version text. */

@@ -10,25 +10,25 @@
 
 static Key early_prefix(Slice tenant, Slice type, Slice correlation) {
         Key k;
-        key_begin(&k);
-        key_text(&k, tenant);
-        key_text(&k, type);
-        key_text(&k, correlation);
+        store_key_begin(&k);
+        store_key_text(&k, tenant);
+        store_key_text(&k, type);
+        store_key_text(&k, correlation);
         return k;
 }
 
 static Key early_key(Slice tenant, Slice type, Slice correlation, uint64_t order) {
         Key k = early_prefix(tenant, type, correlation);
-        key_u64(&k, order);
+        store_key_u64(&k, order);
         return k;
 }
 
 static Key expiry_key(int64_t expires_ms, uint64_t order) {
         Key k;
-        key_begin(&k);
-        key_u8(&k, EXPIRY_EARLY);
-        key_time(&k, expires_ms);
-        key_u64(&k, order);
+        store_key_begin(&k);
+        store_key_u8(&k, EXPIRY_EARLY);
+        store_key_time(&k, expires_ms);
+        store_key_u64(&k, order);
         return k;
 }
 
@@ -54,7 +54,7 @@ int store_early_add(StoreTxn *t, Slice tenant, Slice type, Slice correlation, co
                 return r;
         b = store_value(t);
         buf_put_bytes(b, tenant);
-        buf_put_slice(b, key_slice(&key));
+        buf_put_slice(b, store_key_slice(&key));
         r = store_put(t, TABLE_EXPIRY, &expiry, b);
         return r ? r : count_early(t, tenant, 1);
 }
@@ -70,7 +70,7 @@ int store_early_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, 
                 return r;
         for (r = store_seek(t, c, &prefix, &prefix, &k, &v); r == 0;
              r = store_seek_next(t, c, &prefix, &k, &v)) {
-                Reader key = key_tail(k, 8), value = reader_from_slice(v);
+                Reader key = store_key_tail(k, 8), value = reader_from_slice(v);
                 ret->order = reader_u64(&key);
                 store_take_version(&value);
                 ret->expires_ms = codec_signed(&value);
@@ -102,15 +102,15 @@ int store_early_expire(StoreTxn *t, int64_t now_ms, uint32_t max, uint32_t *ret)
         Key prefix;
 
         *ret = 0;
-        key_begin(&prefix);
-        key_u8(&prefix, EXPIRY_EARLY);
+        store_key_begin(&prefix);
+        store_key_u8(&prefix, EXPIRY_EARLY);
         int r = store_cursor(t, TABLE_EXPIRY, &c);
         if (r)
                 return r;
         for (r = store_seek(t, c, &prefix, &prefix, &k, &v); r == 0 && *ret < max;
              r = store_seek_next(t, c, &prefix, &k, &v)) {
-                Reader key = key_tail(k, 16), value = reader_from_slice(v);
-                if (key_take_time(&key) > now_ms)
+                Reader key = store_key_tail(k, 16), value = reader_from_slice(v);
+                if (store_key_take_time(&key) > now_ms)
                         return 0;
                 store_take_version(&value);
                 Slice tenant = reader_bytes(&value), row = reader_take(&value, reader_left(&value));
@@ -119,8 +119,8 @@ int store_early_expire(StoreTxn *t, int64_t now_ms, uint32_t max, uint32_t *ret)
                 /* The counter may be flushed and rows move: @row and @tenant must not be borrowed any longer
                  * then. */
                 Key early;
-                key_begin(&early);
-                key_put(&early, row.data, row.n);
+                store_key_begin(&early);
+                store_key_put(&early, row.data, row.n);
                 r = count_early(t, tenant, -1);
                 if (r == 0)
                         r = store_fail(t, kv_cursor_delete(c));

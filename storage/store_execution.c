@@ -11,13 +11,13 @@
 
 static Key piece_key(Uuid id, uint8_t row, uint32_t number) {
         Key k = execution_key(id, row);
-        key_u32(&k, number);
+        store_key_u32(&k, number);
         return k;
 }
 
 static Key value_key(Uuid id, uint32_t index, uint32_t which) {
         Key k = piece_key(id, ROW_VALUE, index);
-        key_u8(&k, (uint8_t)which);
+        store_key_u8(&k, (uint8_t)which);
         return k;
 }
 
@@ -195,7 +195,7 @@ bool store_execution_exists(StoreTxn *t, Uuid id) {
 
 static Key series_key(StoreSeries series, Uuid id, uint64_t first) {
         Key k = execution_key(id, (uint8_t)(ROW_SERIES + series));
-        key_u64(&k, first);
+        store_key_u64(&k, first);
         return k;
 }
 
@@ -206,7 +206,7 @@ int store_series_append(StoreTxn *t, StoreSeries series, Uuid id, uint64_t first
         buf_put_varint(b, n);
         size_t head = b->n;
         buf_put_varint(b, frames.n);
-        if (!pack(frames, b)) {
+        if (!pack_text(frames, b)) {
                 b->n = head;
                 buf_put_varint(b, 0);
                 buf_put_slice(b, frames);
@@ -222,12 +222,12 @@ static int unpack_frames(StoreTxn *t, Reader *v, uint64_t n, Slice *ret) {
         if (!text)
                 return -ENOMEM;
         *ret = (Slice){text, n};
-        return unpack(reader_take(v, reader_left(v)), text, n) ? 0 : -EBADMSG;
+        return unpack_text(reader_take(v, reader_left(v)), text, n) ? 0 : -EBADMSG;
 }
 
 static int take_segment(StoreTxn *t, Slice key, Slice value, uint64_t *ret_first, uint32_t *ret_n,
                         Slice *ret_frames) {
-        Reader k = key_tail(key, 8), v = reader_from_slice(value);
+        Reader k = store_key_tail(key, 8), v = reader_from_slice(value);
 
         *ret_first = reader_u64(&k);
         store_take_version(&v);
@@ -253,8 +253,8 @@ int store_series_segment(StoreTxn *t, StoreSeries series, Uuid id, uint64_t from
         int r = store_cursor(t, TABLE_EXECUTIONS, &c);
         if (r)
                 return r;
-        r = store_fail(t, kv_cursor_seek_last(c, key_slice(&after), &k, &v));
-        if (r == 0 && slice_starts_with(k, key_slice(&prefix))) {
+        r = store_fail(t, kv_cursor_seek_last(c, store_key_slice(&after), &k, &v));
+        if (r == 0 && slice_starts_with(k, store_key_slice(&prefix))) {
                 r = take_segment(t, k, v, ret_first, ret_n, ret_frames);
                 if (r || from - *ret_first < *ret_n)
                         return r;
@@ -287,9 +287,9 @@ int store_child_next(StoreTxn *t, Uuid parent, uint32_t after_instance, uint32_t
                 r = store_seek(t, c, &from, &prefix, &k, &v);
         if (r)
                 return r;
-        Reader key = key_tail(k, 4), value = reader_from_slice(v);
+        Reader key = store_key_tail(k, 4), value = reader_from_slice(v);
         *ret_instance = reader_u32(&key);
         store_take_version(&value);
-        *ret = key_take_uuid(&value);
+        *ret = store_key_take_uuid(&value);
         return value.failed ? store_fail(t, -EBADMSG) : 0;
 }

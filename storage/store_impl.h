@@ -56,30 +56,31 @@ typedef struct Key {
 } Key;
 
 /** Empty it. (An initialiser would also clear all bytes, on the hottest road there is.) */
-static inline void key_begin(Key *k) {
+static inline void store_key_begin(Key *k) {
         k->n = 0;
         k->failed = false;
 }
-static inline Slice key_slice(const Key *k) { return slice_from_bytes(k->bytes, k->n); }
-void key_put(Key *k, const void *data, size_t n);
-void key_u8(Key *k, uint8_t v);
-void key_u32(Key *k, uint32_t v);
-void key_u64(Key *k, uint64_t v);
-void key_time(Key *k, int64_t ms); /* signed: earlier times sort first */
-void key_uuid(Key *k, Uuid id);
+static inline Slice store_key_slice(const Key *k) { return slice_from_bytes(k->bytes, k->n); }
+void store_key_put(Key *k, const void *data, size_t n);
+void store_key_u8(Key *k, uint8_t v);
+void store_key_u32(Key *k, uint32_t v);
+void store_key_u64(Key *k, uint64_t v);
+void store_key_time(Key *k, int64_t ms); /* signed: earlier times sort first */
+void store_key_uuid(Key *k, Uuid id);
 /** Self-delimiting and in byte order; no two texts share a form, nor is one's a prefix of another's. */
-void key_text(Key *k, Slice text);
+void store_key_text(Key *k, Slice text);
 
 /** The last @n bytes of a stored key, as a reader (failed if it is shorter). */
-Reader key_tail(Slice key, size_t n);
-int64_t key_take_time(Reader *r);
-Uuid key_take_uuid(Reader *r);
+Reader store_key_tail(Slice key, size_t n);
+int64_t store_key_take_time(Reader *r);
+Uuid store_key_take_uuid(Reader *r);
 
 /* ---- the transaction
  * ----------------------------------------------------------------------------------------- */
 
-#define COUNTERS_MAX     64         /* tenants whose counts one transaction saves up before it writes them */
-#define EXPIRY_ROW_BYTES (16 << 10) /* keys of one batch are put down together, up to this many bytes a row  \ */
+#define COUNTERS_MAX 64 /* tenants whose counts one transaction saves up before it writes them */
+#define EXPIRY_ROW_BYTES                                                                                     \
+        (16 << 10) /* keys of one batch are put down together, up to this many bytes a row  \ */
 
 typedef struct Counter {
         Slice tenant;
@@ -161,9 +162,9 @@ int store_seek_next(StoreTxn *t, KvCursor *c, const Key *prefix, Slice *ret_key,
 /** The key of an execution's row. */
 static inline Key execution_key(Uuid id, uint8_t row) {
         Key k;
-        key_begin(&k);
-        key_uuid(&k, id);
-        key_u8(&k, row);
+        store_key_begin(&k);
+        store_key_uuid(&k, id);
+        store_key_u8(&k, row);
         return k;
 }
 /** The counter of @tenant in this transaction; valid until the next call. */

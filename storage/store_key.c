@@ -10,27 +10,27 @@
 
 #define TEXT_CUT 64 /* bytes of a long text that come before its digest */
 
-void key_put(Key *k, const void *data, size_t n) {
+void store_key_put(Key *k, const void *data, size_t n) {
         assert(n <= KV_KEY_MAX - k->n);
         memcpy(k->bytes + k->n, data, n);
         k->n += n;
 }
 
-void key_u8(Key *k, uint8_t v) { key_put(k, &v, 1); }
+void store_key_u8(Key *k, uint8_t v) { store_key_put(k, &v, 1); }
 
-void key_u32(Key *k, uint32_t v) {
+void store_key_u32(Key *k, uint32_t v) {
         uint8_t b[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
-        key_put(k, b, sizeof(b));
+        store_key_put(k, b, sizeof(b));
 }
 
-void key_u64(Key *k, uint64_t v) {
-        key_u32(k, (uint32_t)(v >> 32));
-        key_u32(k, (uint32_t)v);
+void store_key_u64(Key *k, uint64_t v) {
+        store_key_u32(k, (uint32_t)(v >> 32));
+        store_key_u32(k, (uint32_t)v);
 }
 
-void key_time(Key *k, int64_t ms) { key_u64(k, (uint64_t)ms ^ (uint64_t)1 << 63); }
+void store_key_time(Key *k, int64_t ms) { store_key_u64(k, (uint64_t)ms ^ (uint64_t)1 << 63); }
 
-void key_uuid(Key *k, Uuid id) { key_put(k, id.bytes, sizeof(id.bytes)); }
+void store_key_uuid(Key *k, Uuid id) { store_key_put(k, id.bytes, sizeof(id.bytes)); }
 
 /** Put @text with its zeros escaped, as much of it as fits @room bytes. Returns how much of it that was. */
 static size_t put_escaped(Key *k, Slice text, size_t room) {
@@ -41,25 +41,25 @@ static size_t put_escaped(Key *k, Slice text, size_t room) {
                 if (n + need > room)
                         break;
                 n += need;
-                key_u8(k, (uint8_t)text.data[i]);
+                store_key_u8(k, (uint8_t)text.data[i]);
                 if (!text.data[i])
-                        key_u8(k, 0xff);
+                        store_key_u8(k, 0xff);
         }
         return i;
 }
 
-void key_text(Key *k, Slice text) {
+void store_key_text(Key *k, Slice text) {
         size_t begin = k->n;
         Digest digest;
 
         if (text.n <= KEY_TEXT_MAX && (text.n == 0 || !memchr(text.data, 0, text.n))) {
                 if (text.n > 0)
-                        key_put(k, text.data, text.n);
-                key_put(k, "\0\0", 2);
+                        store_key_put(k, text.data, text.n);
+                store_key_put(k, "\0\0", 2);
                 return;
         }
         if (put_escaped(k, text, KEY_TEXT_MAX) == text.n) {
-                key_put(k, "\0\0", 2);
+                store_key_put(k, "\0\0", 2);
                 return;
         }
         k->n = begin;
@@ -68,11 +68,11 @@ void key_text(Key *k, Slice text) {
                 k->failed = true;
                 return;
         }
-        key_put(k, "\0\1", 2);
-        key_put(k, digest.bytes, DIGEST_SIZE);
+        store_key_put(k, "\0\1", 2);
+        store_key_put(k, digest.bytes, DIGEST_SIZE);
 }
 
-Reader key_tail(Slice key, size_t n) {
+Reader store_key_tail(Slice key, size_t n) {
         Reader r = reader_from_slice(key);
 
         if (key.n < n)
@@ -82,9 +82,9 @@ Reader key_tail(Slice key, size_t n) {
         return r;
 }
 
-int64_t key_take_time(Reader *r) { return (int64_t)(reader_u64(r) ^ (uint64_t)1 << 63); }
+int64_t store_key_take_time(Reader *r) { return (int64_t)(reader_u64(r) ^ (uint64_t)1 << 63); }
 
-Uuid key_take_uuid(Reader *r) {
+Uuid store_key_take_uuid(Reader *r) {
         Uuid id = UUID_NIL;
         Slice s = reader_take(r, sizeof(id.bytes));
         if (s.n)

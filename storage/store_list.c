@@ -22,12 +22,13 @@ typedef enum ListKind { LIST_TENANT = 1, LIST_RUNBOOK = 2, LIST_STATUS = 3 } Lis
 
 static Key counter_key(Slice tenant) {
         Key k;
-        key_begin(&k);
-        key_text(&k, tenant);
+        store_key_begin(&k);
+        store_key_text(&k, tenant);
         return k;
 }
 
-/** The stored counts of a tenant: one for each status, then early events. A tenant without a row has zeros. */
+/** The stored counts of a tenant: one for each status, then early events. A tenant without a row has zeros.
+ */
 static int counter_read(StoreTxn *t, Slice tenant, uint64_t executions[RUNBOOK_N_EXECUTION_STATUSES],
                         uint64_t *early) {
         Key key = counter_key(tenant);
@@ -121,13 +122,13 @@ uint64_t store_early_count(StoreTxn *t, Slice tenant) {
 
 static Key list_prefix(ListKind kind, Slice tenant, Slice runbook_id, uint8_t status) {
         Key k;
-        key_begin(&k);
-        key_u8(&k, (uint8_t)kind);
-        key_text(&k, tenant);
+        store_key_begin(&k);
+        store_key_u8(&k, (uint8_t)kind);
+        store_key_text(&k, tenant);
         if (kind == LIST_RUNBOOK)
-                key_text(&k, runbook_id);
+                store_key_text(&k, runbook_id);
         if (kind == LIST_STATUS)
-                key_u8(&k, status);
+                store_key_u8(&k, status);
         return k;
 }
 
@@ -139,7 +140,7 @@ static uint16_t initiator_mark(Slice user) {
 
 static int list_put(StoreTxn *t, const Execution *x, ListKind kind, uint8_t status) {
         Key key = list_prefix(kind, x->tenant, x->runbook_id, status);
-        key_u64(&key, x->order);
+        store_key_u64(&key, x->order);
 
         Buf *b = store_value(t);
         codec_put_uuid(b, &x->id);
@@ -151,7 +152,7 @@ static int list_put(StoreTxn *t, const Execution *x, ListKind kind, uint8_t stat
 
 static int list_remove(StoreTxn *t, const Execution *x, uint8_t status) {
         Key key = list_prefix(LIST_STATUS, x->tenant, x->runbook_id, status);
-        key_u64(&key, x->order);
+        store_key_u64(&key, x->order);
         int r = store_delete(t, TABLE_LISTING, &key);
         return r == KV_E_NOT_FOUND ? 0 : r;
 }
@@ -159,11 +160,11 @@ static int list_remove(StoreTxn *t, const Execution *x, uint8_t status) {
 static int open_update(StoreTxn *t, const Execution *x, bool was_open) {
         bool is_open = !runbook_execution_status_is_final(x->status);
         Key key;
-        key_begin(&key);
+        store_key_begin(&key);
 
         if (was_open == is_open)
                 return 0;
-        key_uuid(&key, x->id);
+        store_key_uuid(&key, x->id);
         if (is_open)
                 return store_put_slice(t, TABLE_OPEN, &key, SLICE_NULL);
         int r = store_delete(t, TABLE_OPEN, &key);
@@ -203,11 +204,11 @@ typedef struct ListRow {
 } ListRow;
 
 static int take_row(Slice key, Slice value, ListRow *ret) {
-        Reader k = key_tail(key, 8), v = reader_from_slice(value);
+        Reader k = store_key_tail(key, 8), v = reader_from_slice(value);
 
         ret->order = reader_u64(&k);
         store_take_version(&v);
-        ret->id = key_take_uuid(&v);
+        ret->id = store_key_take_uuid(&v);
         ret->created_ms = codec_signed(&v);
         ret->max_created_ms = (int64_t)((uint64_t)ret->created_ms + reader_varint(&v));
         ret->initiator = reader_u16(&v);
@@ -268,13 +269,13 @@ int store_execution_list(StoreTxn *t, const StoreListFilter *f,
         Slice k, v;
 
         *ret_more_before = 0;
-        key_u64(&bound, f->before_order ? f->before_order : UINT64_MAX);
+        store_key_u64(&bound, f->before_order ? f->before_order : UINT64_MAX);
         int r = bound.failed ? store_fail(t, -ENOMEM) : store_cursor(t, TABLE_LISTING, &c);
         if (r)
                 return r;
-        r = store_fail(t, kv_cursor_seek_last(c, key_slice(&bound), &k, &v));
+        r = store_fail(t, kv_cursor_seek_last(c, store_key_slice(&bound), &k, &v));
         for (uint32_t n = 0; r == 0; n++, r = store_fail(t, kv_cursor_prev(c, &k, &v))) {
-                if (!slice_starts_with(k, key_slice(&prefix)))
+                if (!slice_starts_with(k, store_key_slice(&prefix)))
                         return 0;
                 if (stopped || n == STORE_LIST_SCAN_MAX) {
                         *ret_more_before = row.order; /* of the row before: this one is still to come */
@@ -298,17 +299,17 @@ int store_execution_list(StoreTxn *t, const StoreListFilter *f,
 int store_execution_open_next(StoreTxn *t, Uuid after, Uuid *ret) {
         _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
         Key from;
-        key_begin(&from);
+        store_key_begin(&from);
         Slice k, v;
 
-        key_uuid(&from, after);
-        key_u8(&from, 0); /* the least key behind @after itself */
+        store_key_uuid(&from, after);
+        store_key_u8(&from, 0); /* the least key behind @after itself */
         int r = store_cursor(t, TABLE_OPEN, &c);
         if (r == 0)
-                r = store_fail(t, kv_cursor_seek(c, key_slice(&from), &k, &v));
+                r = store_fail(t, kv_cursor_seek(c, store_key_slice(&from), &k, &v));
         if (r)
                 return r;
         Reader key = reader_from_slice(k);
-        *ret = key_take_uuid(&key);
+        *ret = store_key_take_uuid(&key);
         return key.failed ? store_fail(t, -EBADMSG) : 0;
 }

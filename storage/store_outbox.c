@@ -13,8 +13,8 @@
 
 static Key row_key(uint64_t row) {
         Key k;
-        key_begin(&k);
-        key_u64(&k, row);
+        store_key_begin(&k);
+        store_key_u64(&k, row);
         return k;
 }
 
@@ -58,7 +58,7 @@ int store_outbox_read(StoreTxn *t, uint64_t row, uint64_t *ret_row, int64_t *ret
 
         int r = store_cursor(t, TABLE_OUTBOX, &c);
         if (r == 0)
-                r = store_fail(t, kv_cursor_seek(c, key_slice(&from), &k, &v));
+                r = store_fail(t, kv_cursor_seek(c, store_key_slice(&from), &k, &v));
         if (r)
                 return r;
         Reader key = reader_from_slice(k), value = reader_from_slice(v);
@@ -103,7 +103,7 @@ static int forget_marks_after(StoreTxn *t, uint64_t row) {
 
         int r = store_cursor(t, TABLE_MARKS, &c);
         if (r == 0)
-                r = store_fail(t, kv_cursor_seek(c, key_slice(&from), &k, &v));
+                r = store_fail(t, kv_cursor_seek(c, store_key_slice(&from), &k, &v));
         for (; r == 0; r = store_fail(t, kv_cursor_next(c, &k, &v))) {
                 r = store_fail(t, kv_cursor_delete(c));
                 if (r)

@@ -21,10 +21,10 @@ static int flush_batch(StoreTxn *t, ExpiryKind kind) {
 
         if (batch->keys.n == 0 && !batch->keys.error)
                 return 0;
-        key_begin(&key);
-        key_u8(&key, (uint8_t)kind);
-        key_time(&key, batch->at_ms);
-        key_u64(&key, store_next_order(t->store));
+        store_key_begin(&key);
+        store_key_u8(&key, (uint8_t)kind);
+        store_key_time(&key, batch->at_ms);
+        store_key_u64(&key, store_next_order(t->store));
         int r = store_put(t, TABLE_EXPIRY, &key, &batch->keys);
         buf_reset(&batch->keys);
         return r;
@@ -46,7 +46,7 @@ int store_expiry_note(StoreTxn *t, ExpiryKind kind, int64_t at_ms, const Key *ke
         }
         if (at_ms > batch->at_ms)
                 batch->at_ms = at_ms;
-        buf_put_bytes(&batch->keys, key_slice(key));
+        buf_put_bytes(&batch->keys, store_key_slice(key));
         return batch->keys.n < EXPIRY_ROW_BYTES ? 0 : flush_batch(t, kind);
 }
 
@@ -83,8 +83,8 @@ static int expire_row(StoreTxn *t, StoreTable table, Slice keys, int64_t before_
                 Key key;
                 if (reader.failed || bytes.n == 0 || bytes.n > KV_KEY_MAX)
                         break;
-                key_begin(&key);
-                key_put(&key, bytes.data, bytes.n);
+                store_key_begin(&key);
+                store_key_put(&key, bytes.data, bytes.n);
                 r = expire_one(t, table, &key, before_ms, ret);
         }
         if (r)
@@ -103,21 +103,21 @@ int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t bef
         Slice k, v;
 
         *ret = 0;
-        key_begin(&prefix);
-        key_u8(&prefix, (uint8_t)kind);
+        store_key_begin(&prefix);
+        store_key_u8(&prefix, (uint8_t)kind);
         int r = flush_batch(t, kind);
         if (r == 0)
                 r = store_cursor(t, TABLE_EXPIRY, &c);
         if (r == 0)
                 r = store_seek(t, c, &prefix, &prefix, &k, &v);
         for (; r == 0 && max > 0; r = store_seek_next(t, c, &prefix, &k, &v)) {
-                Reader key = key_tail(k, 16);
+                Reader key = store_key_tail(k, 16);
                 if (key.failed || k.n > KV_KEY_MAX)
                         return store_fail(t, -EBADMSG);
-                if (key_take_time(&key) >= before_ms)
+                if (store_key_take_time(&key) >= before_ms)
                         return 0;
-                key_begin(&row);
-                key_put(&row, k.data, k.n);
+                store_key_begin(&row);
+                store_key_put(&row, k.data, k.n);
                 r = expire_row(t, table, v, before_ms, &max, ret);
                 if (r == 0 && t->value.n > 1)
                         return store_put(t, TABLE_EXPIRY, &row,
@@ -135,10 +135,10 @@ int store_expiry_run(StoreTxn *t, ExpiryKind kind, StoreTable table, int64_t bef
 
 static Key result_key(Slice tenant, Slice user, Slice command_id) {
         Key k;
-        key_begin(&k);
-        key_text(&k, tenant);
-        key_text(&k, user);
-        key_text(&k, command_id);
+        store_key_begin(&k);
+        store_key_text(&k, tenant);
+        store_key_text(&k, user);
+        store_key_text(&k, command_id);
         return k;
 }
 
@@ -180,8 +180,8 @@ int store_result_expire(StoreTxn *t, int64_t before_ms, uint32_t max, uint32_t *
 
 static Key idempotency_key(const Digest *digest) {
         Key k;
-        key_begin(&k);
-        key_put(&k, digest->bytes, DIGEST_SIZE);
+        store_key_begin(&k);
+        store_key_put(&k, digest->bytes, DIGEST_SIZE);
         return k;
 }
 
@@ -220,9 +220,9 @@ int store_idempotency_delete(StoreTxn *t, const Digest *digest, Uuid id) {
 
 static Key event_key(Slice tenant, Slice event_id) {
         Key k;
-        key_begin(&k);
-        key_text(&k, tenant);
-        key_text(&k, event_id);
+        store_key_begin(&k);
+        store_key_text(&k, tenant);
+        store_key_text(&k, event_id);
         return k;
 }
 

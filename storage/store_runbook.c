@@ -10,22 +10,22 @@ typedef enum RunbookRow { RUNBOOK_VERSION = 1, RUNBOOK_NEWEST = 2 } RunbookRow;
 
 static Key runbook_prefix(RunbookRow row, Slice tenant) {
         Key k;
-        key_begin(&k);
-        key_u8(&k, (uint8_t)row);
-        key_text(&k, tenant);
+        store_key_begin(&k);
+        store_key_u8(&k, (uint8_t)row);
+        store_key_text(&k, tenant);
         return k;
 }
 
 static Key version_key(Slice tenant, Slice id, Slice version) {
         Key k = runbook_prefix(RUNBOOK_VERSION, tenant);
-        key_text(&k, id);
-        key_text(&k, version);
+        store_key_text(&k, id);
+        store_key_text(&k, version);
         return k;
 }
 
 static Key newest_key(Slice tenant, Slice id) {
         Key k = runbook_prefix(RUNBOOK_NEWEST, tenant);
-        key_text(&k, id);
+        store_key_text(&k, id);
         return k;
 }
 
@@ -115,10 +115,10 @@ static int get_named(StoreTxn *t, Slice newest_row_key, Slice tenant_prefix, Sli
         if (reader.failed || newest_row_key.n > KV_KEY_MAX || newest_row_key.n < tenant_prefix.n)
                 return store_fail(t, -EBADMSG);
         /* The same key but for the row kind, with the version behind it. */
-        key_begin(&key);
-        key_put(&key, newest_row_key.data, newest_row_key.n);
+        store_key_begin(&key);
+        store_key_put(&key, newest_row_key.data, newest_row_key.n);
         key.bytes[0] = RUNBOOK_VERSION;
-        key_text(&key, version);
+        store_key_text(&key, version);
         int r = store_get(t, TABLE_RUNBOOKS, &key, &found);
         if (r)
                 return store_fail(t, r == STORE_E_NOT_FOUND ? -EBADMSG : r);
@@ -133,15 +133,15 @@ int store_runbook_list(StoreTxn *t, Slice tenant, Slice after,
         Slice k, v;
 
         if (after.n > 0) {
-                key_text(&from, after);
-                key_u8(&from, 0); /* the least key behind it */
+                store_key_text(&from, after);
+                store_key_u8(&from, 0); /* the least key behind it */
         }
         int r = store_cursor(t, TABLE_RUNBOOKS, &c);
         if (r)
                 return r;
         for (r = store_seek(t, c, &from, &prefix, &k, &v); r == 0;
              r = store_seek_next(t, c, &prefix, &k, &v)) {
-                r = get_named(t, k, key_slice(&prefix), v, &runbook);
+                r = get_named(t, k, store_key_slice(&prefix), v, &runbook);
                 if (r)
                         return r;
                 if (!each(userdata, &runbook))
@@ -157,7 +157,7 @@ int store_runbook_versions(StoreTxn *t, Slice tenant, Slice id,
         StoreRunbook runbook;
         Slice k, v;
 
-        key_text(&prefix, id);
+        store_key_text(&prefix, id);
         int r = store_cursor(t, TABLE_RUNBOOKS, &c);
         if (r)
                 return r;

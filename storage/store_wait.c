@@ -11,11 +11,11 @@
 
 static Key timer_key(const StoreTimer *timer) {
         Key k;
-        key_begin(&k);
-        key_time(&k, timer->at_ms);
-        key_uuid(&k, timer->execution_id);
-        key_u32(&k, timer->instance);
-        key_u8(&k, timer->slot);
+        store_key_begin(&k);
+        store_key_time(&k, timer->at_ms);
+        store_key_uuid(&k, timer->execution_id);
+        store_key_u32(&k, timer->instance);
+        store_key_u8(&k, timer->slot);
         return k;
 }
 
@@ -38,17 +38,17 @@ int store_timer_next(StoreTxn *t, const StoreTimer *after, StoreTimer *ret) {
         if (after)
                 from = timer_key(after);
         else
-                key_begin(&from);
+                store_key_begin(&from);
         if (after)
-                key_u8(&from, 0); /* the least key behind it */
+                store_key_u8(&from, 0); /* the least key behind it */
         int r = store_cursor(t, TABLE_TIMERS, &c);
         if (r == 0)
-                r = store_fail(t, kv_cursor_seek(c, key_slice(&from), &k, &v));
+                r = store_fail(t, kv_cursor_seek(c, store_key_slice(&from), &k, &v));
         if (r)
                 return r;
         Reader key = reader_from_slice(k);
-        ret->at_ms = key_take_time(&key);
-        ret->execution_id = key_take_uuid(&key);
+        ret->at_ms = store_key_take_time(&key);
+        ret->execution_id = store_key_take_uuid(&key);
         ret->instance = reader_u32(&key);
         ret->slot = reader_u8(&key);
         return key.failed ? store_fail(t, -EBADMSG) : 0;
@@ -59,10 +59,10 @@ int store_timer_next(StoreTxn *t, const StoreTimer *after, StoreTimer *ret) {
 
 static Key queue_prefix(Slice tenant, Slice type, Slice correlation) {
         Key k;
-        key_begin(&k);
-        key_text(&k, tenant);
-        key_text(&k, type);
-        key_text(&k, correlation);
+        store_key_begin(&k);
+        store_key_text(&k, tenant);
+        store_key_text(&k, type);
+        store_key_text(&k, correlation);
         return k;
 }
 
@@ -70,7 +70,7 @@ static Key queue_prefix(Slice tenant, Slice type, Slice correlation) {
  * queue. */
 static Key wait_owner_key(Uuid execution_id, uint32_t instance) {
         Key k = execution_key(execution_id, ROW_WAIT);
-        key_u32(&k, instance);
+        store_key_u32(&k, instance);
         return k;
 }
 
@@ -78,7 +78,7 @@ int store_wait_add(StoreTxn *t, Slice tenant, Slice type, Slice correlation, con
         Key key = queue_prefix(tenant, type, correlation),
             owner = wait_owner_key(wait->execution_id, wait->instance);
 
-        key_u64(&key, wait->order);
+        store_key_u64(&key, wait->order);
         Buf *b = store_value(t);
         buf_put(b, wait->execution_id.bytes, sizeof(wait->execution_id.bytes));
         buf_put_varint(b, wait->instance);
@@ -101,7 +101,7 @@ int store_wait_remove(StoreTxn *t, Slice tenant, Slice type, Slice correlation, 
                 return r == STORE_E_NOT_FOUND ? 0 : r;
         Reader reader = reader_from_slice(found);
         store_take_version(&reader);
-        key_u64(&key, reader_u64(&reader));
+        store_key_u64(&key, reader_u64(&reader));
         if (reader.failed)
                 return store_fail(t, -EBADMSG);
         r = store_delete(t, TABLE_EXECUTIONS, &owner);
@@ -120,10 +120,10 @@ int store_wait_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, S
                 r = store_seek(t, c, &prefix, &prefix, &k, &v);
         if (r)
                 return r;
-        Reader key = key_tail(k, 8), value = reader_from_slice(v);
+        Reader key = store_key_tail(k, 8), value = reader_from_slice(v);
         ret->order = reader_u64(&key);
         store_take_version(&value);
-        ret->execution_id = key_take_uuid(&value);
+        ret->execution_id = store_key_take_uuid(&value);
         ret->instance = (uint32_t)reader_varint(&value);
         ret->attempt = (uint32_t)reader_varint(&value);
         return key.failed || value.failed ? store_fail(t, -EBADMSG) : 0;
@@ -134,16 +134,16 @@ int store_wait_first(StoreTxn *t, Slice tenant, Slice type, Slice correlation, S
 
 static Key approval_prefix(Slice tenant, Slice user) {
         Key k;
-        key_begin(&k);
-        key_text(&k, tenant);
-        key_text(&k, user);
+        store_key_begin(&k);
+        store_key_text(&k, tenant);
+        store_key_text(&k, user);
         return k;
 }
 
 static Key approval_key(Slice tenant, Slice user, Uuid execution_id, uint32_t instance) {
         Key k = approval_prefix(tenant, user);
-        key_uuid(&k, execution_id);
-        key_u32(&k, instance);
+        store_key_uuid(&k, execution_id);
+        store_key_u32(&k, instance);
         return k;
 }
 
@@ -166,15 +166,15 @@ int store_approval_list(StoreTxn *t, Slice tenant, Slice user, Uuid after_id, ui
 
         if (!uuid_is_nil(after_id)) {
                 from = approval_key(tenant, user, after_id, after_instance);
-                key_u8(&from, 0); /* the least key behind it */
+                store_key_u8(&from, 0); /* the least key behind it */
         }
         int r = store_cursor(t, TABLE_APPROVALS, &c);
         if (r)
                 return r;
         for (r = store_seek(t, c, &from, &prefix, &k, &v); r == 0;
              r = store_seek_next(t, c, &prefix, &k, &v)) {
-                Reader key = key_tail(k, 20);
-                Uuid id = key_take_uuid(&key);
+                Reader key = store_key_tail(k, 20);
+                Uuid id = store_key_take_uuid(&key);
                 uint32_t instance = reader_u32(&key);
                 if (key.failed)
                         return store_fail(t, -EBADMSG);

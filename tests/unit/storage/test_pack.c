@@ -29,13 +29,13 @@ static void make_text(Buf *b, uint64_t seed) {
 static void check_round(Slice text, const Buf *packed, uint64_t seed) {
         char *out = malloc(text.n + 1);
         out[text.n] = 'x';
-        cr_assert(unpack(buf_slice(packed), out, text.n), "seed %llu", (unsigned long long)seed);
+        cr_assert(unpack_text(buf_slice(packed), out, text.n), "seed %llu", (unsigned long long)seed);
         cr_assert(slice_eq(text, (Slice){out, text.n}), "seed %llu", (unsigned long long)seed);
         cr_assert_eq(out[text.n], 'x');
-        cr_assert_not(unpack(buf_slice(packed), out, text.n - 1), "a shorter text");
+        cr_assert_not(unpack_text(buf_slice(packed), out, text.n - 1), "a shorter text");
         free(out);
         out = malloc(text.n + 1);
-        cr_assert_not(unpack(buf_slice(packed), out, text.n + 1), "a longer text");
+        cr_assert_not(unpack_text(buf_slice(packed), out, text.n + 1), "a longer text");
         free(out);
 }
 
@@ -46,7 +46,7 @@ Test(pack, what_was_packed_comes_back) {
                 make_text(&text, seed);
                 buf_reset(&packed);
                 buf_put_str(&packed, "head");
-                if (!pack(buf_slice(&text), &packed)) {
+                if (!pack_text(buf_slice(&text), &packed)) {
                         cr_assert_eq(packed.n, 4, "left as it was");
                         continue;
                 }
@@ -71,7 +71,7 @@ Test(pack, texts_like_ours_shrink_to_a_third) {
                            "\"0190f5fe-7c00-7a00-8abc-0123456789ab/"
                            "%d\",\"specversion\":\"1.0\",\"time\":\"2026-01-02T03:04:05.67%dZ\"}",
                            i * 7, i, i, i % 10);
-        cr_assert(pack(buf_slice(&text), &packed));
+        cr_assert(pack_text(buf_slice(&text), &packed));
         cr_assert_lt(packed.n, text.n / 3, "%zu of %zu", packed.n, text.n);
         check_round(buf_slice(&text), &packed, 0);
 }
@@ -81,7 +81,7 @@ Test(pack, one_letter_a_million_times) {
         char *text = malloc(n);
         _cleanup_(buf_deinit) Buf packed = {0};
         memset(text, 'a', n);
-        cr_assert(pack((Slice){text, n}, &packed));
+        cr_assert(pack_text((Slice){text, n}, &packed));
         cr_assert_lt(packed.n, 5000);
         check_round((Slice){text, n}, &packed, 0);
         free(text);
@@ -90,15 +90,15 @@ Test(pack, one_letter_a_million_times) {
 Test(pack, short_texts_are_left_alone) {
         char text[PACK_MIN] = {0};
         _cleanup_(buf_deinit) Buf packed = {0};
-        cr_assert_not(pack((Slice){text, PACK_MIN - 1}, &packed));
-        cr_assert(pack((Slice){text, PACK_MIN}, &packed));
+        cr_assert_not(pack_text((Slice){text, PACK_MIN - 1}, &packed));
+        cr_assert(pack_text((Slice){text, PACK_MIN}, &packed));
         check_round((Slice){text, PACK_MIN}, &packed, 0);
 }
 
 Test(pack, no_memory_is_no_packing) {
         char text[1000] = {0};
         Buf packed = {.limit = 10};
-        cr_assert_not(pack((Slice){text, sizeof(text)}, &packed));
+        cr_assert_not(pack_text((Slice){text, sizeof(text)}, &packed));
         cr_assert_neq(packed.error, 0, "and the buffer says so");
         buf_deinit(&packed);
 }
@@ -111,7 +111,7 @@ Test(pack, damage_is_refused_or_harmless) {
         for (uint64_t seed = 1; seed <= 600; seed++) {
                 make_text(&text, seed);
                 buf_reset(&packed);
-                if (!pack(buf_slice(&text), &packed))
+                if (!pack_text(buf_slice(&text), &packed))
                         continue;
                 for (unsigned round = 0; round < 8; round++, n_tried++) {
                         size_t n = random_next(&s) % 4 ? packed.n : random_next(&s) % packed.n;
@@ -119,7 +119,7 @@ Test(pack, damage_is_refused_or_harmless) {
                         memcpy(copy, packed.data, n);
                         for (unsigned flips = random_next(&s) % 4; flips > 0 && n > 0; flips--)
                                 copy[random_next(&s) % n] ^= (char)(1 << random_next(&s) % 8);
-                        n_refused += !unpack((Slice){copy, n}, out, text.n);
+                        n_refused += !unpack_text((Slice){copy, n}, out, text.n);
                         free(copy);
                         free(out);
                 }
