@@ -53,9 +53,25 @@ static void list_subjects(const Bus *b, const StreamSpec *spec, StreamSubjects *
         }
 }
 
+/** Does wildcard subject @wide take everything that @narrow takes? */
+static bool covers(const char *wide, const char *narrow) {
+        while (*wide && *narrow) {
+                size_t n_wide = strcspn(wide, "."), n_narrow = strcspn(narrow, ".");
+                if (*wide == '>')
+                        return true;
+                if (*wide != '*' && (n_wide != n_narrow || strncmp(wide, narrow, n_wide) != 0))
+                        return false;
+                if (*narrow == '>')
+                        return false;
+                wide += n_wide + (wide[n_wide] == '.');
+                narrow += n_narrow + (narrow[n_narrow] == '.');
+        }
+        return !*wide && !*narrow;
+}
+
 static bool has_subject(const jsStreamConfig *c, const char *subject) {
         for (int i = 0; i < c->SubjectsLen; i++)
-                if (!strcmp(c->Subjects[i], subject))
+                if (covers(c->Subjects[i], subject))
                         return true;
         return false;
 }
