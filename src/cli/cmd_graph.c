@@ -38,7 +38,7 @@ static int draw(Cli *cli, const json_t *definition, const char *format, Buf *b) 
                 return graph_dot(definition, b);
         if (format && !strcmp(format, "mermaid"))
                 return graph_mermaid(definition, b);
-        return graph_tree(definition, &cli->term, b);
+        return graph_tree(definition, &cli->term, cli_width(cli), b);
 }
 
 static int run_graph(Cli *cli, const CliArgs *args) {

@@ -16,6 +16,7 @@
 
 #define FRAME_MS           200
 #define RESULT_TIMEOUT_MS  5000
+#define OUTPUT_LINES_SHOWN 40 /* on a terminal */
 #define FAILED_STEPS_SHOWN 10
 
 /** What is on the screen now. */
@@ -243,6 +244,18 @@ void follow_put_flags(const Cli *cli, Buf *b) {
         }
 }
 
+/** On a terminal the beginning of @text, elsewhere all of it. */
+static void put_some_lines(const Cli *cli, const char *text, Buf *b) {
+        size_t n = 0;
+        int lines = 0;
+
+        while (text[n] && !(cli->term.is_tty && lines == OUTPUT_LINES_SHOWN))
+                lines += text[n++] == '\n';
+        text_put_lines(b, &cli->term, (Slice){text, n}, 2);
+        if (text[n])
+                buf_put_str(b, "  (more: runbook status EXECUTION --json)\n");
+}
+
 static void put_output(const Cli *cli, const json_t *output, Buf *b) {
         char *text = output && !json_is_null(output) ? json_dumps(output, JSON_INDENT(2) | JSON_ENCODE_ANY)
                                                      : NULL;
@@ -251,7 +264,7 @@ static void put_output(const Cli *cli, const json_t *output, Buf *b) {
                 text_color(b, &cli->term, COLOR_DIM);
                 buf_put_str(b, "output\n");
                 text_plain(b, &cli->term);
-                text_put_lines(b, &cli->term, slice_from_str(text), 2);
+                put_some_lines(cli, text, b);
         }
         free(text);
 }

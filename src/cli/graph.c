@@ -14,8 +14,11 @@
 #include "cli/graph.h"
 #include "cli/session.h"
 
-#define EDGES_MAX   2000000
-#define DEPTH_SHOWN 60 /* deeper levels are not indented further */
+#define EDGES_MAX    2000000
+#define INDENT       3  /* columns a level */
+#define NAME_COLUMNS 30 /* kept for ids and types */
+#define DEPTH_MIN    4
+#define DEPTH_MAX    60 /* deeper levels are not indented further */
 
 typedef enum EdgeType {
         EDGE_AFTER,
@@ -204,7 +207,7 @@ typedef struct Tree {
         uint32_t *left; /* in-edges not drawn yet */
         bool *drawn;
         Frame *stack;
-        uint32_t depth;
+        uint32_t depth, depth_max; /* depth_max: levels that are indented */
 } Tree;
 
 static void put_node(Tree *t, uint32_t step, const char *label) {
@@ -234,7 +237,7 @@ static void put_reference(Tree *t, uint32_t step, const char *label) {
 
 /** Lines from the left edge to the node: who above still has edges to draw. */
 static void put_branches(Tree *t, bool is_last) {
-        uint32_t from = t->depth > DEPTH_SHOWN ? t->depth - DEPTH_SHOWN : 0;
+        uint32_t from = t->depth > t->depth_max ? t->depth - t->depth_max : 0;
 
         if (from > 0)
                 buf_put_str(t->out, t->term->utf8 ? "… " : "... ");
@@ -276,11 +279,15 @@ static void draw_from(Tree *t, uint32_t root) {
         }
 }
 
-static int draw_tree(const Graph *g, const CliTerm *term, Buf *out) {
+static int draw_tree(const Graph *g, const CliTerm *term, int width, Buf *out) {
+        int depth_max = (width - NAME_COLUMNS) / INDENT;
         Tree t = {
                         .g = g,
                         .term = term,
                         .out = out,
+                        .depth_max = (uint32_t)(depth_max < DEPTH_MIN   ? DEPTH_MIN
+                                                : depth_max > DEPTH_MAX ? DEPTH_MAX
+                                                                        : depth_max),
                         .left = calloc(g->n_steps, sizeof *t.left),
                         .drawn = calloc(g->n_steps, sizeof *t.drawn),
                         .stack = calloc((size_t)g->n_steps + 1, sizeof *t.stack),
@@ -302,11 +309,11 @@ static int draw_tree(const Graph *g, const CliTerm *term, Buf *out) {
         return ok && !out->error ? 0 : -ENOMEM;
 }
 
-int graph_tree(const json_t *definition, const CliTerm *term, Buf *out) {
+int graph_tree(const json_t *definition, const CliTerm *term, int width, Buf *out) {
         _cleanup_(graph_deinit) Graph g = {0};
         int r = graph_read(&g, definition);
 
-        return r < 0 ? r : draw_tree(&g, term, out);
+        return r < 0 ? r : draw_tree(&g, term, width, out);
 }
 
 /* ── DOT and Mermaid ───────────────────────────────────────────────────────────────────────────── */

@@ -71,7 +71,8 @@ int output_finish(int exit) {
         return errno == EPIPE ? EXIT_PIPE : EXIT_REFUSED;
 }
 
-static void put_error(const Cli *cli, const char *prefix, const char *format, va_list ap) {
+__attribute__((format(printf, 3, 0))) static void put_error(const Cli *cli, const char *prefix,
+                                                            const char *format, va_list ap) {
         _cleanup_(buf_deinit) Buf text = {0}, line = {0};
 
         buf_put_str(&text, prefix);

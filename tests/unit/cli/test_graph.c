@@ -37,7 +37,7 @@ Test(graph, tree) {
         Buf b = {0};
 
         cr_assert_not_null(d);
-        cr_assert_eq(graph_tree(d, &utf8, &b), 0);
+        cr_assert_eq(graph_tree(d, &utf8, 80, &b), 0);
         expect(&b, "enrich  call-service\n"
                    "└─ severe  conditional\n"
                    "   ├─ true: approve  human-approval\n"
@@ -47,7 +47,7 @@ Test(graph, tree) {
                    "      └─ notify  call-service\n"
                    "         └─ all  loop\n"
                    "            └─ each: one  wait\n");
-        cr_assert_eq(graph_tree(d, &ascii, &b), 0);
+        cr_assert_eq(graph_tree(d, &ascii, 80, &b), 0);
         cr_expect_not_null(memmem(b.data, b.n, "   |  `- -> notify\n", 19), "%.*s", SLICE_ARG(buf_slice(&b)));
         buf_deinit(&b);
         json_decref(d);
@@ -94,7 +94,7 @@ Test(graph, odd_definitions) {
                 json_t *d = json_loads(cases[i].text, 0, NULL);
                 Buf b = {0};
 
-                cr_expect_eq(graph_tree(d, &utf8, &b), cases[i].r, "%s", cases[i].text);
+                cr_expect_eq(graph_tree(d, &utf8, 80, &b), cases[i].r, "%s", cases[i].text);
                 for (size_t k = 0; k < N_ELEMENTS(draws); k++)
                         cr_expect_eq(draws[k](d, &b), cases[i].r, "%s", cases[i].text);
                 buf_deinit(&b);
@@ -119,7 +119,7 @@ Test(graph, many_steps) {
                                                : json_pack("{ss}", "id", id));
         }
         json_object_set_new(d, "steps", steps);
-        cr_assert_eq(graph_tree(d, &utf8, &b), 0);
+        cr_assert_eq(graph_tree(d, &utf8, 80, &b), 0);
         for (size_t i = 0; i < b.n; i++)
                 lines += b.data[i] == '\n';
         cr_expect_eq(lines, N);

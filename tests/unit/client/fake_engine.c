@@ -476,13 +476,18 @@ FakeEngine *fake_engine_start(const char *url) {
         static const char *const subjects[] = {"runbook.v1.*.cmd.>", "runbook.v1.*.event.>",
                                                "runbook.v1.*.query.>", "runbook.v1.*.queue.>"};
         FakeEngine *f = calloc(1, sizeof *f);
+        natsOptions *options = NULL;
 
         pthread_mutex_init(&f->lock, NULL);
         f->runbooks = json_object();
         f->executions = json_array();
         f->results = json_object();
-        if (natsConnection_ConnectTo(&f->nc, url) != NATS_OK)
+        if (natsOptions_Create(&options) != NATS_OK || natsOptions_SetURL(options, url) != NATS_OK ||
+            natsOptions_SetReconnectWait(options, 100) != NATS_OK ||
+            natsOptions_SetMaxReconnect(options, -1) != NATS_OK ||
+            natsConnection_Connect(&f->nc, options) != NATS_OK)
                 abort();
+        natsOptions_Destroy(options);
         for (size_t i = 0; i < 4; i++)
                 if (natsConnection_Subscribe(&f->subscriptions[i], f->nc, subjects[i], on_request, f) !=
                     NATS_OK)
