@@ -291,7 +291,7 @@ Test(cmd, bodies_that_are_no_json_objects) {
 }
 
 Test(cmd, absurd_sizes_and_depths) {
-        static const char *const tails[] = {"acme.cmd.alice.cancel." ID, "acme.cmd.alice.start",
+        static const char *const tails[] = {("acme.cmd.alice.cancel." ID), "acme.cmd.alice.start",
                                             "acme.event.alice.x", "acme.cmd.alice.register",
                                             "acme.query.alice.executions"};
         Buf deep = {0}, large = {0};
