@@ -187,7 +187,7 @@ static const StepKind kinds[N_STEP_TYPES] = {
                 [STEP_TYPE_CUSTOM] = {"custom", NULL, 0, compile_whole, true, true},
                 [STEP_TYPE_HUMAN_APPROVAL] = {"human-approval", no_fields, 0, draft_human_approval, false,
                                               false},
-                [STEP_TYPE_LOOP] = {"loop", FIELDS(loop_fields), draft_loop, true, false},
+                [STEP_TYPE_LOOP] = {"loop", FIELDS(loop_fields), draft_loop, false, false},
                 [STEP_TYPE_PUBLISH_EVENT] = {"publish-event", FIELDS(publish_event_fields),
                                              compile_publish_event, true, true},
                 [STEP_TYPE_RUN_RUNBOOK] = {"run-runbook", FIELDS(run_runbook_fields), compile_run_runbook,

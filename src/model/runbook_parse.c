@@ -269,11 +269,9 @@ static void parse_policies(Draft *d, RunbookStep *step, const JsonAt *at) {
         draft_strings(d, at, "requiredPermissions", &permissions, &step->required_permissions, &n);
         step->n_required_permissions = (uint32_t)n;
         step->retry = d->retry;
-        /* A loop's steps are retried each for itself; the loop as a whole only where it is asked for. */
-        if (step->type == STEP_TYPE_LOOP)
-                step->retry.max_attempts = 1;
         if (json_get_object(at, "retryPolicy", &retry))
                 parse_retry(d, &retry, &step->retry);
+        /* What is done inside the engine has nothing to try again; a loop's steps are retried each for itself. */
         if (step->type != N_STEP_TYPES && !step_type_is_retried(step->type))
                 step->retry.max_attempts = 1;
 }

@@ -210,7 +210,7 @@ Test(runbook, retry_policies_fall_back_field_by_field) {
         cr_assert_eq(none->n_retryable, 1);
         cr_assert_eq(step_of(r, "wait")->retry.max_attempts, 1);
         cr_assert_eq(step_of(r, "loop")->retry.max_attempts, 1);
-        cr_assert_eq(step_of(r, "loop2")->retry.max_attempts, 2);
+        cr_assert_eq(step_of(r, "loop2")->retry.max_attempts, 1);
 }
 
 Test(runbook, settings_defaults_are_copied) {
