@@ -23,7 +23,7 @@
 #include "runtime/runtime_private.h"
 
 #define SPARE_MAX 1024              /* Touched kept for the next batch */
-#define SPARE_BUFFER_BYTES (64 << 10) /* bigger buffers are given back */
+#define SPARE_BUFFER_BYTES (16 << 10) /* bigger buffers are given back */
 
 void batch_init(Batch *b, Runtime *r) {
         *b = (Batch){.r = r};

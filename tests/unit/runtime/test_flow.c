@@ -147,6 +147,37 @@ Test(flow, cancel_and_pause_reach_the_child) {
         world_free(w);
 }
 
+Test(flow, a_timer_that_a_pause_clears_in_the_same_batch_does_not_fire) {
+        World *w = fresh();
+        world_register(w, RUNBOOK("child", "1", WAIT("w", 5000)));
+        world_register(
+                w,
+                RUNBOOK("parent", "1",
+                        STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"child\"}") "," CALL(
+                                "a", "") "," CALL("b", "\"a\"")));
+        Request *q = request_start_of("parent", NULL, "alice");
+        q->input.pause_at = SLICE("b");
+        Reply *r = world_ask(w, q);
+        const char *id = reply_text(r, "executionId");
+        /* The result that makes the parent pause, and with it the child, comes in the batch in which the
+         * child's timer is due. */
+        w->now_ms += 5000;
+        world_answer(w, world_task(w, id, "a"), true, "1");
+        world_run(w);
+        cr_assert_str_eq(world_status(w, id), "paused");
+        RuntimeStats stats;
+        runtime_stats(w->rt, &stats);
+        cr_assert_eq(stats.n_timers_fired, 0);
+        world_ask(w, request_command(INPUT_RESUME, id, "alice"));
+        world_pass(w, 1);
+        runtime_stats(w->rt, &stats);
+        cr_assert_eq(stats.n_timers_fired, 1);
+        world_answer(w, world_task(w, id, "b"), true, "1");
+        world_run(w);
+        cr_assert_str_eq(world_status(w, id), "completed");
+        world_free(w);
+}
+
 /* ---- replay ----------------------------------------------------------------------------------------- */
 
 Test(flow, rerun_is_a_new_execution_of_the_same_content) {
