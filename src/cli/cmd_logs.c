@@ -273,7 +273,10 @@ static void put_evidence(Cli *cli, Table *t, const json_t *e) {
 
 static int run_evidence(Cli *cli, const CliArgs *args) {
         static const char *const headers[] = {"TIME", "STEP", "TYPE", "CONFIDENCE", "SOURCE", "SHA-256"};
-        _cleanup_(table_deinit) Table t = {.headers = headers, .n_columns = 6, .flexible = 1 << 1 | 1 << 4};
+        _cleanup_(table_deinit) Table t = {.headers = headers,
+                                           .n_columns = 6,
+                                           .flexible = 1 << 1 | 1 << 4,
+                                           .droppable = 1 << 3 | 1 << 5};
         _cleanup_(buf_deinit) Buf b = {0};
         RunbookQuery query = {.limit = PAGE_ENTRIES};
         json_t *json = NULL, *page;

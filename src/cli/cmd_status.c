@@ -9,6 +9,7 @@
 #include "cli/table.h"
 #include "cli/view.h"
 
+#define LIST_SHOWN         20 /* on a terminal, unless --limit says otherwise */
 #define STATUS_PAGE        1000
 #define STATUS_STEPS_SHOWN 200 /* unless --all */
 
@@ -74,7 +75,10 @@ static void put_execution(Cli *cli, Table *t, const json_t *x) {
 static void show_list(Cli *cli, const json_t *json) {
         static const char *const headers[] = {"EXECUTION", "RUNBOOK", "STATUS", "STEPS",
                                               "STARTED",   "TOOK",    "BY"};
-        _cleanup_(table_deinit) Table t = {.headers = headers, .n_columns = 7, .flexible = 1 << 1 | 1 << 6};
+        _cleanup_(table_deinit) Table t = {.headers = headers,
+                                           .n_columns = 7,
+                                           .flexible = 1 << 1 | 1 << 6,
+                                           .droppable = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6};
         _cleanup_(buf_deinit) Buf b = {0};
         const json_t *x;
         size_t i;
@@ -112,6 +116,8 @@ static int run_list(Cli *cli, const CliArgs *args) {
                 r = time_option(cli, args, "until", until, &query.until);
         if (r == 0)
                 r = limit_option(cli, args, &query.limit);
+        if (query.limit == 0 && cli->term.is_tty && !cli->json && !cli->quiet)
+                query.limit = LIST_SHOWN;
         if (r == 0)
                 r = cli_connect(cli);
         if (r == 0)

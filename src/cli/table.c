@@ -54,35 +54,64 @@ void table_put_buf(Table *t, TextColor color, Buf *b) {
         buf_reset(b);
 }
 
-static void fit(const Table *t, int width, int widths[TABLE_COLUMNS_MAX]) {
-        int total = (t->n_columns - 1) * GAP;
+/** Columns of the whole line; dropped columns have width -1. */
+static int line_width(const Table *t, const int widths[TABLE_COLUMNS_MAX]) {
+        int total = -GAP;
 
         for (int c = 0; c < t->n_columns; c++)
-                total += widths[c];
-        while (total > width) {
-                int widest = -1;
+                total += widths[c] < 0 ? 0 : widths[c] + GAP;
+        return total;
+}
 
-                for (int c = 0; c < t->n_columns; c++)
-                        if ((t->flexible >> c & 1) && widths[c] > FLEXIBLE_MIN &&
-                            (widest < 0 || widths[c] > widths[widest]))
-                                widest = c;
-                if (widest < 0)
-                        return;
+/** Take one column off the widest flexible one; false when none has any to give. */
+static bool shrink(const Table *t, int widths[TABLE_COLUMNS_MAX]) {
+        int widest = -1;
+
+        for (int c = 0; c < t->n_columns; c++)
+                if ((t->flexible >> c & 1) && widths[c] > FLEXIBLE_MIN &&
+                    (widest < 0 || widths[c] > widths[widest]))
+                        widest = c;
+        if (widest >= 0)
                 widths[widest]--;
-                total--;
+        return widest >= 0;
+}
+
+static bool drop(const Table *t, int widths[TABLE_COLUMNS_MAX]) {
+        for (int c = t->n_columns - 1; c > 0; c--) {
+                if ((t->droppable >> c & 1) && widths[c] >= 0) {
+                        widths[c] = -1;
+                        return true;
+                }
+        }
+        return false;
+}
+
+/** First leave out what may be left out, as long as the rest cannot shrink enough; then shrink. */
+static void fit(const Table *t, int width, int widths[TABLE_COLUMNS_MAX]) {
+        for (;;) {
+                int least[TABLE_COLUMNS_MAX];
+
+                memcpy(least, widths, sizeof least);
+                while (line_width(t, least) > width && shrink(t, least))
+                        continue;
+                if (line_width(t, least) <= width || !drop(t, widths)) {
+                        memcpy(widths, least, sizeof least);
+                        return;
+                }
         }
 }
 
 static void put_row(const Table *t, const CliTerm *term, const TableCell *row, const int *widths, Buf *out) {
-        for (int c = 0; c < t->n_columns; c++) {
-                int used;
+        int pad = 0;
 
+        for (int c = 0; c < t->n_columns; c++) {
+                if (widths[c] < 0)
+                        continue;
+                text_pad(out, pad);
                 text_color(out, term, row[c].color);
-                used = text_put(out, term, row[c].text, widths[c]);
+                pad = widths[c] - text_put(out, term, row[c].text, widths[c]) + GAP;
                 if (row[c].color != COLOR_NONE)
                         text_plain(out, term);
-                if (c + 1 < t->n_columns)
-                        text_pad(out, widths[c] - used + GAP);
         }
         while (out->n > 0 && out->data[out->n - 1] == ' ')
                 out->n--;

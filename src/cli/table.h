@@ -15,7 +15,8 @@ typedef struct TableCell {
 typedef struct Table {
         const char *const *headers;
         int n_columns;
-        int flexible; /* bitmask of columns that may be cut; others keep their width */
+        int flexible;  /* bitmask of columns that may be cut; others keep their width */
+        int droppable; /* bitmask of columns that are left out, from the right, when cutting is not enough */
         Arena arena;
         TableCell *cells;
         size_t n_cells, cap;

@@ -164,6 +164,11 @@ Test(text, table_fits_the_terminal) {
         cr_expect_not_null(memmem(b.data, b.n, "a rather long name", 18),
                            "nothing is cut where there is room");
         buf_reset(&b);
+        t.droppable = 1 << 2;
+        cr_assert(table_render(&t, &utf8, 15, &b));
+        cr_expect_not_null(memmem(b.data, b.n, "a     a rather…\nbbbb\n", 23), "%.*s",
+                           SLICE_ARG(buf_slice(&b)));
+        buf_reset(&b);
         cr_assert(table_render(&t, &colored, 5, &b), "too narrow for anything: still no crash");
         buf_deinit(&b);
         table_deinit(&t);
