@@ -14,7 +14,8 @@ static bool listed(const Slice *users, size_t n, Slice user) {
 
 /* May @user ever vote here, but for being listed? */
 static bool eligible(const Execution *x, const ApprovalConfig *config, Slice user) {
-        return execution_user_allowed(x, user) && (config->allow_self_approval || !slice_eq(user, x->initiated_by));
+        return execution_user_allowed(x, user) &&
+               (config->allow_self_approval || !slice_eq(user, x->initiated_by));
 }
 
 static const Vote *vote_of(const StepExtra *extra, Slice user) {
@@ -123,12 +124,14 @@ static void fail_unreachable(Move *m, uint32_t instance, uint32_t possible) {
         uint32_t rejected = count_votes(move_state(m, instance)->extra, VOTE_REJECTED);
         approval_end(m, instance);
         step_fail(m, instance,
-                  rejected > 0
-                          ? move_error(m, "APPROVAL_REJECTED", false, "rejected by %u: at most %u of the %u approvals needed can still be had",
-                                       rejected, possible, config->min_approvals)
-                          : move_error(m, "APPROVAL_IMPOSSIBLE", false,
-                                       "%u approvals are needed, but only %u of the approvers may vote here (authorizedUsers, or the initiator's own vote)",
-                                       config->min_approvals, possible));
+                  rejected > 0 ? move_error(m, "APPROVAL_REJECTED", false,
+                                            "rejected by %u: at most %u of the %u approvals needed can still "
+                                            "be had",
+                                            rejected, possible, config->min_approvals)
+                               : move_error(m, "APPROVAL_IMPOSSIBLE", false,
+                                            "%u approvals are needed, but only %u of the approvers may vote "
+                                            "here (authorizedUsers, or the initiator's own vote)",
+                                            config->min_approvals, possible));
 }
 
 static void forget_votes(StepExtra *extra) {
@@ -229,30 +232,43 @@ static bool vote_is_refused(Move *m, uint32_t instance) {
         Digest seen;
 
         if (step->type != STEP_TYPE_HUMAN_APPROVAL)
-                return refuse(m, RUNBOOK_INVALID_REQUEST, "step \"%.*s\" is of type %.*s; only a human-approval can be approved",
-                              SLICE_ARG(step->id), SLICE_ARG(step->type_name)), true;
+                return refuse(m, RUNBOOK_INVALID_REQUEST,
+                              "step \"%.*s\" is of type %.*s; only a human-approval can be approved",
+                              SLICE_ARG(step->id), SLICE_ARG(step->type_name)),
+                       true;
         bool in_list = listed(config->approvers, config->n_approvers, in->user) ||
-                       (s->extra && s->extra->escalated && listed(config->escalate_to, config->n_escalate_to, in->user));
+                       (s->extra && s->extra->escalated &&
+                        listed(config->escalate_to, config->n_escalate_to, in->user));
         if (!in_list)
-                return refuse(m, RUNBOOK_NOT_AN_APPROVER, "\"%.*s\" is not an approver of step \"%.*s\"", SLICE_ARG(in->user),
-                              SLICE_ARG(step->id)), true;
+                return refuse(m, RUNBOOK_NOT_AN_APPROVER, "\"%.*s\" is not an approver of step \"%.*s\"",
+                              SLICE_ARG(in->user), SLICE_ARG(step->id)),
+                       true;
         if (!config->allow_self_approval && slice_eq(in->user, m->x->initiated_by))
                 return refuse(m, RUNBOOK_SELF_APPROVAL,
-                              "\"%.*s\" started this execution and can't approve it; somebody else must (or the runbook says allowSelfApproval)",
-                              SLICE_ARG(in->user)), true;
+                              "\"%.*s\" started this execution and can't approve it; somebody else must (or "
+                              "the runbook says allowSelfApproval)",
+                              SLICE_ARG(in->user)),
+                       true;
         if (s->extra && vote_of(s->extra, in->user))
-                return refuse(m, RUNBOOK_DUPLICATE_VOTE, "\"%.*s\" has voted on step \"%.*s\" already: one vote a person",
-                              SLICE_ARG(in->user), SLICE_ARG(step->id)), true;
+                return refuse(m, RUNBOOK_DUPLICATE_VOTE,
+                              "\"%.*s\" has voted on step \"%.*s\" already: one vote a person",
+                              SLICE_ARG(in->user), SLICE_ARG(step->id)),
+                       true;
         if (runbook_step_status_is_final((RunbookStepStatus)s->status))
-                return refuse(m, RUNBOOK_ALREADY_DECIDED, "step \"%.*s\" is %s: there is nothing left to decide", SLICE_ARG(step->id),
-                              runbook_step_status_name((RunbookStepStatus)s->status)), true;
+                return refuse(m, RUNBOOK_ALREADY_DECIDED,
+                              "step \"%.*s\" is %s: there is nothing left to decide", SLICE_ARG(step->id),
+                              runbook_step_status_name((RunbookStepStatus)s->status)),
+                       true;
         if (s->status != RUNBOOK_STEP_AWAITING_APPROVAL)
-                return refuse(m, RUNBOOK_WRONG_STATE, "step \"%.*s\" is %s and not awaiting approval (yet)", SLICE_ARG(step->id),
-                              runbook_step_status_name((RunbookStepStatus)s->status)), true;
+                return refuse(m, RUNBOOK_WRONG_STATE, "step \"%.*s\" is %s and not awaiting approval (yet)",
+                              SLICE_ARG(step->id), runbook_step_status_name((RunbookStepStatus)s->status)),
+                       true;
         if (in->hash.n > 0 && (!digest_parse(in->hash, &seen) || !digest_eq(&seen, &s->extra->shown)))
                 return refuse(m, RUNBOOK_WRONG_STATE,
-                              "the hash in the vote is not that of what step \"%.*s\" shows for approval now; look at it again",
-                              SLICE_ARG(step->id)), true;
+                              "the hash in the vote is not that of what step \"%.*s\" shows for approval "
+                              "now; look at it again",
+                              SLICE_ARG(step->id)),
+                       true;
         return false;
 }
 
@@ -263,8 +279,9 @@ void approval_vote(Move *m) {
         uint32_t instance = execution_find_path(m->x, in->path);
         if (instance == INSTANCE_NONE) {
                 const char *near = runbook_nearest_step(m->x->runbook, in->path);
-                refuse(m, RUNBOOK_STEP_NOT_FOUND, "this execution has no step \"%.*s\"%s%s%s", SLICE_ARG(in->path),
-                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+                refuse(m, RUNBOOK_STEP_NOT_FOUND, "this execution has no step \"%.*s\"%s%s%s",
+                       SLICE_ARG(in->path), near ? "; did you mean \"" : "", near ? near : "",
+                       near ? "\"?" : "");
                 return;
         }
         if (vote_is_refused(m, instance))
@@ -307,8 +324,8 @@ static void escalate(Move *m, uint32_t instance) {
         announce_to(m, instance, EFFECT_APPROVAL_ADD, config->escalate_to, config->n_escalate_to);
         record_step(m, "approval.escalated", instance,
                     &(EventData){.approvers = config->escalate_to, .n_approvers = config->n_escalate_to});
-        record_log(m, "warn", instance, "no decision after %lld ms: escalated to %zu more", (long long)config->escalate_after_ms,
-                   config->n_escalate_to);
+        record_log(m, "warn", instance, "no decision after %lld ms: escalated to %zu more",
+                   (long long)config->escalate_after_ms, config->n_escalate_to);
 }
 
 void approval_due(Move *m, uint32_t instance, TimerSlot slot) {
@@ -330,6 +347,8 @@ void approval_due(Move *m, uint32_t instance, TimerSlot slot) {
         }
         bool reject = config->timeout_action == TIMEOUT_REJECT;
         step_fail(m, instance,
-                  move_error(m, reject ? "APPROVAL_REJECTED" : "APPROVAL_TIMEOUT", false, "%u of %u approvals when the time was over%s",
-                             count_votes(s->extra, VOTE_APPROVED), config->min_approvals, reject ? ", which counts as rejected" : ""));
+                  move_error(m, reject ? "APPROVAL_REJECTED" : "APPROVAL_TIMEOUT", false,
+                             "%u of %u approvals when the time was over%s",
+                             count_votes(s->extra, VOTE_APPROVED), config->min_approvals,
+                             reject ? ", which counts as rejected" : ""));
 }

@@ -2,7 +2,9 @@
 
 #include "engine/engine.h"
 
-typedef struct Totals { uint32_t completed, failed, skipped, cancelled, running, tasks, active, quiet; } Totals;
+typedef struct Totals {
+        uint32_t completed, failed, skipped, cancelled, running, tasks, active, quiet;
+} Totals;
 
 static const char *check_instance(const Execution *x, uint32_t i, Totals *t) {
         const StepState *s = &x->steps[i];
@@ -20,7 +22,8 @@ static const char *check_instance(const Execution *x, uint32_t i, Totals *t) {
                 t->tasks += step->type != STEP_TYPE_RUN_RUNBOOK;
                 t->quiet += s->extra && s->extra->child_quiet;
         }
-        if (s->n_open > step->n_deps || s->n_branches_open > s->n_open || s->n_done + s->n_taken > step->n_deps)
+        if (s->n_open > step->n_deps || s->n_branches_open > s->n_open ||
+            s->n_done + s->n_taken > step->n_deps)
                 return "a step has counted its in-edges wrongly";
         if (step_status_is_active(s->status) && s->n_open > 0 && !step->join_any)
                 return "a step runs before its dependencies are done";
@@ -43,7 +46,9 @@ static const char *check_instance(const Execution *x, uint32_t i, Totals *t) {
 
 static const char *check_scope(const Execution *x, uint32_t i) {
         const Scope *scope = &x->scopes[i];
-        uint32_t n = scope->region == REGION_COMPENSATION ? 1 : scope->region < x->runbook->n_regions ? x->runbook->regions[scope->region].n_steps : 0;
+        uint32_t n = scope->region == REGION_COMPENSATION    ? 1
+                     : scope->region < x->runbook->n_regions ? x->runbook->regions[scope->region].n_steps
+                                                             : 0;
         uint32_t open = 0, active = 0, failed = 0;
         if (n == 0 || scope->first + (uint64_t)n > x->n_instances)
                 return "a scope lies outside the instances";
@@ -79,13 +84,15 @@ const char *engine_check(const Execution *x) {
                 if (broken)
                         return broken;
         }
-        if (t.completed != x->n_completed || t.failed != x->n_failed || t.skipped != x->n_skipped || t.cancelled != x->n_cancelled)
+        if (t.completed != x->n_completed || t.failed != x->n_failed || t.skipped != x->n_skipped ||
+            t.cancelled != x->n_cancelled)
                 return "the counters of ended steps are wrong";
         if (t.running != x->n_running || t.active != x->n_active || t.quiet != x->n_quiet)
                 return "the counters of active steps are wrong";
         if (final && (t.active > 0 || x->global_deadline_ms != 0 || x->end_ms == 0))
                 return "an ended execution still has something active";
-        if (x->status == RUNBOOK_EXECUTION_COMPLETED && (x->goal != GOAL_COMPLETE || x->scopes[0].n_open > 0 || !x->output))
+        if (x->status == RUNBOOK_EXECUTION_COMPLETED &&
+            (x->goal != GOAL_COMPLETE || x->scopes[0].n_open > 0 || !x->output))
                 return "an execution completed with steps left";
         if (x->status == RUNBOOK_EXECUTION_FAILED && (x->goal != GOAL_FAIL || !x->error))
                 return "an execution failed without a reason";

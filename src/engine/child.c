@@ -30,7 +30,8 @@ void child_signal(Move *m, uint32_t instance, InputKind signal) {
 
 void child_signal_all(Move *m, InputKind signal) {
         for (uint32_t i = 0; i < m->x->n_instances; i++)
-                if (m->x->steps[i].status == RUNBOOK_STEP_RUNNING && execution_step(m->x, i)->type == STEP_TYPE_RUN_RUNBOOK)
+                if (m->x->steps[i].status == RUNBOOK_STEP_RUNNING &&
+                    execution_step(m->x, i)->type == STEP_TYPE_RUN_RUNBOOK)
                         child_signal(m, i, signal);
 }
 
@@ -39,7 +40,8 @@ static StepState *waiting_parent(Move *m) {
         const Input *in = m->in;
         StepState *s = in->instance < m->x->n_instances ? move_state(m, in->instance) : NULL;
         Uuid child;
-        if (!s || s->status != RUNBOOK_STEP_RUNNING || !s->extra || move_step(m, in->instance)->type != STEP_TYPE_RUN_RUNBOOK)
+        if (!s || s->status != RUNBOOK_STEP_RUNNING || !s->extra ||
+            move_step(m, in->instance)->type != STEP_TYPE_RUN_RUNBOOK)
                 return NULL;
         return uuid_parse(in->text, &child) && uuid_eq(child, s->extra->child) ? s : NULL;
 }
@@ -69,13 +71,15 @@ void child_done(Move *m) {
         m->out->applied = true;
         set_quiet(m, s, false);
         if (in->ok)
-                step_complete(m, in->instance, in->value ? value_ref(in->value) : value_new_bytes(SLICE("null")));
+                step_complete(m, in->instance,
+                              in->value ? value_ref(in->value) : value_new_bytes(SLICE("null")));
         else if (m->x->goal != GOAL_COMPLETE)
                 step_cancel(m, in->instance);
         else
                 step_fail_attempt(m, in->instance,
                                   in->error ? value_ref(in->error)
-                                            : move_error(m, "CHILD_FAILED", false, "the child execution failed without saying why"),
+                                            : move_error(m, "CHILD_FAILED", false,
+                                                         "the child execution failed without saying why"),
                                   0);
 }
 

@@ -18,9 +18,12 @@ static EventData by_whom(Move *m) { return (EventData){.by = m->in->user, .comma
 static bool clock_freezes(const Execution *x, uint32_t instance) {
         switch (x->steps[instance].status) {
         case RUNBOOK_STEP_AWAITING_APPROVAL:
-        case RUNBOOK_STEP_AWAITING_EVENT: return true;
-        case RUNBOOK_STEP_WAITING: return !execution_step(x, instance)->wait_until;
-        default: return false;
+        case RUNBOOK_STEP_AWAITING_EVENT:
+                return true;
+        case RUNBOOK_STEP_WAITING:
+                return !execution_step(x, instance)->wait_until;
+        default:
+                return false;
         }
 }
 
@@ -36,7 +39,8 @@ static void freeze_clocks(Move *m) {
         for (uint32_t i = 0; i < x->n_instances; i++)
                 for (int slot = TIMER_STEP; clock_freezes(x, i) && slot <= TIMER_ESCALATE; slot++)
                         if (x->steps[i].timer_ms[slot] > 0)
-                                timer_effect(m, EFFECT_TIMER_CLEAR, i, (TimerSlot)slot, x->steps[i].timer_ms[slot]);
+                                timer_effect(m, EFFECT_TIMER_CLEAR, i, (TimerSlot)slot,
+                                             x->steps[i].timer_ms[slot]);
         if (x->global_deadline_ms > 0)
                 timer_effect(m, EFFECT_TIMER_CLEAR, INSTANCE_NONE, TIMER_GLOBAL, x->global_deadline_ms);
 }
@@ -76,7 +80,8 @@ void control_pause(Move *m) {
         if (!may_control(m))
                 return;
         if (x->status != RUNBOOK_EXECUTION_RUNNING || x->goal != GOAL_COMPLETE) {
-                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; only a running one can be paused", status_text(x));
+                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; only a running one can be paused",
+                       status_text(x));
                 return;
         }
         x->freeze_clocks = m->in->flag;
@@ -97,7 +102,8 @@ void control_resume(Move *m) {
         if (!may_control(m))
                 return;
         if (x->status != RUNBOOK_EXECUTION_PAUSED && x->status != RUNBOOK_EXECUTION_PAUSING) {
-                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; only a paused one can be resumed", status_text(x));
+                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; only a paused one can be resumed",
+                       status_text(x));
                 return;
         }
         thaw_clocks(m);
@@ -115,7 +121,8 @@ void control_cancel(Move *m) {
         Execution *x = m->x;
         if (!may_control(m))
                 return;
-        if (runbook_execution_status_is_final((RunbookExecutionStatus)x->status) || x->goal != GOAL_COMPLETE) {
+        if (runbook_execution_status_is_final((RunbookExecutionStatus)x->status) ||
+            x->goal != GOAL_COMPLETE) {
                 refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s and can't be cancelled", status_text(x));
                 return;
         }
@@ -129,8 +136,8 @@ void control_cancel(Move *m) {
         x->paused_ms = 0; /* its clocks stand still for good */
         finish_clear_deadline(m);
         m->out->applied = true;
-        record_log(m, "warn", INSTANCE_NONE, "cancelled by %s%s%s", x->cancelled_by, x->cancel_reason ? ": " : "",
-                   x->cancel_reason ? x->cancel_reason : "");
+        record_log(m, "warn", INSTANCE_NONE, "cancelled by %s%s%s", x->cancelled_by,
+                   x->cancel_reason ? ": " : "", x->cancel_reason ? x->cancel_reason : "");
         schedule_stop_scope(m, 0, true);
         reply_status(m, "cancelled");
 }
@@ -159,7 +166,8 @@ static void reopen_around(Move *m, uint32_t scope) {
                 x->scopes[scope].n_failed = 0;
                 execution_touch_scope(x, scope);
                 scope = x->steps[owner].scope;
-                if (x->steps[owner].status == RUNBOOK_STEP_FAILED || x->steps[owner].status == RUNBOOK_STEP_CANCELLED) {
+                if (x->steps[owner].status == RUNBOOK_STEP_FAILED ||
+                    x->steps[owner].status == RUNBOOK_STEP_CANCELLED) {
                         if (x->steps[owner].status == RUNBOOK_STEP_FAILED && x->scopes[scope].n_failed > 0)
                                 x->scopes[scope].n_failed--;
                         step_set_status(m, owner, RUNBOOK_STEP_RUNNING);
@@ -186,11 +194,14 @@ static void revive_stopped(Move *m) {
                 if (!scope_is_live(x, s->scope))
                         continue;
                 if (s->status == RUNBOOK_STEP_CANCELLED) {
-                        if (execution_step(x, i)->type == STEP_TYPE_LOOP && s->extra && s->extra->first_scope != SCOPE_NONE) {
+                        if (execution_step(x, i)->type == STEP_TYPE_LOOP && s->extra &&
+                            s->extra->first_scope != SCOPE_NONE) {
                                 step_set_status(m, i, RUNBOOK_STEP_RUNNING);
                                 s->end_ms = 0;
-                                for (uint32_t c = s->extra->first_scope; c != SCOPE_NONE; c = x->scopes[c].next_scope)
-                                        if (x->scopes[c].closed && x->scopes[c].n_open > 0 && x->scopes[c].n_failed == 0) {
+                                for (uint32_t c = s->extra->first_scope; c != SCOPE_NONE;
+                                     c = x->scopes[c].next_scope)
+                                        if (x->scopes[c].closed && x->scopes[c].n_open > 0 &&
+                                            x->scopes[c].n_failed == 0) {
                                                 x->scopes[c].closed = false;
                                                 s->extra->n_closed--;
                                                 execution_touch_scope(x, c);
@@ -207,8 +218,8 @@ static void revive_stopped(Move *m) {
 static void advance_loops(Move *m) {
         Execution *x = m->x;
         for (uint32_t i = 0; i < x->n_instances && !x->broken; i++)
-                if (x->steps[i].status == RUNBOOK_STEP_RUNNING && execution_step(x, i)->type == STEP_TYPE_LOOP &&
-                    scope_is_live(x, x->steps[i].scope))
+                if (x->steps[i].status == RUNBOOK_STEP_RUNNING &&
+                    execution_step(x, i)->type == STEP_TYPE_LOOP && scope_is_live(x, x->steps[i].scope))
                         loop_advance(m, i);
 }
 
@@ -264,22 +275,30 @@ void control_retry(Move *m) {
         uint32_t instance = execution_find_path(x, in->path);
         if (instance == INSTANCE_NONE) {
                 const char *near = runbook_nearest_step(x->runbook, in->path);
-                refuse(m, RUNBOOK_STEP_NOT_FOUND, "this execution has no step \"%.*s\"%s%s%s", SLICE_ARG(in->path),
-                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+                refuse(m, RUNBOOK_STEP_NOT_FOUND, "this execution has no step \"%.*s\"%s%s%s",
+                       SLICE_ARG(in->path), near ? "; did you mean \"" : "", near ? near : "",
+                       near ? "\"?" : "");
                 return;
         }
         const StepState *s = move_state(m, instance);
         if (x->status != RUNBOOK_EXECUTION_FAILED) {
-                refuse(m, RUNBOOK_WRONG_STATE, "the execution is %s; a step can be retried once the execution has failed", status_text(x));
+                refuse(m, RUNBOOK_WRONG_STATE,
+                       "the execution is %s; a step can be retried once the execution has failed",
+                       status_text(x));
                 return;
         }
-        if (s->status != RUNBOOK_STEP_FAILED || s->continued || x->scopes[s->scope].region == REGION_COMPENSATION) {
-                refuse(m, RUNBOOK_WRONG_STATE, "step \"%.*s\" is %s%s; only a step that failed the execution can be retried", SLICE_ARG(in->path),
-                       runbook_step_status_name((RunbookStepStatus)s->status), s->continued ? " and was let pass" : "");
+        if (s->status != RUNBOOK_STEP_FAILED || s->continued ||
+            x->scopes[s->scope].region == REGION_COMPENSATION) {
+                refuse(m, RUNBOOK_WRONG_STATE,
+                       "step \"%.*s\" is %s%s; only a step that failed the execution can be retried",
+                       SLICE_ARG(in->path), runbook_step_status_name((RunbookStepStatus)s->status),
+                       s->continued ? " and was let pass" : "");
                 return;
         }
         if (was_compensated(x)) {
-                refuse(m, RUNBOOK_WRONG_STATE, "the execution has been compensated: what came before the failure is undone. Replay it instead");
+                refuse(m, RUNBOOK_WRONG_STATE,
+                       "the execution has been compensated: what came before the failure is undone. Replay "
+                       "it instead");
                 return;
         }
         run_again(m, instance);

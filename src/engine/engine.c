@@ -23,8 +23,8 @@ static int run_to_rest(Move *m) {
         do
                 schedule_run(m);
         while (finish_settle(m) && !x->broken);
-        bool broken = x->broken || m->out->oom || m->out->events.error || m->out->logs.error || m->out->evidence.error ||
-                      m->out->reply.error;
+        bool broken = x->broken || m->out->oom || m->out->events.error || m->out->logs.error ||
+                      m->out->evidence.error || m->out->reply.error;
         move_deinit(m);
         if (broken) {
                 x->broken = m->out->oom = true;
@@ -38,14 +38,16 @@ static int run_to_rest(Move *m) {
 /* ---- start -------------------------------------------------------------------------------------------------- */
 
 static int fill_statics(Execution *x, const Input *in) {
-        const struct { Slice *to, from; } strings[] = {
-                {&x->tenant, in->tenant},
-                {&x->initiated_by, in->user},
-                {&x->runbook_id, x->runbook->id},
-                {&x->runbook_version, x->runbook->version},
-                {&x->command_id, in->command_id},
-                {&x->traceparent, in->traceparent},
-                {&x->idempotency_key, in->idempotency_key},
+        const struct {
+                Slice *to, from;
+        } strings[] = {
+                        {&x->tenant, in->tenant},
+                        {&x->initiated_by, in->user},
+                        {&x->runbook_id, x->runbook->id},
+                        {&x->runbook_version, x->runbook->version},
+                        {&x->command_id, in->command_id},
+                        {&x->traceparent, in->traceparent},
+                        {&x->idempotency_key, in->idempotency_key},
         };
         for (size_t i = 0; i < N_ELEMENTS(strings); i++) {
                 if (strings[i].from.n == 0)
@@ -71,16 +73,19 @@ static int fill_statics(Execution *x, const Input *in) {
 static int check_start(const Runbook *runbook, const Input *in, Report *refusal) {
         if (in->pause_at.n > 0 && runbook_find_step(runbook, in->pause_at) == STEP_NONE) {
                 const char *near = runbook_nearest_step(runbook, in->pause_at);
-                return report_set(refusal, RUNBOOK_STEP_NOT_FOUND, "options.pauseAt names step \"%.*s\", which the runbook doesn't have%s%s%s",
-                                  SLICE_ARG(in->pause_at), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+                return report_set(refusal, RUNBOOK_STEP_NOT_FOUND,
+                                  "options.pauseAt names step \"%.*s\", which the runbook doesn't have%s%s%s",
+                                  SLICE_ARG(in->pause_at), near ? "; did you mean \"" : "", near ? near : "",
+                                  near ? "\"?" : "");
         }
         if (runbook->input_schema && !schema_admits_input(runbook->input_schema, in->value, refusal))
                 return -EINVAL;
         if (in->value && value_bytes(in->value).n > LIMIT_VALUE_BYTES)
-                return report_set(refusal, RUNBOOK_TOO_LARGE, "the input has %zu bytes, more than %d", value_bytes(in->value).n, LIMIT_VALUE_BYTES);
+                return report_set(refusal, RUNBOOK_TOO_LARGE, "the input has %zu bytes, more than %d",
+                                  value_bytes(in->value).n, LIMIT_VALUE_BYTES);
         if (in->context && value_bytes(in->context).n > LIMIT_CONTEXT_BYTES)
-                return report_set(refusal, RUNBOOK_TOO_LARGE, "the context has %zu bytes, more than %d", value_bytes(in->context).n,
-                                  LIMIT_CONTEXT_BYTES);
+                return report_set(refusal, RUNBOOK_TOO_LARGE, "the context has %zu bytes, more than %d",
+                                  value_bytes(in->context).n, LIMIT_CONTEXT_BYTES);
         return 0;
 }
 
@@ -114,7 +119,8 @@ static void open_root(Move *m) {
                         schedule_unblock(m, i);
 }
 
-int engine_start(Runbook *runbook, const EngineSettings *settings, const Input *in, Update *out, Execution **ret) {
+int engine_start(Runbook *runbook, const EngineSettings *settings, const Input *in, Update *out,
+                 Execution **ret) {
         *ret = NULL;
         if (check_start(runbook, in, &out->refusal) < 0)
                 return out->refusal.oom ? -ENOMEM : -EINVAL;
@@ -141,10 +147,12 @@ static void global_due(Move *m) {
                 return;
         x->global_deadline_ms = 0;
         x->dirty |= DIRTY_STATE;
-        Value *error = move_error(m, "EXECUTION_TIMEOUT", false, "the execution took longer than globalTimeoutMs, which is %lld",
+        Value *error = move_error(m, "EXECUTION_TIMEOUT", false,
+                                  "the execution took longer than globalTimeoutMs, which is %lld",
                                   (long long)x->runbook->global_timeout_ms);
         if (error)
-                record_log(m, "error", INSTANCE_NONE, "the execution took longer than globalTimeoutMs, which is %lld",
+                record_log(m, "error", INSTANCE_NONE,
+                           "the execution took longer than globalTimeoutMs, which is %lld",
                            (long long)x->runbook->global_timeout_ms);
         finish_begin_fail(m, error, true);
         value_unref(error);
@@ -156,29 +164,33 @@ static void timer_due(Move *m) {
                 global_due(m);
                 return;
         }
-        StepState *s = in->instance < m->x->n_instances && in->slot <= TIMER_ESCALATE ? move_state(m, in->instance) : NULL;
+        StepState *s = in->instance < m->x->n_instances && in->slot <= TIMER_ESCALATE
+                                       ? move_state(m, in->instance)
+                                       : NULL;
         if (!s || s->timer_ms[in->slot] != in->at_ms)
                 return; /* cleared or moved since */
         switch (s->status) {
-        case RUNBOOK_STEP_RETRYING: step_retry_due(m, in->instance); break;
-        case RUNBOOK_STEP_AWAITING_APPROVAL: approval_due(m, in->instance, (TimerSlot)in->slot); break;
+        case RUNBOOK_STEP_RETRYING:
+                step_retry_due(m, in->instance);
+                break;
+        case RUNBOOK_STEP_AWAITING_APPROVAL:
+                approval_due(m, in->instance, (TimerSlot)in->slot);
+                break;
         case RUNBOOK_STEP_AWAITING_EVENT:
-        case RUNBOOK_STEP_WAITING: wait_due(m, in->instance); break;
-        default: break;
+        case RUNBOOK_STEP_WAITING:
+                wait_due(m, in->instance);
+                break;
+        default:
+                break;
         }
 }
 
 static void (*const handlers[N_INPUT_KINDS])(Move *m) = {
-        [INPUT_PAUSE] = control_pause,
-        [INPUT_RESUME] = control_resume,
-        [INPUT_CANCEL] = control_cancel,
-        [INPUT_APPROVE] = approval_vote,
-        [INPUT_RETRY] = control_retry,
-        [INPUT_EVENT] = wait_event,
-        [INPUT_TASK_RESULT] = step_task_result,
-        [INPUT_TIMER] = timer_due,
-        [INPUT_CHILD_DONE] = child_done,
-        [INPUT_CHILD_STATE] = child_state,
+                [INPUT_PAUSE] = control_pause,          [INPUT_RESUME] = control_resume,
+                [INPUT_CANCEL] = control_cancel,        [INPUT_APPROVE] = approval_vote,
+                [INPUT_RETRY] = control_retry,          [INPUT_EVENT] = wait_event,
+                [INPUT_TASK_RESULT] = step_task_result, [INPUT_TIMER] = timer_due,
+                [INPUT_CHILD_DONE] = child_done,        [INPUT_CHILD_STATE] = child_state,
 };
 
 int engine_step(Execution *x, const EngineSettings *settings, const Input *in, Update *out) {
@@ -199,7 +211,8 @@ int engine_reopen_tasks(Execution *x, const EngineSettings *settings, Update *ou
         Move m = move_begin(x, settings, &none, out);
         for (uint32_t i = 0; i < x->n_instances && !out->oom; i++) {
                 StepType type = execution_step(x, i)->type;
-                if (x->steps[i].status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(type) && type != STEP_TYPE_RUN_RUNBOOK)
+                if (x->steps[i].status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(type) &&
+                    type != STEP_TYPE_RUN_RUNBOOK)
                         step_submit(&m, i, false);
         }
         move_deinit(&m);

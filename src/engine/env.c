@@ -10,11 +10,11 @@ static const json_t *info(Move *m) {
         if (m->info)
                 return m->info;
         time_format_ms(x->start_ms, started);
-        m->info = json_pack("{s:s%, s:s%, s:s%, s:s%, s:s%, s:s, s:b}", "id", m->id_text, (size_t)UUID_TEXT_SIZE, "runbookId",
-                            x->runbook_id.data, x->runbook_id.n, "runbookVersion", x->runbook_version.data,
-                            x->runbook_version.n, "tenantId", x->tenant.data, x->tenant.n, "initiatedBy",
-                            x->initiated_by.data, x->initiated_by.n, "startTime", started, "isReplay",
-                            !uuid_is_nil(x->original));
+        m->info = json_pack("{s:s%, s:s%, s:s%, s:s%, s:s%, s:s, s:b}", "id", m->id_text,
+                            (size_t)UUID_TEXT_SIZE, "runbookId", x->runbook_id.data, x->runbook_id.n,
+                            "runbookVersion", x->runbook_version.data, x->runbook_version.n, "tenantId",
+                            x->tenant.data, x->tenant.n, "initiatedBy", x->initiated_by.data,
+                            x->initiated_by.n, "startTime", started, "isReplay", !uuid_is_nil(x->original));
         if (!m->info)
                 move_oom(m);
         return m->info;
@@ -38,7 +38,8 @@ static const json_t *step_member(Execution *x, uint32_t instance, Slice key) {
 }
 
 static const json_t *lend_number(Move *m, uint32_t number) {
-        /* One evaluation asks for one iteration's number only, so one slot serves; results hold references of their own. */
+        /* One evaluation asks for one iteration's number only, so one slot serves; results hold references
+         * of their own. */
         if (!m->number || json_integer_value(m->number) != number) {
                 json_decref(m->number);
                 m->number = json_integer(number);
@@ -66,14 +67,16 @@ static const json_t *head_loop(EnvCtx *ctx, const ExprPath *path, uint32_t *ret_
         return slice_eq(path->segments[0].key, SLICE("item")) ? value_json(x->scopes[scope].item) : NULL;
 }
 
-/* continueWhile looks into the last iteration: the instance of step @step there, INSTANCE_NONE if it is no step of the loop. */
+/* continueWhile looks into the last iteration: the instance of step @step there, INSTANCE_NONE if it is no
+ * step of the loop. */
 static uint32_t last_iteration_instance(EnvCtx *ctx, uint32_t step) {
         Execution *x = ctx->m->x;
         const StepExtra *extra = ctx->is_continue_while ? x->steps[ctx->instance].extra : NULL;
         if (!extra || step == STEP_NONE || extra->last_scope == SCOPE_NONE)
                 return INSTANCE_NONE;
         const Scope *last = &x->scopes[extra->last_scope];
-        return x->runbook->steps[step].region == last->region ? last->first + x->runbook->steps[step].local : INSTANCE_NONE;
+        return x->runbook->steps[step].region == last->region ? last->first + x->runbook->steps[step].local
+                                                              : INSTANCE_NONE;
 }
 
 static const json_t *head_steps(EnvCtx *ctx, const ExprPath *path, uint32_t *ret_used) {
@@ -108,17 +111,21 @@ static const json_t *head_name(EnvCtx *ctx, const ExprPath *path, uint32_t *ret_
         *ret_used = 1;
         if (ctx->instance == INSTANCE_NONE) {
                 uint32_t step = runbook_find_step(x->runbook, name);
-                uint32_t instance = step == STEP_NONE ? INSTANCE_NONE : execution_find_instance(x, INSTANCE_NONE, step);
+                uint32_t instance = step == STEP_NONE ? INSTANCE_NONE
+                                                      : execution_find_instance(x, INSTANCE_NONE, step);
                 if (instance != INSTANCE_NONE)
                         return result_of(x, instance);
                 return json_object_getn(value_json(x->input), name.data, name.n);
         }
-        uint32_t at = ctx->is_continue_while ? last_iteration_instance(ctx, runbook_find_step(x->runbook, name)) : INSTANCE_NONE;
+        uint32_t at = ctx->is_continue_while
+                                      ? last_iteration_instance(ctx, runbook_find_step(x->runbook, name))
+                                      : INSTANCE_NONE;
         if (at != INSTANCE_NONE)
                 return result_of(x, at);
         at = ctx->instance;
         if (x->scopes[x->steps[at].scope].region == REGION_COMPENSATION)
-                at = x->scopes[x->steps[at].scope].owner; /* a compensation sees what the step it undoes gave and saw */
+                at = x->scopes[x->steps[at].scope]
+                                     .owner; /* a compensation sees what the step it undoes gave and saw */
         const RunbookStep *step = execution_step(x, at);
         const Scope *scope = &x->scopes[x->steps[at].scope];
         if (at != ctx->instance && slice_eq(step->id, name))
@@ -130,7 +137,8 @@ static const json_t *head_name(EnvCtx *ctx, const ExprPath *path, uint32_t *ret_
         }
         for (uint32_t i = 0; i < step->n_deps; i++) {
                 const RunbookStep *dep = &x->runbook->steps[step->deps[i]];
-                const json_t *field = json_object_getn(result_of(x, scope->first + dep->local), name.data, name.n);
+                const json_t *field =
+                                json_object_getn(result_of(x, scope->first + dep->local), name.data, name.n);
                 if (field)
                         return field;
         }
@@ -141,20 +149,29 @@ static const json_t *head(void *userdata, const ExprPath *path, uint32_t *ret_us
         EnvCtx *ctx = userdata;
         *ret_used = 0;
         switch (path->root) {
-        case EXPR_ROOT_CONTEXT: return value_json(ctx->m->x->context);
-        case EXPR_ROOT_EXECUTION: return info(ctx->m);
-        case EXPR_ROOT_INPUT: return value_json(ctx->m->x->input);
-        case EXPR_ROOT_LOOP: return head_loop(ctx, path, ret_used);
-        case EXPR_ROOT_NAME: return head_name(ctx, path, ret_used);
-        case EXPR_ROOT_STEPS: return head_steps(ctx, path, ret_used);
-        case EXPR_ROOT_SECRETS: return NULL; /* secrets never enter the core */
+        case EXPR_ROOT_CONTEXT:
+                return value_json(ctx->m->x->context);
+        case EXPR_ROOT_EXECUTION:
+                return info(ctx->m);
+        case EXPR_ROOT_INPUT:
+                return value_json(ctx->m->x->input);
+        case EXPR_ROOT_LOOP:
+                return head_loop(ctx, path, ret_used);
+        case EXPR_ROOT_NAME:
+                return head_name(ctx, path, ret_used);
+        case EXPR_ROOT_STEPS:
+                return head_steps(ctx, path, ret_used);
+        case EXPR_ROOT_SECRETS:
+                return NULL; /* secrets never enter the core */
         }
         return NULL;
 }
 
 ExprEnv env_for(EnvCtx *ctx) { return (ExprEnv){.head = head, .userdata = ctx}; }
 
-Value *expr_error_value(Move *m, const ExprError *e) { return move_error(m, e->code, false, "%s", e->message); }
+Value *expr_error_value(Move *m, const ExprError *e) {
+        return move_error(m, e->code, false, "%s", e->message);
+}
 
 Value *template_value(Move *m, uint32_t instance, const ExprTemplate *t, Value **ret_error) {
         EnvCtx ctx = {.m = m, .instance = instance};
@@ -178,7 +195,8 @@ static Value *default_input(Move *m, uint32_t instance) {
         const RunbookStep *step = execution_step(x, instance);
         const Scope *scope = &x->scopes[x->steps[instance].scope];
         if (step->n_deps == 0 && scope->item) {
-                json_t *tree = json_pack("{s:O, s:i}", "item", value_json(scope->item), "index", (int)scope->index);
+                json_t *tree = json_pack("{s:O, s:i}", "item", value_json(scope->item), "index",
+                                         (int)scope->index);
                 return value_new(tree);
         }
         if (step->n_deps == 0)
@@ -187,7 +205,8 @@ static Value *default_input(Move *m, uint32_t instance) {
         for (uint32_t i = 0; tree && i < step->n_deps; i++) {
                 const RunbookStep *dep = &x->runbook->steps[step->deps[i]];
                 const json_t *result = result_of(x, scope->first + dep->local);
-                if (result && json_object_setn_new(tree, dep->id.data, dep->id.n, json_incref((json_t *)result)) < 0) {
+                if (result &&
+                    json_object_setn_new(tree, dep->id.data, dep->id.n, json_incref((json_t *)result)) < 0) {
                         json_decref(tree);
                         tree = NULL;
                 }

@@ -11,7 +11,7 @@
 
 #include "engine/event.h"
 
-#define HASH_MEMBER "\"hash\":\"" /* + 64 hex digits + "\"," */
+#define HASH_MEMBER      "\"hash\":\"" /* + 64 hex digits + "\"," */
 #define HASH_MEMBER_SIZE (sizeof(HASH_MEMBER) - 1 + DIGEST_TEXT_SIZE + 2)
 
 static void put_slice(JsonWriter *w, const char *key, Slice s) {
@@ -131,8 +131,9 @@ static void put_digest(JsonWriter *w, const char *key, const Digest *d) {
 }
 
 /* Members from "id" on. */
-static void put_attributes(Buf *b, const EventChain *chain, const char *id_text, const EngineSettings *settings,
-                           int64_t now_ms, Slice traceparent, const char *type, Slice subject) {
+static void put_attributes(Buf *b, const EventChain *chain, const char *id_text,
+                           const EngineSettings *settings, int64_t now_ms, Slice traceparent,
+                           const char *type, Slice subject) {
         JsonWriter w = json_writer(b);
         buf_put_str(b, "\"id\":\"");
         buf_put(b, id_text, UUID_TEXT_SIZE);
@@ -148,7 +149,8 @@ static void put_attributes(Buf *b, const EventChain *chain, const char *id_text,
         if (subject.n == 0) {
                 json_put_string(&w, (Slice){id_text, UUID_TEXT_SIZE});
         } else {
-                /* "<id>/<path>" without a copy: the id needs no escapes, so the quote is written in front of it by hand */
+                /* "<id>/<path>" without a copy: the id needs no escapes, so the quote is written in front
+                 * of it by hand */
                 buf_put_char(b, '"');
                 buf_put(b, id_text, UUID_TEXT_SIZE);
                 size_t at = b->n;
@@ -165,8 +167,8 @@ static void put_attributes(Buf *b, const EventChain *chain, const char *id_text,
         buf_put_str(b, "\"}");
 }
 
-void event_render(EventChain *chain, const char *id_text, const EngineSettings *settings, int64_t now_ms, Slice traceparent,
-                  const char *type, Slice subject, const EventData *data, Update *out) {
+void event_render(EventChain *chain, const char *id_text, const EngineSettings *settings, int64_t now_ms,
+                  Slice traceparent, const char *type, Slice subject, const EventData *data, Update *out) {
         Buf *b = &out->events;
         Digest hash;
 
@@ -212,12 +214,15 @@ int engine_catalog_id(Slice tenant, Uuid *ret) {
         return 0;
 }
 
-int engine_catalog_event(EventChain *chain, const EngineSettings *settings, const Input *in, const Runbook *runbook,
-                         Update *out) {
+int engine_catalog_event(EventChain *chain, const EngineSettings *settings, const Input *in,
+                         const Runbook *runbook, Update *out) {
         char id_text[UUID_TEXT_SIZE + 1];
         uuid_format(chain->id, id_text);
-        const EventData data = {
-                .by = in->user, .command_id = in->command_id, .runbook = runbook, .tenant_id = in->tenant};
-        event_render(chain, id_text, settings, in->now_ms, in->traceparent, "runbook.registered", SLICE_NULL, &data, out);
+        const EventData data = {.by = in->user,
+                                .command_id = in->command_id,
+                                .runbook = runbook,
+                                .tenant_id = in->tenant};
+        event_render(chain, id_text, settings, in->now_ms, in->traceparent, "runbook.registered", SLICE_NULL,
+                     &data, out);
         return out->oom ? -ENOMEM : 0;
 }

@@ -30,11 +30,11 @@ typedef struct EventData {
         Slice evidence_type;
         Slice idempotency_key;
         Slice initiated_by;
-        Value *input_sha;    /* the value; its digest is written */
+        Value *input_sha; /* the value; its digest is written */
         Slice message;
         uint32_t min_approvals;
         Uuid original_execution_id;
-        Value *output_sha;   /* likewise */
+        Value *output_sha; /* likewise */
         Uuid parent_execution_id;
         Value *prompt;
         Slice reason;
@@ -51,8 +51,9 @@ typedef struct EventData {
 } EventData;
 
 /**
- * Append event @type ("step.completed") of @subject (step path; empty: the execution itself) to @out and hang it on @chain.
+ * Append event @type ("step.completed") of @subject (step path; empty: the execution itself) to @out and
+ * hang it on @chain.
  * Memory trouble makes out->oom.
  */
-void event_render(EventChain *chain, const char *id_text, const EngineSettings *settings, int64_t now_ms, Slice traceparent,
-                  const char *type, Slice subject, const EventData *data, Update *out);
+void event_render(EventChain *chain, const char *id_text, const EngineSettings *settings, int64_t now_ms,
+                  Slice traceparent, const char *type, Slice subject, const EventData *data, Update *out);

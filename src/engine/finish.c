@@ -38,7 +38,8 @@ static void know_compensations(Move *m) {
         heap_clear(&x->compensations);
         for (uint32_t i = 0; i < x->n_instances && x->runbook->n_compensation_steps > 0; i++) {
                 const StepState *s = &x->steps[i];
-                if (s->status != RUNBOOK_STEP_COMPLETED || s->compensated || execution_step(x, i)->compensate_with == STEP_NONE ||
+                if (s->status != RUNBOOK_STEP_COMPLETED || s->compensated ||
+                    execution_step(x, i)->compensate_with == STEP_NONE ||
                     x->scopes[s->scope].region == REGION_COMPENSATION)
                         continue;
                 if (heap_push(&x->compensations, (uint64_t)(UINT32_MAX - s->done_order) << 32 | i) < 0)
@@ -62,7 +63,9 @@ static bool compensate_next(Move *m) {
         }
         uint32_t scope = execution_open_scope(x, REGION_COMPENSATION, owner, 0);
         if (scope == SCOPE_NONE) {
-                record_log(m, "error", owner, "can't be compensated: an execution can have at most %d step instances", LIMIT_INSTANCES);
+                record_log(m, "error", owner,
+                           "can't be compensated: an execution can have at most %d step instances",
+                           LIMIT_INSTANCES);
                 return !x->broken;
         }
         x->compensating = x->scopes[scope].first;
@@ -81,9 +84,12 @@ void finish_compensated(Move *m, uint32_t instance) {
         x->steps[owner].compensated = true;
         execution_touch(x, owner);
         if (x->steps[instance].status == RUNBOOK_STEP_COMPLETED)
-                record_step(m, "step.compensated", owner, &(EventData){.by = execution_step(x, instance)->id});
+                record_step(m, "step.compensated", owner,
+                            &(EventData){.by = execution_step(x, instance)->id});
         else
-                record_log(m, "error", owner, "compensation by \"%.*s\" did not succeed: what the step did stands", SLICE_ARG(execution_step(x, instance)->id));
+                record_log(m, "error", owner,
+                           "compensation by \"%.*s\" did not succeed: what the step did stands",
+                           SLICE_ARG(execution_step(x, instance)->id));
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------------------- */
@@ -115,10 +121,12 @@ static void end(Move *m, RunbookExecutionStatus status) {
 /* The final output; NULL with *ret_error or OOM. */
 static Value *final_output(Move *m, Value **ret_error) {
         Execution *x = m->x;
-        Value *v = x->runbook->output ? template_value(m, INSTANCE_NONE, x->runbook->output, ret_error) : schedule_collect(m, 0);
+        Value *v = x->runbook->output ? template_value(m, INSTANCE_NONE, x->runbook->output, ret_error)
+                                      : schedule_collect(m, 0);
         if (v && value_bytes(v).n > LIMIT_VALUE_BYTES) {
-                *ret_error = move_error(m, "OUTPUT_TOO_LARGE", false, "the execution's output has %zu bytes, more than %d", value_bytes(v).n,
-                                        LIMIT_VALUE_BYTES);
+                *ret_error = move_error(m, "OUTPUT_TOO_LARGE", false,
+                                        "the execution's output has %zu bytes, more than %d",
+                                        value_bytes(v).n, LIMIT_VALUE_BYTES);
                 value_unref(v);
                 return NULL;
         }
@@ -157,7 +165,8 @@ static bool fail_by_what_stayed(Move *m) {
                         finish_begin_fail(m, x->steps[i].error, false);
                         return true;
                 }
-        Value *error = move_error(m, "INTERNAL", false, "nothing is left to run, yet not every step has ended");
+        Value *error = move_error(m, "INTERNAL", false,
+                                  "nothing is left to run, yet not every step has ended");
         finish_begin_fail(m, error, false);
         value_unref(error);
         return true;
@@ -174,7 +183,8 @@ bool finish_settle(Move *m) {
                 if (compensate_next(m))
                         return true;
                 if (!x->broken)
-                        end(m, x->goal == GOAL_CANCEL ? RUNBOOK_EXECUTION_CANCELLED : RUNBOOK_EXECUTION_FAILED);
+                        end(m,
+                            x->goal == GOAL_CANCEL ? RUNBOOK_EXECUTION_CANCELLED : RUNBOOK_EXECUTION_FAILED);
                 return false;
         }
         if (x->status == RUNBOOK_EXECUTION_PAUSING && x->n_running == x->n_quiet) {

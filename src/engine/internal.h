@@ -15,15 +15,17 @@ typedef struct Move {
         const EngineSettings *settings;
         const Input *in;
         Update *out;
-        uint64_t n_drawn;      /* random words taken from in->seed */
-        json_t *info;          /* `execution.…`, made on first use */
-        json_t *number;        /* `loop.index`, lent to expressions */
+        uint64_t n_drawn; /* random words taken from in->seed */
+        json_t *info;     /* `execution.…`, made on first use */
+        json_t *number;   /* `loop.index`, lent to expressions */
         char id_text[UUID_TEXT_SIZE + 1];
-        Buf path;              /* scratch for step paths */
+        Buf path; /* scratch for step paths */
 } Move;
 
 static inline StepState *move_state(Move *m, uint32_t instance) { return &m->x->steps[instance]; }
-static inline const RunbookStep *move_step(Move *m, uint32_t instance) { return execution_step(m->x, instance); }
+static inline const RunbookStep *move_step(Move *m, uint32_t instance) {
+        return execution_step(m->x, instance);
+}
 /** Something could not be had: the whole batch will be dropped. */
 static inline void move_oom(Move *m) { m->out->oom = m->x->broken = true; }
 
@@ -35,26 +37,36 @@ void execution_set_status(Move *m, RunbookExecutionStatus to);
 Slice move_path(Move *m, uint32_t instance); /* valid until the next call */
 uint64_t move_random(Move *m);
 Uuid move_uuid(Move *m);
-void record_step(Move *m, const char *type, uint32_t instance, EventData *data); /* fills stepId, stepType, status, attempt */
-void record_execution(Move *m, const char *type, EventData *data);               /* fills status */
-void record_log(Move *m, const char *level, uint32_t instance, const char *format, ...) __attribute__((format(printf, 4, 5)));
-/** Log entries and evidence that an executor's result brings, capped by LIMIT_LOGS_PER_RESULT and LIMIT_EVIDENCE_PER_RESULT. */
+void record_step(Move *m, const char *type, uint32_t instance,
+                 EventData *data); /* fills stepId, stepType, status, attempt */
+void record_execution(Move *m, const char *type, EventData *data); /* fills status */
+void record_log(Move *m, const char *level, uint32_t instance, const char *format, ...)
+                __attribute__((format(printf, 4, 5)));
+/**
+ * Log entries and evidence that an executor's result brings, capped by LIMIT_LOGS_PER_RESULT and
+ * LIMIT_EVIDENCE_PER_RESULT.
+ */
 void record_result_logs(Move *m, uint32_t instance, Value *logs);
 void record_result_evidence(Move *m, uint32_t instance, Value *evidence);
 /** Evidence that the definition asks for at a step's completion. */
 void record_spec_evidence(Move *m, uint32_t instance);
 /** {"code","message","retryable"}; NULL and move_oom when out of memory. */
-Value *move_error(Move *m, const char *code, bool retryable, const char *format, ...) __attribute__((format(printf, 4, 5)));
+Value *move_error(Move *m, const char *code, bool retryable, const char *format, ...)
+                __attribute__((format(printf, 4, 5)));
 
 /* env.c: names in expressions */
 typedef struct EnvCtx {
         Move *m;
-        uint32_t instance;         /* whose names these are; INSTANCE_NONE: the runbook's own output */
-        uint32_t iterations;       /* continueWhile: iterations so far (`loop.index`); the last one's steps are visible by name */
+        uint32_t instance; /* whose names these are; INSTANCE_NONE: the runbook's own output */
+        /* continueWhile: iterations so far (`loop.index`); the last one's steps are visible by name */
+        uint32_t iterations;
         bool is_continue_while;
 } EnvCtx;
 ExprEnv env_for(EnvCtx *ctx);
-/** The step's input: its template, or {<dependency>: output}, or the execution input. Owned; NULL with *ret_error (owned) or OOM. */
+/**
+ * The step's input: its template, or {<dependency>: output}, or the execution input. Owned; NULL with
+ * *ret_error (owned) or OOM.
+ */
 Value *step_input(Move *m, uint32_t instance, Value **ret_error);
 Value *expr_error_value(Move *m, const ExprError *e);
 /** Evaluate to an owned value; NULL with *ret_error or OOM. */
@@ -66,20 +78,24 @@ void schedule_requeue(Move *m, uint32_t instance);  /* from retrying: ready agai
 void schedule_resolved(Move *m, uint32_t instance); /* it is final: follow its out-edges later in this move */
 void schedule_run(Move *m);                         /* until nothing moves inside any more */
 void schedule_resolve_again(Move *m, uint32_t instance); /* a retry: look at a pending step once more */
-bool schedule_is_stopped(const Execution *x, uint32_t instance); /* must nothing more start where this instance is? */
-void schedule_stop_scope(Move *m, uint32_t scope, bool abort); /* end waits; with @abort tasks in flight too */
-Value *schedule_collect(Move *m, uint32_t scope);   /* what a scope's sinks give: one output, or {id: output} */
+bool schedule_is_stopped(const Execution *x,
+                         uint32_t instance); /* must nothing more start where this instance is? */
+void schedule_stop_scope(Move *m, uint32_t scope,
+                         bool abort);             /* end waits; with @abort tasks in flight too */
+Value *schedule_collect(Move *m, uint32_t scope); /* what a scope's sinks give: one output, or {id: output} */
 
 /* step.c: the life of one step */
 void step_start(Move *m, uint32_t instance);
 void step_complete(Move *m, uint32_t instance, Value *output); /* takes @output */
 void step_skip(Move *m, uint32_t instance, SkipReason reason);
 void step_fail(Move *m, uint32_t instance, Value *error); /* takes @error; for good */
-void step_fail_attempt(Move *m, uint32_t instance, Value *error, int64_t retry_after_ms); /* takes; retried by policy */
+void step_fail_attempt(Move *m, uint32_t instance, Value *error,
+                       int64_t retry_after_ms); /* takes; retried by policy */
 void step_cancel(Move *m, uint32_t instance);
 void step_task_result(Move *m);
 void step_retry_due(Move *m, uint32_t instance);
-void step_submit(Move *m, uint32_t instance, bool announce); /* resolve the configuration and hand the attempt out */
+void step_submit(Move *m, uint32_t instance,
+                 bool announce); /* resolve the configuration and hand the attempt out */
 void timer_set(Move *m, uint32_t instance, TimerSlot slot, int64_t at_ms);
 void timer_clear(Move *m, uint32_t instance, TimerSlot slot);
 
@@ -109,7 +125,7 @@ void conditional_start(Move *m, uint32_t instance);
 void loop_start(Move *m, uint32_t instance);
 void loop_scope_changed(Move *m, uint32_t scope); /* an instance of an iteration became final */
 void loop_stop(Move *m, uint32_t instance, bool abort);
-void loop_advance(Move *m, uint32_t instance); /* open further iterations, or end */
+void loop_advance(Move *m, uint32_t instance);               /* open further iterations, or end */
 bool loop_is_failing(const Execution *x, uint32_t instance); /* more failed iterations than tolerated */
 
 /* child.c */
@@ -128,12 +144,13 @@ void control_retry(Move *m);
 void control_pause_at(Move *m); /* pauseAt reached */
 
 /* finish.c */
-void finish_clear_deadline(Move *m); /* of the whole execution */
+void finish_clear_deadline(Move *m);                       /* of the whole execution */
 void finish_begin_fail(Move *m, Value *error, bool abort); /* borrows @error */
 bool finish_settle(Move *m); /* when quiet: pause, compensate, end. True: something new is to be scheduled */
 void finish_compensated(Move *m, uint32_t instance); /* a compensation step became final */
 
 /* reply.c */
-int refuse(Move *m, RunbookCode code, const char *format, ...) __attribute__((format(printf, 3, 4))); /* and audits it */
+int refuse(Move *m, RunbookCode code, const char *format, ...)
+                __attribute__((format(printf, 3, 4))); /* and audits it */
 void reply_status(Move *m, const char *status);
 bool may_control(Move *m); /* refuses otherwise */

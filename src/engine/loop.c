@@ -1,7 +1,8 @@
 /*
  * loop: opens a scope for each iteration, at most `concurrency` at once. What it iterates over is not copied:
  * the path is evaluated again for each iteration, and its value can't have changed, because the steps it leads to are
- * final. continueWhile is evaluated before each iteration on what the last one gave; before the first one, fields of the
+ * final. continueWhile is evaluated before each iteration on what the last one gave; before the first one,
+ * fields of the
  * body are missing.
  */
 
@@ -31,15 +32,17 @@ void loop_start(Move *m, uint32_t instance) {
                 size_t n = json_array_size(items);
                 if (!json_is_array(items)) {
                         step_fail(m, instance,
-                                  move_error(m, "LOOP_NOT_ARRAY", false, "`iterateOver` must lead to an array; \"%.*s\" is %s",
+                                  move_error(m, "LOOP_NOT_ARRAY", false,
+                                             "`iterateOver` must lead to an array; \"%.*s\" is %s",
                                              SLICE_ARG(config->iterate_over->text), json_type_text(items)));
                         return;
                 }
                 if (n > config->max_iterations) {
                         step_fail(m, instance,
                                   move_error(m, "LOOP_LIMIT", false,
-                                             "%zu items are more than maxIterations, which is %u (raise it in loopConfig, at most to %d)", n,
-                                             config->max_iterations, LIMIT_LOOP_ITERATIONS));
+                                             "%zu items are more than maxIterations, which is %u (raise it "
+                                             "in loopConfig, at most to %d)",
+                                             n, config->max_iterations, LIMIT_LOOP_ITERATIONS));
                         return;
                 }
                 extra->n_planned = (uint32_t)n;
@@ -68,7 +71,9 @@ static int wants_more(Move *m, uint32_t instance) {
         }
         if (holds && extra->n_opened >= config->max_iterations) {
                 step_fail(m, instance,
-                          move_error(m, "LOOP_LIMIT", false, "continueWhile still holds after maxIterations, which is %u", config->max_iterations));
+                          move_error(m, "LOOP_LIMIT", false,
+                                     "continueWhile still holds after maxIterations, which is %u",
+                                     config->max_iterations));
                 return -ELOOP;
         }
         return holds;
@@ -84,7 +89,9 @@ static int open_iteration(Move *m, uint32_t instance) {
         if (scope == SCOPE_NONE) {
                 if (!x->broken)
                         step_fail(m, instance,
-                                  move_error(m, "LIMIT_EXCEEDED", false, "an execution can have at most %d step instances", LIMIT_INSTANCES));
+                                  move_error(m, "LIMIT_EXCEEDED", false,
+                                             "an execution can have at most %d step instances",
+                                             LIMIT_INSTANCES));
                 return -ENOMEM;
         }
         if (item && !(x->scopes[scope].item = value_new(json_incref(item)))) {
@@ -118,7 +125,8 @@ static Value *collect(Move *m, uint32_t instance) {
         json_key(&w, "items");
         json_begin_array(&w);
         for (uint32_t scope = extra->first_scope; scope != SCOPE_NONE; scope = x->scopes[scope].next_scope) {
-                _cleanup_(value_unref_p) Value *v = x->scopes[scope].n_failed > 0 ? NULL : schedule_collect(m, scope);
+                _cleanup_(value_unref_p) Value *v =
+                                x->scopes[scope].n_failed > 0 ? NULL : schedule_collect(m, scope);
                 json_put_raw(&w, v ? value_bytes(v) : SLICE("null"));
         }
         json_end_array(&w);
@@ -126,8 +134,10 @@ static Value *collect(Move *m, uint32_t instance) {
         json_put_i64(&w, extra->n_closed);
         json_end_object(&w);
         if (b.error == -EFBIG)
-                return move_error(m, "OUTPUT_TOO_LARGE", false, "the iterations' outputs are together over the %d bytes that a step may give",
-                                  LIMIT_VALUE_BYTES);
+                return move_error(
+                                m, "OUTPUT_TOO_LARGE", false,
+                                "the iterations' outputs are together over the %d bytes that a step may give",
+                                LIMIT_VALUE_BYTES);
         return b.error ? NULL : value_new_bytes(buf_slice(&b));
 }
 
@@ -135,8 +145,10 @@ static void end_loop(Move *m, uint32_t instance) {
         const StepExtra *extra = move_state(m, instance)->extra;
         if (loop_is_failing(m->x, instance)) {
                 step_fail(m, instance,
-                          move_error(m, "LOOP_ITERATION_FAILED", false, "%u of %u iterations failed, %u are tolerated",
-                                     extra->n_iterations_failed, extra->n_closed, move_step(m, instance)->loop->failure_tolerance));
+                          move_error(m, "LOOP_ITERATION_FAILED", false,
+                                     "%u of %u iterations failed, %u are tolerated",
+                                     extra->n_iterations_failed, extra->n_closed,
+                                     move_step(m, instance)->loop->failure_tolerance));
                 return;
         }
         if (schedule_is_stopped(m->x, instance)) {
@@ -144,7 +156,8 @@ static void end_loop(Move *m, uint32_t instance) {
                 return;
         }
         Value *output = collect(m, instance);
-        if (output && value_bytes(output).n > 0 && slice_starts_with(value_bytes(output), SLICE("{\"code\":")))
+        if (output && value_bytes(output).n > 0 &&
+            slice_starts_with(value_bytes(output), SLICE("{\"code\":")))
                 step_fail(m, instance, output);
         else
                 step_complete(m, instance, output);
@@ -173,7 +186,8 @@ void loop_scope_changed(Move *m, uint32_t scope) {
         uint32_t owner = s->owner;
         if (s->closed || x->steps[owner].status != RUNBOOK_STEP_RUNNING)
                 return;
-        bool ended = s->n_open == 0 || (s->n_active == 0 && (s->n_failed > 0 || schedule_is_stopped(x, s->first)));
+        bool ended = s->n_open == 0 ||
+                     (s->n_active == 0 && (s->n_failed > 0 || schedule_is_stopped(x, s->first)));
         if (!ended)
                 return;
         s->closed = true;
@@ -184,7 +198,8 @@ void loop_scope_changed(Move *m, uint32_t scope) {
         extra->n_iterations_failed += s->n_failed > 0;
         execution_touch(x, owner);
         if (loop_is_failing(x, owner) && !was_failing)
-                loop_stop(m, owner, false); /* comes back here for the others, which then find it failing already */
+                loop_stop(m, owner,
+                          false); /* comes back here for the others, which then find it failing already */
         if (x->steps[owner].status == RUNBOOK_STEP_RUNNING)
                 loop_advance(m, owner);
 }

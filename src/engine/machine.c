@@ -28,44 +28,52 @@
 #include "engine/internal.h"
 
 #define TO(status) (1u << RUNBOOK_STEP_##status)
-#define STARTS (TO(RUNNING) | TO(AWAITING_APPROVAL) | TO(AWAITING_EVENT) | TO(WAITING))
-#define ENDS (TO(COMPLETED) | TO(FAILED) | TO(CANCELLED))
+#define STARTS     (TO(RUNNING) | TO(AWAITING_APPROVAL) | TO(AWAITING_EVENT) | TO(WAITING))
+#define ENDS       (TO(COMPLETED) | TO(FAILED) | TO(CANCELLED))
 
 static const uint16_t step_moves[RUNBOOK_N_STEP_STATUSES] = {
-        [RUNBOOK_STEP_PENDING] = TO(READY) | STARTS | TO(SKIPPED) | TO(FAILED),
-        [RUNBOOK_STEP_READY] = TO(PENDING) | STARTS | TO(FAILED) | TO(SKIPPED),
-        [RUNBOOK_STEP_RUNNING] = TO(RETRYING) | ENDS,
-        [RUNBOOK_STEP_RETRYING] = TO(READY) | TO(RUNNING) | TO(FAILED) | TO(CANCELLED),
-        [RUNBOOK_STEP_AWAITING_APPROVAL] = ENDS,
-        [RUNBOOK_STEP_AWAITING_EVENT] = ENDS,
-        [RUNBOOK_STEP_WAITING] = ENDS,
-        [RUNBOOK_STEP_COMPLETED] = 0,
-        [RUNBOOK_STEP_FAILED] = TO(PENDING) | TO(RUNNING), /* RUNNING: a loop one of whose iterations is retried */
-        [RUNBOOK_STEP_SKIPPED] = 0,
-        [RUNBOOK_STEP_CANCELLED] = TO(PENDING) | TO(RUNNING),
+                [RUNBOOK_STEP_PENDING] = TO(READY) | STARTS | TO(SKIPPED) | TO(FAILED),
+                [RUNBOOK_STEP_READY] = TO(PENDING) | STARTS | TO(FAILED) | TO(SKIPPED),
+                [RUNBOOK_STEP_RUNNING] = TO(RETRYING) | ENDS,
+                [RUNBOOK_STEP_RETRYING] = TO(READY) | TO(RUNNING) | TO(FAILED) | TO(CANCELLED),
+                [RUNBOOK_STEP_AWAITING_APPROVAL] = ENDS,
+                [RUNBOOK_STEP_AWAITING_EVENT] = ENDS,
+                [RUNBOOK_STEP_WAITING] = ENDS,
+                [RUNBOOK_STEP_COMPLETED] = 0,
+                [RUNBOOK_STEP_FAILED] = TO(PENDING) |
+                                        TO(RUNNING), /* RUNNING: a loop one of whose iterations is retried */
+                [RUNBOOK_STEP_SKIPPED] = 0,
+                [RUNBOOK_STEP_CANCELLED] = TO(PENDING) | TO(RUNNING),
 };
 
 #undef TO
 #define TO(status) (1u << RUNBOOK_EXECUTION_##status)
 static const uint16_t execution_moves[RUNBOOK_N_EXECUTION_STATUSES] = {
-        [RUNBOOK_EXECUTION_PENDING] = TO(RUNNING),
-        [RUNBOOK_EXECUTION_RUNNING] = TO(PAUSING) | TO(PAUSED) | TO(COMPENSATING) | TO(COMPLETED) | TO(FAILED) | TO(CANCELLED),
-        [RUNBOOK_EXECUTION_PAUSING] = TO(RUNNING) | TO(PAUSED) | TO(COMPENSATING) | TO(FAILED) | TO(CANCELLED),
-        [RUNBOOK_EXECUTION_PAUSED] = TO(RUNNING) | TO(COMPENSATING) | TO(FAILED) | TO(CANCELLED),
-        [RUNBOOK_EXECUTION_COMPENSATING] = TO(FAILED) | TO(CANCELLED),
-        [RUNBOOK_EXECUTION_COMPLETED] = 0,
-        [RUNBOOK_EXECUTION_FAILED] = TO(RUNNING),
-        [RUNBOOK_EXECUTION_CANCELLED] = 0,
+                [RUNBOOK_EXECUTION_PENDING] = TO(RUNNING),
+                [RUNBOOK_EXECUTION_RUNNING] = TO(PAUSING) | TO(PAUSED) | TO(COMPENSATING) | TO(COMPLETED) |
+                                              TO(FAILED) | TO(CANCELLED),
+                [RUNBOOK_EXECUTION_PAUSING] =
+                                TO(RUNNING) | TO(PAUSED) | TO(COMPENSATING) | TO(FAILED) | TO(CANCELLED),
+                [RUNBOOK_EXECUTION_PAUSED] = TO(RUNNING) | TO(COMPENSATING) | TO(FAILED) | TO(CANCELLED),
+                [RUNBOOK_EXECUTION_COMPENSATING] = TO(FAILED) | TO(CANCELLED),
+                [RUNBOOK_EXECUTION_COMPLETED] = 0,
+                [RUNBOOK_EXECUTION_FAILED] = TO(RUNNING),
+                [RUNBOOK_EXECUTION_CANCELLED] = 0,
 };
 
 /* The counter of final @status, NULL for others. */
 static uint32_t *final_counter(Execution *x, uint8_t status) {
         switch (status) {
-        case RUNBOOK_STEP_COMPLETED: return &x->n_completed;
-        case RUNBOOK_STEP_FAILED: return &x->n_failed;
-        case RUNBOOK_STEP_SKIPPED: return &x->n_skipped;
-        case RUNBOOK_STEP_CANCELLED: return &x->n_cancelled;
-        default: return NULL;
+        case RUNBOOK_STEP_COMPLETED:
+                return &x->n_completed;
+        case RUNBOOK_STEP_FAILED:
+                return &x->n_failed;
+        case RUNBOOK_STEP_SKIPPED:
+                return &x->n_skipped;
+        case RUNBOOK_STEP_CANCELLED:
+                return &x->n_cancelled;
+        default:
+                return NULL;
         }
 }
 

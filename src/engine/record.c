@@ -1,4 +1,5 @@
-/* What an execution leaves behind for people: events, log entries, evidence. Ids come from the input's own randomness. */
+/* What an execution leaves behind for people: events, log entries, evidence. Ids come from the input's own
+ * randomness. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,7 +33,8 @@ Uuid move_uuid(Move *m) {
 static void render(Move *m, const char *type, Slice subject, const EventData *data) {
         Execution *x = m->x;
         EventChain chain = {.id = x->id, .seq = x->seq, .hash = x->chain};
-        event_render(&chain, m->id_text, m->settings, m->in->now_ms, x->traceparent, type, subject, data, m->out);
+        event_render(&chain, m->id_text, m->settings, m->in->now_ms, x->traceparent, type, subject, data,
+                     m->out);
         x->seq = chain.seq;
         x->chain = chain.hash;
         x->dirty |= DIRTY_STATE;
@@ -74,7 +76,8 @@ static void put_member(JsonWriter *w, const json_t *object, const char *key) {
 }
 
 /* One entry; @instance may be INSTANCE_NONE, @metadata NULL. */
-static void put_log(Move *m, Slice level, uint32_t instance, Slice message, const json_t *metadata, const json_t *evidence_ids) {
+static void put_log(Move *m, Slice level, uint32_t instance, Slice message, const json_t *metadata,
+                    const json_t *evidence_ids) {
         Execution *x = m->x;
         Buf *b = &m->out->logs;
         const json_t *context = value_json(x->context);
@@ -143,7 +146,8 @@ void record_log(Move *m, const char *level, uint32_t instance, const char *forma
 }
 
 static bool is_level(Slice s) {
-        return slice_eq(s, SLICE("debug")) || slice_eq(s, SLICE("info")) || slice_eq(s, SLICE("warn")) || slice_eq(s, SLICE("error"));
+        return slice_eq(s, SLICE("debug")) || slice_eq(s, SLICE("info")) || slice_eq(s, SLICE("warn")) ||
+               slice_eq(s, SLICE("error"));
 }
 
 void record_result_logs(Move *m, uint32_t instance, Value *logs) {
@@ -160,14 +164,15 @@ void record_result_logs(Move *m, uint32_t instance, Value *logs) {
                         json_is_object(metadata) ? metadata : NULL, json_object_get(entry, "evidenceIds"));
         }
         if (n > LIMIT_LOGS_PER_RESULT)
-                record_log(m, "warn", instance, "%zu further log entries of this attempt were dropped (at most %d are kept)",
+                record_log(m, "warn", instance,
+                           "%zu further log entries of this attempt were dropped (at most %d are kept)",
                            n - LIMIT_LOGS_PER_RESULT, LIMIT_LOGS_PER_RESULT);
 }
 
 /* ---- evidence -------------------------------------------------------------------------------------------- */
 
-static void put_evidence(Move *m, uint32_t instance, Slice type, Slice source, double confidence, Slice sha256,
-                         const json_t *value) {
+static void put_evidence(Move *m, uint32_t instance, Slice type, Slice source, double confidence,
+                         Slice sha256, const json_t *value) {
         Execution *x = m->x;
         Buf *b = &m->out->evidence;
         Uuid id = move_uuid(m);
@@ -203,7 +208,10 @@ static void put_evidence(Move *m, uint32_t instance, Slice type, Slice source, d
         move_state(m, instance)->n_evidence++;
         execution_touch(x, instance);
         record_step(m, "evidence.recorded", instance,
-                    &(EventData){.evidence_id = id, .evidence_type = type, .sha256 = sha256, .source_ref = source});
+                    &(EventData){.evidence_id = id,
+                                 .evidence_type = type,
+                                 .sha256 = sha256,
+                                 .source_ref = source});
 }
 
 /* Digest of a value's canonical form, as hex into @text. */
@@ -224,7 +232,8 @@ void record_result_evidence(Move *m, uint32_t instance, Value *evidence) {
         for (size_t i = 0; i < n && i < LIMIT_EVIDENCE_PER_RESULT; i++) {
                 const json_t *e = json_array_get(list, i);
                 const json_t *type = json_object_get(e, "type"), *source = json_object_get(e, "sourceRef");
-                const json_t *confidence = json_object_get(e, "confidence"), *value = json_object_get(e, "value");
+                const json_t *confidence = json_object_get(e, "confidence"),
+                             *value = json_object_get(e, "value");
                 Slice sha = json_string_slice(json_object_get(e, "sha256"));
                 char text[DIGEST_TEXT_SIZE + 1];
                 Digest given;
@@ -233,10 +242,15 @@ void record_result_evidence(Move *m, uint32_t instance, Value *evidence) {
                 if (!digest_parse(sha, &given))
                         sha = value_sha(m, value, text);
                 double c = json_is_number(confidence) ? json_number_value(confidence) : 1;
-                put_evidence(m, instance, json_string_slice(type), json_string_slice(source), c < 0 ? 0 : c > 1 ? 1 : c, sha, value);
+                put_evidence(m, instance, json_string_slice(type), json_string_slice(source),
+                             c < 0   ? 0
+                             : c > 1 ? 1
+                                     : c,
+                             sha, value);
         }
         if (n > LIMIT_EVIDENCE_PER_RESULT)
-                record_log(m, "warn", instance, "%zu further evidence records of this attempt were dropped (at most %d are kept)",
+                record_log(m, "warn", instance,
+                           "%zu further evidence records of this attempt were dropped (at most %d are kept)",
                            n - LIMIT_EVIDENCE_PER_RESULT, LIMIT_EVIDENCE_PER_RESULT);
 }
 
@@ -257,7 +271,8 @@ void record_spec_evidence(Move *m, uint32_t instance) {
         const RunbookStep *step = move_step(m, instance);
         for (uint32_t i = 0; i < step->n_evidence; i++) {
                 const EvidenceSpec *spec = &step->evidence[i];
-                _cleanup_(json_decref_p) json_t *type = NULL, *source = NULL, *confidence = NULL, *value = NULL;
+                _cleanup_(json_decref_p) json_t *type = NULL, *source = NULL, *confidence = NULL,
+                                                *value = NULL;
                 EnvCtx ctx = {.m = m, .instance = instance};
                 ExprEnv env = env_for(&ctx);
                 ExprError error;
@@ -265,11 +280,17 @@ void record_spec_evidence(Move *m, uint32_t instance) {
                 Slice type_text = spec_text(m, instance, spec->type, &type);
                 Slice source_text = spec_text(m, instance, spec->source_ref, &source);
                 if (spec->value && expr_template_eval(spec->value, &env, &value, &error) < 0)
-                        record_log(m, "warn", instance, "evidence value can't be resolved: %s", error.message);
+                        record_log(m, "warn", instance, "evidence value can't be resolved: %s",
+                                   error.message);
                 if (spec->confidence && expr_template_eval(spec->confidence, &env, &confidence, &error) < 0)
-                        record_log(m, "warn", instance, "evidence confidence can't be resolved: %s", error.message);
+                        record_log(m, "warn", instance, "evidence confidence can't be resolved: %s",
+                                   error.message);
                 double c = json_is_number(confidence) ? json_number_value(confidence) : 1;
-                put_evidence(m, instance, type_text, source_text, c < 0 ? 0 : c > 1 ? 1 : c, value_sha(m, value, text), value);
+                put_evidence(m, instance, type_text, source_text,
+                             c < 0   ? 0
+                             : c > 1 ? 1
+                                     : c,
+                             value_sha(m, value, text), value);
         }
 }
 

@@ -9,12 +9,18 @@
 
 static const char *verb_of(InputKind kind) {
         switch (kind) {
-        case INPUT_PAUSE: return "pause";
-        case INPUT_RESUME: return "resume";
-        case INPUT_CANCEL: return "cancel";
-        case INPUT_APPROVE: return "approve";
-        case INPUT_RETRY: return "retry";
-        default: return "command";
+        case INPUT_PAUSE:
+                return "pause";
+        case INPUT_RESUME:
+                return "resume";
+        case INPUT_CANCEL:
+                return "cancel";
+        case INPUT_APPROVE:
+                return "approve";
+        case INPUT_RETRY:
+                return "retry";
+        default:
+                return "command";
         }
 }
 
@@ -56,6 +62,7 @@ void reply_status(Move *m, const char *status) {
 bool may_control(Move *m) {
         if (m->in->user.n == 0 || execution_user_allowed(m->x, m->in->user))
                 return true; /* no user: the engine itself, for a parent execution */
-        refuse(m, RUNBOOK_FORBIDDEN, "\"%.*s\" is not among legalBasis.authorizedUsers of this execution", SLICE_ARG(m->in->user));
+        refuse(m, RUNBOOK_FORBIDDEN, "\"%.*s\" is not among legalBasis.authorizedUsers of this execution",
+               SLICE_ARG(m->in->user));
         return false;
 }

@@ -83,7 +83,8 @@ void schedule_requeue(Move *m, uint32_t instance) {
                 move_oom(m);
 }
 
-/* Decide about a pending step after one of its in-edges was resolved. @because_skipped: that edge's source was skipped. */
+/* Decide about a pending step after one of its in-edges was resolved. @because_skipped: that edge's source
+ * was skipped. */
 static void decide(Move *m, uint32_t instance, bool because_skipped) {
         const RunbookStep *step = move_step(m, instance);
         const StepState *s = move_state(m, instance);
@@ -151,7 +152,8 @@ static void follow(Move *m, uint32_t instance) {
 /* Start the first step in line, if anything may start now. False: nothing to do. */
 static bool start_next(Move *m) {
         Execution *x = m->x;
-        uint32_t max = x->runbook->max_concurrent_steps ? x->runbook->max_concurrent_steps : m->settings->max_concurrent_steps;
+        uint32_t max = x->runbook->max_concurrent_steps ? x->runbook->max_concurrent_steps
+                                                        : m->settings->max_concurrent_steps;
         uint64_t key;
 
         if (x->status != RUNBOOK_EXECUTION_RUNNING && x->status != RUNBOOK_EXECUTION_COMPENSATING)
@@ -231,7 +233,9 @@ static void stop_instance(Move *m, uint32_t instance, bool abort) {
 
 void schedule_stop_scope(Move *m, uint32_t scope, bool abort) {
         Execution *x = m->x;
-        uint32_t n = x->scopes[scope].region == REGION_COMPENSATION ? 1 : x->runbook->regions[x->scopes[scope].region].n_steps;
+        uint32_t n = x->scopes[scope].region == REGION_COMPENSATION
+                                     ? 1
+                                     : x->runbook->regions[x->scopes[scope].region].n_steps;
         /* loop_stop comes back here for inner scopes: at most LIMIT_LOOP_NESTING deep. */
         for (uint32_t i = 0; i < n && x->scopes[scope].n_active > 0; i++)
                 stop_instance(m, x->scopes[scope].first + i, abort);
@@ -243,7 +247,8 @@ Value *schedule_collect(Move *m, uint32_t scope) {
         Execution *x = m->x;
         const Region *region = &x->runbook->regions[x->scopes[scope].region];
         if (region->n_sinks == 1) {
-                const StepState *s = move_state(m, x->scopes[scope].first + x->runbook->steps[region->sinks[0]].local);
+                const StepState *s = move_state(m, x->scopes[scope].first +
+                                                                   x->runbook->steps[region->sinks[0]].local);
                 return s->output ? value_ref(s->output) : value_new_bytes(SLICE("null"));
         }
         json_t *tree = json_object();
@@ -251,7 +256,8 @@ Value *schedule_collect(Move *m, uint32_t scope) {
                 const RunbookStep *step = &x->runbook->steps[region->sinks[i]];
                 const StepState *s = move_state(m, x->scopes[scope].first + step->local);
                 const json_t *output = s->status == RUNBOOK_STEP_COMPLETED ? value_json(s->output) : NULL;
-                if (output && json_object_setn_new(tree, step->id.data, step->id.n, json_incref((json_t *)output)) < 0) {
+                if (output && json_object_setn_new(tree, step->id.data, step->id.n,
+                                                   json_incref((json_t *)output)) < 0) {
                         json_decref(tree);
                         tree = NULL;
                 }

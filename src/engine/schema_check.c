@@ -21,13 +21,14 @@ bool schema_admits(Move *m, const Schema *schema, Value *value, const char *what
         const char *code = what[0] == 'i' ? "INPUT_SCHEMA" : "OUTPUT_SCHEMA";
         size_t n_more = report.n_details + report.n_dropped;
         if (report.n_details == 0)
-                *ret_error = move_error(m, code, false, "the %s can't be checked against %sSchema: %s", what, what,
-                                        report.message ? report.message : "a limit was passed");
+                *ret_error = move_error(m, code, false, "the %s can't be checked against %sSchema: %s", what,
+                                        what, report.message ? report.message : "a limit was passed");
         else if (n_more == 1)
-                *ret_error = move_error(m, code, false, "the %s does not satisfy %sSchema: %s %s", what, what, report.details[0].path,
-                                        report.details[0].message);
+                *ret_error = move_error(m, code, false, "the %s does not satisfy %sSchema: %s %s", what, what,
+                                        report.details[0].path, report.details[0].message);
         else
-                *ret_error = move_error(m, code, false, "the %s does not satisfy %sSchema: %s %s; and %zu more", what, what,
+                *ret_error = move_error(m, code, false,
+                                        "the %s does not satisfy %sSchema: %s %s; and %zu more", what, what,
                                         report.details[0].path, report.details[0].message, n_more - 1);
         return false;
 }

@@ -52,7 +52,8 @@ static void end(Move *m, uint32_t instance, RunbookStepStatus status) {
 
 static EventData end_data(Move *m, uint32_t instance) {
         const StepState *s = move_state(m, instance);
-        return (EventData){.has_duration = s->start_ms > 0, .duration_ms = s->start_ms > 0 ? s->end_ms - s->start_ms : 0};
+        return (EventData){.has_duration = s->start_ms > 0,
+                           .duration_ms = s->start_ms > 0 ? s->end_ms - s->start_ms : 0};
 }
 
 void step_complete(Move *m, uint32_t instance, Value *output) {
@@ -65,8 +66,9 @@ void step_complete(Move *m, uint32_t instance, Value *output) {
                 size_t n = value_bytes(output).n;
                 value_unref(output);
                 step_fail(m, instance,
-                          move_error(m, "OUTPUT_TOO_LARGE", false, "the output has %zu bytes, more than the %d that a step may give",
-                                     n, LIMIT_VALUE_BYTES));
+                          move_error(m, "OUTPUT_TOO_LARGE", false,
+                                     "the output has %zu bytes, more than the %d that a step may give", n,
+                                     LIMIT_VALUE_BYTES));
                 return;
         }
         const Schema *schema = move_step(m, instance)->output_schema;
@@ -99,7 +101,8 @@ void step_skip(Move *m, uint32_t instance, SkipReason reason) {
 void step_cancel(Move *m, uint32_t instance) {
         StepState *s = move_state(m, instance);
         const RunbookStep *step = move_step(m, instance);
-        if (s->status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(step->type) && step->type != STEP_TYPE_RUN_RUNBOOK)
+        if (s->status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(step->type) &&
+            step->type != STEP_TYPE_RUN_RUNBOOK)
                 update_effect(m->out, EFFECT_TASK_CANCEL, instance)->attempt = s->attempt;
         if (s->status == RUNBOOK_STEP_AWAITING_APPROVAL)
                 approval_end(m, instance);
@@ -159,7 +162,8 @@ static void begin_attempt(Move *m, uint32_t instance, RunbookStepStatus status) 
 static void start_dry(Move *m, uint32_t instance) {
         const RunbookStep *step = move_step(m, instance);
         Value *error = NULL;
-        _cleanup_(value_unref_p) Value *config = step->config ? template_value(m, instance, step->config, &error) : NULL;
+        _cleanup_(value_unref_p) Value *config =
+                        step->config ? template_value(m, instance, step->config, &error) : NULL;
         _cleanup_(value_unref_p) Value *unresolved = error;
         _cleanup_(buf_deinit) Buf b = {0};
         JsonWriter w = json_writer(&b);
@@ -201,7 +205,8 @@ void step_start(Move *m, uint32_t instance) {
         if (step->n_required_permissions > 0) {
                 step_fail(m, instance,
                           move_error(m, "AUTHZ_UNAVAILABLE", false,
-                                     "the step requires permissions and no authorization service is configured (AUTHZ_URL); no answer means denied"));
+                                     "the step requires permissions and no authorization service is "
+                                     "configured (AUTHZ_URL); no answer means denied"));
                 return;
         }
         if (m->x->is_dry_run && !inside) {
@@ -270,9 +275,11 @@ void step_submit(Move *m, uint32_t instance, bool announce) {
                 return;
         }
         if (announce)
-                record_step(m, "step.started", instance, &(EventData){.idempotency_key = slice_from_str(key)});
+                record_step(m, "step.started", instance,
+                            &(EventData){.idempotency_key = slice_from_str(key)});
         _cleanup_(value_unref_p) Value *config =
-                step->config ? template_value(m, instance, step->config, &error) : value_new_bytes(SLICE("{}"));
+                        step->config ? template_value(m, instance, step->config, &error)
+                                     : value_new_bytes(SLICE("{}"));
         _cleanup_(value_unref_p) Value *input = config ? step_input(m, instance, &error) : NULL;
         if (!config || !input) {
                 if (error && announce)
@@ -319,7 +326,8 @@ static bool is_retryable(const RetryPolicy *policy, Value *error) {
 
 /* Exponential from the initial delay, capped, then jittered downwards; never under what the receiver asked for. */
 static int64_t retry_delay(Move *m, const RetryPolicy *policy, uint32_t n_failed, int64_t retry_after_ms) {
-        double delay = (double)policy->initial_delay_ms * pow(policy->backoff_multiplier, (double)(n_failed - 1));
+        double delay = (double)policy->initial_delay_ms *
+                       pow(policy->backoff_multiplier, (double)(n_failed - 1));
         if (!(delay < (double)policy->max_delay_ms))
                 delay = (double)policy->max_delay_ms;
         if (policy->jitter > 0)
@@ -337,7 +345,8 @@ void step_fail_attempt(Move *m, uint32_t instance, Value *error, int64_t retry_a
                 move_oom(m);
                 return;
         }
-        if (schedule_is_stopped(m->x, instance) || n_failed >= policy->max_attempts || !is_retryable(policy, error)) {
+        if (schedule_is_stopped(m->x, instance) || n_failed >= policy->max_attempts ||
+            !is_retryable(policy, error)) {
                 step_fail(m, instance, error);
                 return;
         }
@@ -347,8 +356,9 @@ void step_fail_attempt(Move *m, uint32_t instance, Value *error, int64_t retry_a
         timer_set(m, instance, TIMER_STEP, at);
         record_step(m, "step.retrying", instance, &(EventData){.error = error, .until_ms = at});
         Slice code = error_member(error, "code"), message = error_member(error, "message");
-        record_log(m, "warn", instance, "attempt %u of %u failed, next in %lld ms: %.*s: %.*s", n_failed, policy->max_attempts,
-                   (long long)(at - m->in->now_ms), SLICE_ARG(code), SLICE_ARG(message));
+        record_log(m, "warn", instance, "attempt %u of %u failed, next in %lld ms: %.*s: %.*s", n_failed,
+                   policy->max_attempts, (long long)(at - m->in->now_ms), SLICE_ARG(code),
+                   SLICE_ARG(message));
 }
 
 void step_retry_due(Move *m, uint32_t instance) {
@@ -366,10 +376,12 @@ void step_task_result(Move *m) {
         record_result_logs(m, in->instance, in->logs);
         record_result_evidence(m, in->instance, in->evidence);
         if (in->ok) {
-                step_complete(m, in->instance, in->value ? value_ref(in->value) : value_new_bytes(SLICE("null")));
+                step_complete(m, in->instance,
+                              in->value ? value_ref(in->value) : value_new_bytes(SLICE("null")));
                 return;
         }
         Value *error = in->error ? value_ref(in->error)
-                                 : move_error(m, "EXECUTOR_FAILED", true, "the executor gave neither an output nor an error");
+                                 : move_error(m, "EXECUTOR_FAILED", true,
+                                              "the executor gave neither an output nor an error");
         step_fail_attempt(m, in->instance, error, in->retry_after_ms);
 }

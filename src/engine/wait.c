@@ -15,18 +15,22 @@ static int64_t wait_end(Move *m, uint32_t instance, Value *setting, Value **ret_
         int64_t at;
         if (until && json_is_string(v) && time_parse_ms(json_string_slice(v), &at))
                 return at;
-        if (!until && json_is_number(v) && json_number_value(v) >= 0 && json_number_value(v) <= (double)LIMIT_DURATION_MS)
+        if (!until && json_is_number(v) && json_number_value(v) >= 0 &&
+            json_number_value(v) <= (double)LIMIT_DURATION_MS)
                 return m->in->now_ms + (int64_t)json_number_value(v);
-        *ret_error = move_error(m, "WAIT_INVALID", false,
-                                until ? "`until` must be an RFC 3339 time such as \"2026-01-31T12:00:00Z\", is %.200s"
-                                      : "`durationMs` must be a number of milliseconds from 0 to ten years, is %.200s",
-                                setting ? value_bytes(setting).data : "nothing");
+        *ret_error = move_error(
+                        m, "WAIT_INVALID", false,
+                        until ? "`until` must be an RFC 3339 time such as \"2026-01-31T12:00:00Z\", is %.200s"
+                              : "`durationMs` must be a number of milliseconds from 0 to ten years, is "
+                                "%.200s",
+                        setting ? value_bytes(setting).data : "nothing");
         return 0;
 }
 
 void wait_start(Move *m, uint32_t instance) {
         Value *error = NULL;
-        _cleanup_(value_unref_p) Value *setting = template_value(m, instance, move_step(m, instance)->wait, &error);
+        _cleanup_(value_unref_p) Value *setting =
+                        template_value(m, instance, move_step(m, instance)->wait, &error);
         int64_t at = setting ? wait_end(m, instance, setting, &error) : 0;
         if (error) {
                 step_fail(m, instance, error);
@@ -36,7 +40,8 @@ void wait_start(Move *m, uint32_t instance) {
                 return;
         /* A time that is past is a timer that is due at once: one way for all. */
         timer_set(m, instance, TIMER_STEP, at > m->in->now_ms ? at : m->in->now_ms);
-        record_step(m, "step.waiting", instance, &(EventData){.until_ms = move_state(m, instance)->timer_ms[TIMER_STEP]});
+        record_step(m, "step.waiting", instance,
+                    &(EventData){.until_ms = move_state(m, instance)->timer_ms[TIMER_STEP]});
 }
 
 static void wait_over(Move *m, uint32_t instance) {
@@ -61,10 +66,13 @@ static char *correlation_text(Move *m, uint32_t instance, Value **ret_error) {
         if (!v)
                 return NULL;
         Slice text = json_is_string(tree) ? json_string_slice(tree) : value_bytes(v);
-        if (json_is_object(tree) || json_is_array(tree) || json_is_null(tree) || text.n > LIMIT_CORRELATION_BYTES) {
+        if (json_is_object(tree) || json_is_array(tree) || json_is_null(tree) ||
+            text.n > LIMIT_CORRELATION_BYTES) {
                 *ret_error = move_error(m, "CORRELATION_INVALID", false,
-                                        "the correlation id must be a string, number or boolean of at most %d bytes, is %.*s",
-                                        LIMIT_CORRELATION_BYTES, (int)(text.n > 200 ? 200 : text.n), text.data);
+                                        "the correlation id must be a string, number or boolean of at most "
+                                        "%d bytes, is %.*s",
+                                        LIMIT_CORRELATION_BYTES, (int)(text.n > 200 ? 200 : text.n),
+                                        text.data);
                 return NULL;
         }
         return slice_dup(text);
@@ -126,6 +134,7 @@ void wait_due(Move *m, uint32_t instance) {
         s->timed_out = true;
         wait_event_end(m, instance);
         step_fail(m, instance,
-                  move_error(m, "EVENT_TIMEOUT", false, "no event %s with correlation id \"%s\" came within %lld ms",
+                  move_error(m, "EVENT_TIMEOUT", false,
+                             "no event %s with correlation id \"%s\" came within %lld ms",
                              s->extra->event_type, s->extra->correlation, (long long)step->timeout_ms));
 }

@@ -10,10 +10,10 @@
 #include "model/execution.h"
 
 static const char *const skip_reason_names[N_SKIP_REASONS] = {
-        [SKIP_BRANCH_NOT_TAKEN] = "branch_not_taken",
-        [SKIP_CONDITION] = "condition_false",
-        [SKIP_DEPENDENCIES_SKIPPED] = "dependencies_skipped",
-        [SKIP_DRY_RUN] = "dry_run",
+                [SKIP_BRANCH_NOT_TAKEN] = "branch_not_taken",
+                [SKIP_CONDITION] = "condition_false",
+                [SKIP_DEPENDENCIES_SKIPPED] = "dependencies_skipped",
+                [SKIP_DRY_RUN] = "dry_run",
 };
 
 const char *skip_reason_name(SkipReason reason) {
@@ -105,17 +105,18 @@ static bool reserve(Execution *x, uint32_t n_instances, uint32_t n_scopes) {
             !grow(&x->scopes, &x->cap_scopes, n_scopes, sizeof(Scope)))
                 return false;
         uint32_t cap_pages = words_pages, cap_scopes = words_scopes;
-        return grow(&x->dirty_pages, &cap_pages, bitmap_words(x->cap_instances / STEP_PAGE), sizeof(uint32_t)) &&
+        return grow(&x->dirty_pages, &cap_pages, bitmap_words(x->cap_instances / STEP_PAGE),
+                    sizeof(uint32_t)) &&
                grow(&x->dirty_scopes, &cap_scopes, bitmap_words(x->cap_scopes), sizeof(uint32_t));
 }
 
 static void open_instance(Execution *x, uint32_t instance, uint32_t scope, const RunbookStep *step) {
         StepState *s = &x->steps[instance];
         *s = (StepState){
-                .step = step->index,
-                .scope = scope,
-                .n_open = step->n_deps,
-                .n_branches_open = step->n_branch_edges,
+                        .step = step->index,
+                        .scope = scope,
+                        .n_open = step->n_deps,
+                        .n_branches_open = step->n_branch_edges,
         };
         execution_touch(x, instance);
 }
@@ -131,8 +132,12 @@ uint32_t execution_open_scope(Execution *x, uint32_t region, uint32_t owner, uin
         }
         uint32_t scope = x->n_scopes++, first = x->n_instances;
         x->n_instances += n;
-        x->scopes[scope] = (Scope){
-                .region = region, .owner = owner, .index = index, .first = first, .n_open = n, .next_scope = SCOPE_NONE};
+        x->scopes[scope] = (Scope){.region = region,
+                                   .owner = owner,
+                                   .index = index,
+                                   .first = first,
+                                   .n_open = n,
+                                   .next_scope = SCOPE_NONE};
         execution_touch_scope(x, scope);
         for (uint32_t i = 0; i < n; i++) {
                 uint32_t step = r ? r->steps[i] : execution_step(x, owner)->compensate_with;

@@ -67,8 +67,9 @@ typedef struct StepState {
         uint32_t scope;
         uint8_t status;      /* RunbookStepStatus */
         uint8_t skip_reason; /* SkipReason */
-        uint8_t stored_values; /* storage's note: bit 0 the output, bit 1 the error, bit 2 the prompt stands alone already. The
-                                * core clears a bit when it replaces that value */
+        /* storage's note: bit 0 the output, bit 1 the error, bit 2 the prompt stands alone already. The
+         * core clears a bit when it replaces that value */
+        uint8_t stored_values;
         bool continued;      /* failed, but onFailure is "continue" */
         bool compensated;
         bool timed_out;
@@ -166,7 +167,8 @@ typedef struct Execution {
         uint32_t *dirty_pages;   /* bitmap over step pages */
         uint32_t *dirty_scopes;  /* bitmap over scopes */
         uint32_t cap_instances, cap_scopes;
-        Heap compensations;      /* steps still to compensate, last completed first; filled when compensation begins (or goes on) */
+        /* steps still to compensate, last completed first; filled when compensation begins (or goes on) */
+        Heap compensations;
         bool compensations_known;
         uint32_t *resolved;      /* the engine's work list: instances whose out-edges are to be followed */
         uint32_t n_resolved, cap_resolved;
@@ -228,7 +230,8 @@ bool execution_user_allowed(const Execution *x, Slice user);
  * Decoders validate everything: a damaged record gives -EBADMSG, never a crash.
  */
 #define EXECUTION_RECORD_VERSION 1
-#define OUTPUT_INLINE_MAX 512 /* bytes of a value (output, error, prompt, item) kept inside its record; larger ones stand alone */
+/* bytes of a value (output, error, prompt, item) kept inside its record; larger ones stand alone */
+#define OUTPUT_INLINE_MAX 512
 
 int execution_encode_static(const Execution *x, Buf *b);
 int execution_encode_state(const Execution *x, Buf *b);
@@ -239,9 +242,15 @@ int execution_encode_scope(const Execution *x, uint32_t scope, Buf *b);
 int execution_peek_static(Slice record, Slice *ret_tenant, Slice *ret_runbook_id, Slice *ret_version);
 /** Decode static and state; allocates steps and scopes zeroed, to be filled by the two below. */
 int execution_decode(Runbook *runbook, Uuid id, Slice static_record, Slice state_record, Execution **ret);
-/** Fetches a value that stands alone (which: ExecutionValue, execution_codec.h) of an instance or scope; 0 or negative. */
+/**
+ * Fetches a value that stands alone (which: ExecutionValue, execution_codec.h) of an instance or scope; 0
+ * or negative.
+ */
 typedef int (*ExecutionFetch)(void *userdata, uint32_t instance, uint32_t which, Value **ret);
 int execution_decode_page(Execution *x, uint32_t page, Slice record, ExecutionFetch fetch, void *userdata);
 int execution_decode_scope(Execution *x, uint32_t scope, Slice record, ExecutionFetch fetch, void *userdata);
-/** After all pages and scopes: rebuild working memory (ready heap), check the invariants; -EBADMSG if they don't hold. */
+/**
+ * After all pages and scopes: rebuild working memory (ready heap), check the invariants; -EBADMSG if they
+ * don't hold.
+ */
 int execution_finish_load(Execution *x);

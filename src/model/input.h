@@ -56,7 +56,8 @@ typedef struct Input {
 /** Append the journal record of @in (not for INPUT_START). 0 or the sticky error. */
 int input_encode(const Input *in, Buf *b);
 /**
- * Decode a journal record. Slices borrow @record; values are new references that the caller releases with input_release.
+ * Decode a journal record. Slices borrow @record; values are new references that the caller releases with
+ * input_release.
  * 0, -EBADMSG, -ENOMEM.
  */
 int input_decode(Slice record, Input *ret);

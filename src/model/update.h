@@ -19,7 +19,9 @@ typedef enum EffectKind {
         EFFECT_IDEMPOTENCY_CLAIM,   /* a failed execution runs again */
         EFFECT_START_CHILD,     /* instance: value = {runbookId, version?, input}; child id in its extra */
         EFFECT_SIGNAL_CHILD,    /* instance; slot: InputKind (pause, resume, cancel) for the child */
-        EFFECT_SIGNAL_PARENT,   /* slot: INPUT_CHILD_DONE (it ended) or INPUT_CHILD_STATE (attempt 1: paused, 0: runs), to its parent */
+        /* slot: INPUT_CHILD_DONE (it ended) or INPUT_CHILD_STATE (attempt 1: paused, 0: runs), to its
+         * parent */
+        EFFECT_SIGNAL_PARENT,
         /* done after the commit */
         EFFECT_TASK,            /* instance, attempt; value = resolved config; input */
         EFFECT_TASK_CANCEL      /* instance, attempt */

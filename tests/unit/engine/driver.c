@@ -8,14 +8,14 @@
 #include "json/json_write.h"
 #include "model/execution_codec.h"
 
-#define CHECK(condition, ...)                                                                     \
-        do {                                                                                      \
-                if (!(condition)) {                                                               \
-                        fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                           \
-                        fprintf(stderr, __VA_ARGS__);                                             \
-                        fputc('\n', stderr);                                                      \
-                        abort();                                                                  \
-                }                                                                                 \
+#define CHECK(condition, ...)                                                                                \
+        do {                                                                                                 \
+                if (!(condition)) {                                                                          \
+                        fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                                      \
+                        fprintf(stderr, __VA_ARGS__);                                                        \
+                        fputc('\n', stderr);                                                                 \
+                        abort();                                                                             \
+                }                                                                                            \
         } while (0)
 
 static Value *value_of(const char *json) {
@@ -39,11 +39,20 @@ static int fetch(void *userdata, uint32_t instance, uint32_t which, Value **ret)
         const Execution *x = userdata;
         Value *v = NULL;
         switch ((ExecutionValue)which) {
-        case EXECUTION_VALUE_OUTPUT: v = x->steps[instance].output; break;
-        case EXECUTION_VALUE_ERROR: v = x->steps[instance].error; break;
-        case EXECUTION_VALUE_PROMPT: v = x->steps[instance].extra->prompt; break;
-        case EXECUTION_VALUE_ITEM: v = x->scopes[instance].item; break;
-        default: break;
+        case EXECUTION_VALUE_OUTPUT:
+                v = x->steps[instance].output;
+                break;
+        case EXECUTION_VALUE_ERROR:
+                v = x->steps[instance].error;
+                break;
+        case EXECUTION_VALUE_PROMPT:
+                v = x->steps[instance].extra->prompt;
+                break;
+        case EXECUTION_VALUE_ITEM:
+                v = x->scopes[instance].item;
+                break;
+        default:
+                break;
         }
         *ret = value_new_bytes(value_bytes(v));
         return *ret ? 0 : -ENOMEM;
@@ -86,7 +95,8 @@ static void add_timer(Driver *d, const Effect *e) {
 
 static void remove_timer(Driver *d, int64_t at_ms, uint32_t instance, uint8_t slot) {
         for (size_t i = 0; i < d->n_timers; i++)
-                if (d->timers[i].at_ms == at_ms && d->timers[i].instance == instance && d->timers[i].slot == slot) {
+                if (d->timers[i].at_ms == at_ms && d->timers[i].instance == instance &&
+                    d->timers[i].slot == slot) {
                         d->timers[i] = d->timers[--d->n_timers];
                         return;
                 }
@@ -104,19 +114,28 @@ static void remove_task(Driver *d, uint32_t instance, uint32_t attempt) {
 
 static void take_effect(Driver *d, const Effect *e) {
         switch (e->kind) {
-        case EFFECT_TIMER_SET: add_timer(d, e); break;
-        case EFFECT_TIMER_CLEAR: remove_timer(d, e->at_ms, e->instance, e->slot); break;
+        case EFFECT_TIMER_SET:
+                add_timer(d, e);
+                break;
+        case EFFECT_TIMER_CLEAR:
+                remove_timer(d, e->at_ms, e->instance, e->slot);
+                break;
         case EFFECT_TASK:
                 CHECK(d->n_tasks < DRIVER_MAX, "too many tasks");
-                d->tasks[d->n_tasks++] = (DriverTask){e->instance, e->attempt, slice_dup(value_bytes(e->value)), slice_dup(value_bytes(e->input))};
+                d->tasks[d->n_tasks++] =
+                                (DriverTask){e->instance, e->attempt, slice_dup(value_bytes(e->value)),
+                                             slice_dup(value_bytes(e->input))};
                 break;
-        case EFFECT_TASK_CANCEL: remove_task(d, e->instance, e->attempt); break;
+        case EFFECT_TASK_CANCEL:
+                remove_task(d, e->instance, e->attempt);
+                break;
         case EFFECT_START_CHILD:
                 d->child = d->x->steps[e->instance].extra->child;
                 d->child_instance = e->instance;
                 d->n_children++;
                 break;
-        default: break;
+        default:
+                break;
         }
 }
 
@@ -126,7 +145,8 @@ static void check_timers(Driver *d) {
         for (uint32_t i = 0; i < d->x->n_instances; i++)
                 for (int slot = 0; slot < 2; slot++)
                         armed += d->x->steps[i].timer_ms[slot] > 0 && d->x->paused_ms == 0;
-        CHECK(d->x->paused_ms > 0 || armed == d->n_timers, "%zu timers are armed in the state, %zu outside", armed, d->n_timers);
+        CHECK(d->x->paused_ms > 0 || armed == d->n_timers, "%zu timers are armed in the state, %zu outside",
+              armed, d->n_timers);
 }
 
 static void absorb(Driver *d) {
@@ -135,8 +155,10 @@ static void absorb(Driver *d) {
                 take_effect(d, &d->out.effects[i]);
         for (size_t at = 0; frame_next(frames, &at, &type, &json);)
                 d->n_events++;
-        CHECK(d->out.n_events == 0 || d->out.first_seq + d->out.n_events - 1 == d->x->seq, "sequences have a gap");
-        CHECK(d->n_events == d->x->seq, "%llu events for sequence %llu", (unsigned long long)d->n_events, (unsigned long long)d->x->seq);
+        CHECK(d->out.n_events == 0 || d->out.first_seq + d->out.n_events - 1 == d->x->seq,
+              "sequences have a gap");
+        CHECK(d->n_events == d->x->seq, "%llu events for sequence %llu", (unsigned long long)d->n_events,
+              (unsigned long long)d->x->seq);
         buf_put_slice(&d->history, frames);
         buf_put_slice(&d->logs, buf_slice(&d->out.logs));
         const char *broken = engine_check(d->x);
@@ -144,7 +166,8 @@ static void absorb(Driver *d) {
         check_timers(d);
         d->last_error[0] = '\0';
         if (d->out.refusal.code)
-                snprintf(d->last_error, sizeof(d->last_error), "%s: %s", runbook_code_name(d->out.refusal.code), d->out.refusal.message);
+                snprintf(d->last_error, sizeof(d->last_error), "%s: %s",
+                         runbook_code_name(d->out.refusal.code), d->out.refusal.message);
         Execution *again = reload(d->x);
         check_same(d->x, again, "store and load");
         /* Go on with the loaded one: what is not stored can't matter. */
@@ -154,8 +177,13 @@ static void absorb(Driver *d) {
 }
 
 static Input start_input(Driver *d) {
-        return (Input){.kind = INPUT_START, .now_ms = d->now_ms, .seed = d->seed, .execution_id = uuid_v7(d->now_ms, d->seed, 7),
-                       .tenant = SLICE("acme"), .user = SLICE("alice"), .parent_instance = INSTANCE_NONE};
+        return (Input){.kind = INPUT_START,
+                       .now_ms = d->now_ms,
+                       .seed = d->seed,
+                       .execution_id = uuid_v7(d->now_ms, d->seed, 7),
+                       .tenant = SLICE("acme"),
+                       .user = SLICE("alice"),
+                       .parent_instance = INSTANCE_NONE};
 }
 
 Driver *driver_start(const char *definition, const char *input, const char *context) {
@@ -244,7 +272,8 @@ void driver_ok(Driver *d, const char *path, const char *output) { answer(d, path
 
 void driver_fail(Driver *d, const char *path, const char *code, bool retryable) {
         char json[256];
-        snprintf(json, sizeof(json), "{\"code\":\"%s\",\"message\":\"as the test says\",\"retryable\":%s}", code, retryable ? "true" : "false");
+        snprintf(json, sizeof(json), "{\"code\":\"%s\",\"message\":\"as the test says\",\"retryable\":%s}",
+                 code, retryable ? "true" : "false");
         answer(d, path, false, json);
 }
 
@@ -253,7 +282,8 @@ void driver_advance(Driver *d, int64_t ms) {
         for (;;) {
                 size_t first = SIZE_MAX;
                 for (size_t i = 0; i < d->n_timers; i++)
-                        if (d->timers[i].at_ms <= until && (first == SIZE_MAX || d->timers[i].at_ms < d->timers[first].at_ms))
+                        if (d->timers[i].at_ms <= until &&
+                            (first == SIZE_MAX || d->timers[i].at_ms < d->timers[first].at_ms))
                                 first = i;
                 if (first == SIZE_MAX)
                         break;
@@ -261,7 +291,10 @@ void driver_advance(Driver *d, int64_t ms) {
                 d->timers[first] = d->timers[--d->n_timers];
                 if (t.at_ms > d->now_ms)
                         d->now_ms = t.at_ms;
-                driver_apply(d, &(Input){.kind = INPUT_TIMER, .instance = t.instance, .slot = t.slot, .at_ms = t.at_ms});
+                driver_apply(d, &(Input){.kind = INPUT_TIMER,
+                                         .instance = t.instance,
+                                         .slot = t.slot,
+                                         .at_ms = t.at_ms});
         }
         d->now_ms = until;
 }
@@ -270,21 +303,34 @@ void driver_event(Driver *d, const char *path, const char *payload) {
         uint32_t instance = execution_find_path(d->x, slice_from_str(path));
         CHECK(instance != INSTANCE_NONE, "no step %s", path);
         _cleanup_(value_unref_p) Value *v = value_of(payload);
-        driver_apply(d, &(Input){.kind = INPUT_EVENT, .tenant = SLICE("acme"), .user = SLICE("edr"), .instance = instance,
-                                 .attempt = d->x->steps[instance].attempt, .value = v});
+        driver_apply(d, &(Input){.kind = INPUT_EVENT,
+                                 .tenant = SLICE("acme"),
+                                 .user = SLICE("edr"),
+                                 .instance = instance,
+                                 .attempt = d->x->steps[instance].attempt,
+                                 .value = v});
 }
 
 void driver_vote(Driver *d, const char *user, const char *path, VoteDecision decision) {
-        driver_apply(d, &(Input){.kind = INPUT_APPROVE, .tenant = SLICE("acme"), .user = slice_from_str(user),
-                                 .path = slice_from_str(path), .decision = (uint8_t)decision});
+        driver_apply(d, &(Input){.kind = INPUT_APPROVE,
+                                 .tenant = SLICE("acme"),
+                                 .user = slice_from_str(user),
+                                 .path = slice_from_str(path),
+                                 .decision = (uint8_t)decision});
 }
 
 void driver_command(Driver *d, InputKind kind, const char *path) {
-        driver_apply(d, &(Input){.kind = kind, .tenant = SLICE("acme"), .user = SLICE("alice"), .flag = true,
-                                 .path = slice_from_str(path), .text = kind == INPUT_CANCEL ? SLICE("no longer needed") : SLICE_NULL});
+        driver_apply(d, &(Input){.kind = kind,
+                                 .tenant = SLICE("acme"),
+                                 .user = SLICE("alice"),
+                                 .flag = true,
+                                 .path = slice_from_str(path),
+                                 .text = kind == INPUT_CANCEL ? SLICE("no longer needed") : SLICE_NULL});
 }
 
-const char *driver_status(Driver *d) { return runbook_execution_status_name((RunbookExecutionStatus)d->x->status); }
+const char *driver_status(Driver *d) {
+        return runbook_execution_status_name((RunbookExecutionStatus)d->x->status);
+}
 
 static const StepState *find(Driver *d, const char *path) {
         uint32_t instance = execution_find_path(d->x, slice_from_str(path));
@@ -328,8 +374,15 @@ void driver_replay(Driver *d) {
         Execution *y = NULL;
         _cleanup_(buf_deinit) Buf history = {0};
         _cleanup_(value_unref_p) Value *v = value_of(d->input), *c = value_of(d->context);
-        Input in = {.kind = INPUT_START, .now_ms = d->x->created_ms, .seed = 42, .execution_id = d->x->id, .tenant = SLICE("acme"),
-                    .user = SLICE("alice"), .value = v, .context = c, .parent_instance = INSTANCE_NONE};
+        Input in = {.kind = INPUT_START,
+                    .now_ms = d->x->created_ms,
+                    .seed = 42,
+                    .execution_id = d->x->id,
+                    .tenant = SLICE("acme"),
+                    .user = SLICE("alice"),
+                    .value = v,
+                    .context = c,
+                    .parent_instance = INSTANCE_NONE};
         CHECK(engine_start(d->runbook, &d->settings, &in, &out, &y) == 0, "replay start");
         buf_put_slice(&history, buf_slice(&out.events));
         for (Reader r = reader_from_slice(buf_slice(&d->journal)); reader_left(&r) > 0;) {

@@ -8,8 +8,16 @@
 
 #define DRIVER_MAX 4096 /* timers, tasks and inputs a test may have open */
 
-typedef struct DriverTimer { int64_t at_ms; uint32_t instance; uint8_t slot; } DriverTimer;
-typedef struct DriverTask { uint32_t instance, attempt; char *config; char *input; } DriverTask;
+typedef struct DriverTimer {
+        int64_t at_ms;
+        uint32_t instance;
+        uint8_t slot;
+} DriverTimer;
+typedef struct DriverTask {
+        uint32_t instance, attempt;
+        char *config;
+        char *input;
+} DriverTask;
 
 typedef struct Driver {
         Runbook *runbook;
@@ -22,9 +30,9 @@ typedef struct Driver {
         size_t n_timers;
         DriverTask tasks[DRIVER_MAX];
         size_t n_tasks;
-        Buf history;    /* all event frames */
+        Buf history; /* all event frames */
         uint64_t n_events;
-        Buf journal;    /* u32 length + input record, for replay */
+        Buf journal; /* u32 length + input record, for replay */
         Buf logs;
         char last_error[1024]; /* the refusal's "CODE: sentence", "" when the last command was taken */
         Uuid child;            /* of the last child started */
@@ -51,7 +59,7 @@ void driver_event(Driver *d, const char *path, const char *payload);
 void driver_vote(Driver *d, const char *user, const char *path, VoteDecision decision);
 void driver_command(Driver *d, InputKind kind, const char *path);
 const char *driver_status(Driver *d);
-const char *driver_step(Driver *d, const char *path); /* status name; "absent" */
+const char *driver_step(Driver *d, const char *path);   /* status name; "absent" */
 const char *driver_output(Driver *d, const char *path); /* canonical JSON; "" */
 const char *driver_error(Driver *d, const char *path);  /* error's code; "" */
 /** How often event @type of @path ("" the execution; NULL any) is in the history. */

@@ -6,12 +6,16 @@
 #include "../leaks.h"
 
 #define STEP(id, rest) "{\"id\":\"" id "\"," rest "}"
-#define CALL(id, deps) STEP(id, "\"type\":\"call-service\",\"dependsOn\":[" deps "],\"config\":{\"url\":\"https://x.example/" id "\",\"method\":\"POST\"}")
+#define CALL(id, deps)                                                                                       \
+        STEP(id, "\"type\":\"call-service\",\"dependsOn\":[" deps                                            \
+                 "],\"config\":{\"url\":\"https://x.example/" id "\",\"method\":\"POST\"}")
 #define RUNBOOK(steps) "{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\",\"steps\":[" steps "]}"
-#define RUNBOOK_WITH(members, steps) "{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\"," members ",\"steps\":[" steps "]}"
+#define RUNBOOK_WITH(members, steps)                                                                         \
+        "{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\"," members ",\"steps\":[" steps "]}"
 #define NO_RETRY ",\"retryPolicy\":{\"maxAttempts\":1}"
 
-#define cr_step(d, path, status) cr_assert_str_eq(driver_step(d, path), status, "%s is %s", path, driver_step(d, path))
+#define cr_step(d, path, status)                                                                             \
+        cr_assert_str_eq(driver_step(d, path), status, "%s is %s", path, driver_step(d, path))
 #define cr_status(d, status) cr_assert_str_eq(driver_status(d), status, "execution is %s", driver_status(d))
 
 TestSuite(engine, .fini = check_leaks, .timeout = 60);
@@ -37,9 +41,12 @@ Test(engine, a_chain_runs_in_order_and_gives_the_sinks_output) {
 
 Test(engine, internal_steps_run_on_in_one_input) {
         Driver *d = driver_start(
-                RUNBOOK(STEP("a", "\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":\"input.x\",\"operator\":\"eq\",\"value\":1}}") ","
-                        STEP("b", "\"type\":\"conditional\",\"dependsOn\":[\"a\"],\"config\":{\"condition\":{\"field\":\"a.result\",\"operator\":\"eq\",\"value\":true}}")),
-                "{\"x\":1}", NULL);
+                        RUNBOOK(STEP("a", "\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":"
+                                          "\"input.x\",\"operator\":\"eq\",\"value\":1}}") "," STEP(
+                                        "b", "\"type\":\"conditional\",\"dependsOn\":[\"a\"],\"config\":{"
+                                             "\"condition\":{\"field\":\"a.result\",\"operator\":\"eq\","
+                                             "\"value\":true}}")),
+                        "{\"x\":1}", NULL);
         cr_status(d, "completed");
         cr_assert_eq(d->n_events, 6);
         finish(d);
@@ -47,9 +54,11 @@ Test(engine, internal_steps_run_on_in_one_input) {
 
 Test(engine, the_branch_not_taken_is_skipped_and_a_join_runs) {
         Driver *d = driver_start(
-                RUNBOOK(STEP("c", "\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":\"input.x\",\"operator\":\"gt\",\"value\":5},\"trueBranch\":\"t\",\"falseBranch\":[\"f\"]}") ","
-                        CALL("t", "\"c\"") "," CALL("f", "") "," CALL("f2", "\"f\"") "," CALL("join", "\"t\",\"f2\"")),
-                "{\"x\":6}", NULL);
+                        RUNBOOK(STEP("c", "\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":"
+                                          "\"input.x\",\"operator\":\"gt\",\"value\":5},\"trueBranch\":\"t\","
+                                          "\"falseBranch\":[\"f\"]}") "," CALL("t", "\"c\"") "," CALL(
+                                        "f", "") "," CALL("f2", "\"f\"") "," CALL("join", "\"t\",\"f2\"")),
+                        "{\"x\":6}", NULL);
         cr_step(d, "f", "skipped");
         cr_step(d, "f2", "skipped");
         cr_step(d, "t", "running");
@@ -61,11 +70,11 @@ Test(engine, the_branch_not_taken_is_skipped_and_a_join_runs) {
 }
 
 Test(engine, a_target_is_skipped_though_its_other_dependency_completed) {
-        Driver *d = driver_start(
-                RUNBOOK(CALL("x", "") ","
-                        STEP("c", "\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":\"input.no\",\"operator\":\"exists\"},\"trueBranch\":\"t\"}") ","
-                        CALL("t", "\"x\",\"c\"")),
-                "{}", NULL);
+        Driver *d = driver_start(RUNBOOK(CALL("x", "") "," STEP(
+                                                 "c", "\"type\":\"conditional\",\"config\":{\"condition\":{"
+                                                      "\"field\":\"input.no\",\"operator\":\"exists\"},"
+                                                      "\"trueBranch\":\"t\"}") "," CALL("t", "\"x\",\"c\"")),
+                                 "{}", NULL);
         cr_step(d, "t", "skipped");
         driver_ok(d, "x", "1");
         cr_step(d, "t", "skipped");
@@ -74,8 +83,9 @@ Test(engine, a_target_is_skipped_though_its_other_dependency_completed) {
 }
 
 Test(engine, a_false_step_condition_skips_the_step) {
-        Driver *d = driver_start(RUNBOOK(STEP("a", "\"type\":\"wait\",\"config\":{\"durationMs\":1},\"condition\":{\"field\":\"input.go\",\"operator\":\"eq\",\"value\":true}") ","
-                                         CALL("b", "\"a\"")),
+        Driver *d = driver_start(RUNBOOK(STEP("a", "\"type\":\"wait\",\"config\":{\"durationMs\":1},"
+                                                   "\"condition\":{\"field\":\"input.go\",\"operator\":"
+                                                   "\"eq\",\"value\":true}") "," CALL("b", "\"a\"")),
                                  "{\"go\":false}", NULL);
         cr_step(d, "a", "skipped");
         cr_step(d, "b", "skipped");
@@ -84,9 +94,11 @@ Test(engine, a_false_step_condition_skips_the_step) {
 }
 
 Test(engine, join_any_starts_with_the_first) {
-        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," CALL("b", "") ","
-                                         STEP("j", "\"type\":\"call-service\",\"joinPolicy\":\"any\",\"dependsOn\":[\"a\",\"b\"],\"config\":{\"url\":\"https://x.example/\"}")),
-                                 NULL, NULL);
+        Driver *d = driver_start(
+                        RUNBOOK(CALL("a", "") "," CALL("b", "") "," STEP(
+                                        "j", "\"type\":\"call-service\",\"joinPolicy\":\"any\",\"dependsOn\":"
+                                             "[\"a\",\"b\"],\"config\":{\"url\":\"https://x.example/\"}")),
+                        NULL, NULL);
         driver_ok(d, "b", "1");
         cr_step(d, "j", "running");
         driver_ok(d, "j", "1");
@@ -98,8 +110,10 @@ Test(engine, join_any_starts_with_the_first) {
 
 Test(engine, retries_back_off_then_fail) {
         Driver *d = driver_start(
-                RUNBOOK(STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"},\"retryPolicy\":{\"maxAttempts\":3,\"initialDelayMs\":1000,\"maxDelayMs\":1500,\"backoffMultiplier\":2}")),
-                NULL, NULL);
+                        RUNBOOK(STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
+                                          "\"},\"retryPolicy\":{\"maxAttempts\":3,\"initialDelayMs\":1000,"
+                                          "\"maxDelayMs\":1500,\"backoffMultiplier\":2}")),
+                        NULL, NULL);
         driver_fail(d, "a", "HTTP_503", true);
         cr_step(d, "a", "retrying");
         driver_advance(d, 999);
@@ -126,8 +140,12 @@ Test(engine, errors_that_are_not_retryable_fail_at_once) {
 }
 
 Test(engine, error_filters_decide_over_the_executor) {
-        Driver *d = driver_start(RUNBOOK(STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"},\"retryPolicy\":{\"maxAttempts\":5,\"initialDelayMs\":1,\"nonRetryableErrors\":[\"http_503\"],\"retryableErrors\":[\"HTTP_5*\"]}")),
-                                 NULL, NULL);
+        Driver *d = driver_start(
+                        RUNBOOK(STEP("a", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
+                                          "\"},\"retryPolicy\":{\"maxAttempts\":5,\"initialDelayMs\":1,"
+                                          "\"nonRetryableErrors\":[\"http_503\"],\"retryableErrors\":[\"HTTP_"
+                                          "5*\"]}")),
+                        NULL, NULL);
         driver_fail(d, "a", "HTTP_502", false);
         cr_step(d, "a", "retrying");
         driver_advance(d, 10);
@@ -137,7 +155,9 @@ Test(engine, error_filters_decide_over_the_executor) {
 }
 
 Test(engine, concurrency_is_limited_and_waiting_steps_are_announced) {
-        Driver *d = driver_start(RUNBOOK_WITH("\"maxConcurrentSteps\":2", CALL("a", "") "," CALL("b", "") "," CALL("c", "")), NULL, NULL);
+        Driver *d = driver_start(RUNBOOK_WITH("\"maxConcurrentSteps\":2",
+                                              CALL("a", "") "," CALL("b", "") "," CALL("c", "")),
+                                 NULL, NULL);
         cr_step(d, "c", "ready");
         cr_assert_eq(driver_count(d, "step.ready", NULL), 1);
         driver_ok(d, "b", "1");
@@ -149,9 +169,10 @@ Test(engine, concurrency_is_limited_and_waiting_steps_are_announced) {
 }
 
 Test(engine, a_failure_ends_waits_lets_attempts_finish_and_keeps_the_rest_pending) {
-        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," CALL("b", "") "," CALL("c", "\"a\",\"b\"") ","
-                                         STEP("w", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\"}")),
-                                 NULL, NULL);
+        Driver *d = driver_start(
+                        RUNBOOK(CALL("a", "") "," CALL("b", "") "," CALL("c", "\"a\",\"b\"") "," STEP(
+                                        "w", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\"}")),
+                        NULL, NULL);
         driver_fail(d, "a", "X", false);
         cr_status(d, "running");
         cr_step(d, "w", "cancelled");
@@ -162,7 +183,10 @@ Test(engine, a_failure_ends_waits_lets_attempts_finish_and_keeps_the_rest_pendin
 }
 
 Test(engine, a_failed_step_can_be_retried_and_the_execution_runs_on) {
-        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," CALL("b", "\"a\"") "," STEP("w", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\"}")), NULL, NULL);
+        Driver *d = driver_start(
+                        RUNBOOK(CALL("a", "") "," CALL("b", "\"a\"") "," STEP(
+                                        "w", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\"}")),
+                        NULL, NULL);
         driver_fail(d, "a", "X", false);
         cr_status(d, "failed");
         driver_command(d, INPUT_RETRY, "b");
@@ -179,7 +203,10 @@ Test(engine, a_failed_step_can_be_retried_and_the_execution_runs_on) {
 }
 
 Test(engine, on_failure_continue_lets_dependents_run) {
-        Driver *d = driver_start(RUNBOOK(STEP("a", "\"type\":\"call-service\",\"onFailure\":\"continue\",\"config\":{\"url\":\"https://x.example/\"}") "," CALL("b", "\"a\"")), NULL, NULL);
+        Driver *d = driver_start(
+                        RUNBOOK(STEP("a", "\"type\":\"call-service\",\"onFailure\":\"continue\",\"config\":{"
+                                          "\"url\":\"https://x.example/\"}") "," CALL("b", "\"a\"")),
+                        NULL, NULL);
         driver_fail(d, "a", "X", false);
         cr_step(d, "a", "failed");
         driver_ok(d, "b", "1");
@@ -187,7 +214,10 @@ Test(engine, on_failure_continue_lets_dependents_run) {
         finish(d);
 }
 
-#define APPROVAL(rest) RUNBOOK(STEP("ok", "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\",\"carol\",\"alice\"],\"minApprovals\":2,\"timeoutMs\":1000," rest "}") "," CALL("go", "\"ok\""))
+#define APPROVAL(rest)                                                                                       \
+        RUNBOOK(STEP("ok",                                                                                   \
+                     "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\",\"carol\","     \
+                     "\"alice\"],\"minApprovals\":2,\"timeoutMs\":1000," rest "}") "," CALL("go", "\"ok\""))
 
 Test(engine, two_people_approve_and_nobody_else) {
         Driver *d = driver_start(APPROVAL("\"timeoutAction\":\"fail\""), NULL, NULL);
@@ -236,7 +266,9 @@ Test(engine, approval_timeouts_do_what_is_configured) {
 }
 
 Test(engine, escalation_brings_further_people) {
-        Driver *d = driver_start(APPROVAL("\"timeoutAction\":\"fail\",\"escalateTo\":[\"dave\"],\"escalateAfterMs\":500"), NULL, NULL);
+        Driver *d = driver_start(APPROVAL("\"timeoutAction\":\"fail\",\"escalateTo\":[\"dave\"],"
+                                          "\"escalateAfterMs\":500"),
+                                 NULL, NULL);
         driver_vote(d, "dave", "ok", VOTE_APPROVED);
         cr_assert(strstr(d->last_error, "NOT_AN_APPROVER"));
         driver_advance(d, 500);
@@ -259,8 +291,12 @@ Test(engine, authorized_users_rule_over_votes_and_control) {
 }
 
 Test(engine, waits_and_events_end_by_time_or_event) {
-        Driver *d = driver_start(RUNBOOK(STEP("w", "\"type\":\"wait\",\"config\":{\"durationMs\":\"${input.ms}\"}") ","
-                                         STEP("e", "\"type\":\"wait-for-event\",\"dependsOn\":[\"w\"],\"config\":{\"eventType\":\"edr.done\",\"correlationId\":\"${input.host}\",\"timeoutMs\":100}")),
+        Driver *d = driver_start(RUNBOOK(STEP("w", "\"type\":\"wait\",\"config\":{\"durationMs\":\"${input."
+                                                   "ms}\"}") "," STEP(
+                                                 "e",
+                                                 "\"type\":\"wait-for-event\",\"dependsOn\":[\"w\"],"
+                                                 "\"config\":{\"eventType\":\"edr.done\",\"correlationId\":"
+                                                 "\"${input.host}\",\"timeoutMs\":100}")),
                                  "{\"ms\":50,\"host\":\"h1\"}", NULL);
         driver_advance(d, 49);
         cr_step(d, "w", "waiting");
@@ -271,14 +307,18 @@ Test(engine, waits_and_events_end_by_time_or_event) {
         cr_assert_str_eq(driver_output(d, "e"), "{\"ok\":true}");
         finish(d);
 
-        d = driver_start(RUNBOOK(STEP("e", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"edr.done\",\"timeoutMs\":100}")), NULL, NULL);
+        d = driver_start(RUNBOOK(STEP("e", "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"edr."
+                                           "done\",\"timeoutMs\":100}")),
+                         NULL, NULL);
         driver_advance(d, 100);
         cr_assert_str_eq(driver_error(d, ""), "EVENT_TIMEOUT");
         finish(d);
 }
 
 Test(engine, pause_stops_starts_and_freezes_clocks) {
-        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," CALL("b", "\"a\"") "," STEP("w", "\"type\":\"wait\",\"config\":{\"durationMs\":1000}")), NULL, NULL);
+        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," CALL("b", "\"a\"") "," STEP(
+                                                 "w", "\"type\":\"wait\",\"config\":{\"durationMs\":1000}")),
+                                 NULL, NULL);
         driver_advance(d, 400);
         driver_command(d, INPUT_PAUSE, "");
         cr_status(d, "pausing");
@@ -313,7 +353,9 @@ Test(engine, a_paused_execution_takes_votes_and_results) {
 }
 
 Test(engine, cancel_aborts_and_says_who_and_why) {
-        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," STEP("w", "\"type\":\"wait\",\"config\":{\"durationMs\":1000}")), NULL, NULL);
+        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," STEP(
+                                                 "w", "\"type\":\"wait\",\"config\":{\"durationMs\":1000}")),
+                                 NULL, NULL);
         driver_command(d, INPUT_CANCEL, "");
         cr_status(d, "cancelled");
         cr_step(d, "a", "cancelled");
@@ -349,15 +391,22 @@ Test(engine, late_and_foreign_results_are_ignored) {
 }
 
 Test(engine, templates_reach_dependencies_and_a_missing_path_fails_the_step) {
-        Driver *d = driver_start(
-                RUNBOOK(CALL("a", "") ","
-                        STEP("b", "\"type\":\"call-service\",\"dependsOn\":[\"a\"],\"config\":{\"url\":\"https://x.example/${a.id}\",\"method\":\"POST\",\"body\":{\"all\":\"${a}\",\"n\":\"${input.n}\",\"id\":\"${id}\"}}")),
-                "{\"n\":3}", NULL);
+        Driver *d = driver_start(RUNBOOK(CALL("a", "") "," STEP(
+                                                 "b", "\"type\":\"call-service\",\"dependsOn\":[\"a\"],"
+                                                      "\"config\":{\"url\":\"https://x.example/"
+                                                      "${a.id}\",\"method\":\"POST\",\"body\":{\"all\":\"${a}"
+                                                      "\",\"n\":\"${input.n}\",\"id\":\"${id}\"}}")),
+                                 "{\"n\":3}", NULL);
         driver_ok(d, "a", "{\"id\":\"q7\"}");
-        cr_assert_str_eq(driver_task_config(d, "b"), "{\"body\":{\"all\":{\"id\":\"q7\"},\"id\":\"q7\",\"n\":3},\"method\":\"POST\",\"url\":\"https://x.example/q7\"}");
+        cr_assert_str_eq(driver_task_config(d, "b"),
+                         "{\"body\":{\"all\":{\"id\":\"q7\"},\"id\":\"q7\",\"n\":3},\"method\":\"POST\","
+                         "\"url\":\"https://x.example/q7\"}");
         driver_ok(d, "b", "1");
         finish(d);
-        d = driver_start(RUNBOOK(CALL("a", "") "," STEP("b", "\"type\":\"call-service\",\"dependsOn\":[\"a\"],\"config\":{\"url\":\"https://x.example/${a.id}\"}")), NULL, NULL);
+        d = driver_start(RUNBOOK(CALL("a", "") "," STEP(
+                                         "b", "\"type\":\"call-service\",\"dependsOn\":[\"a\"],\"config\":{"
+                                              "\"url\":\"https://x.example/${a.id}\"}")),
+                         NULL, NULL);
         driver_ok(d, "a", "{}");
         cr_status(d, "failed");
         finish(d);
@@ -365,10 +414,12 @@ Test(engine, templates_reach_dependencies_and_a_missing_path_fails_the_step) {
 
 Test(engine, compensations_run_in_reverse_order_of_completion) {
         Driver *d = driver_start(
-                RUNBOOK(STEP("a", "\"type\":\"call-service\",\"compensateWith\":\"undo\",\"config\":{\"url\":\"https://x.example/\"}") ","
-                        STEP("b", "\"type\":\"call-service\",\"compensateWith\":\"undo\",\"dependsOn\":[\"a\"],\"config\":{\"url\":\"https://x.example/\"}") ","
-                        CALL("c", "\"b\"") "," CALL("undo", "")),
-                NULL, NULL);
+                        RUNBOOK(STEP("a", "\"type\":\"call-service\",\"compensateWith\":\"undo\",\"config\":{"
+                                          "\"url\":\"https://x.example/\"}") "," STEP(
+                                        "b", "\"type\":\"call-service\",\"compensateWith\":\"undo\","
+                                             "\"dependsOn\":[\"a\"],\"config\":{\"url\":\"https://x.example/"
+                                             "\"}") "," CALL("c", "\"b\"") "," CALL("undo", "")),
+                        NULL, NULL);
         cr_assert(!driver_has_task(d, "undo"));
         driver_ok(d, "a", "1");
         driver_ok(d, "b", "2");
@@ -384,12 +435,17 @@ Test(engine, compensations_run_in_reverse_order_of_completion) {
         finish(d);
 }
 
-#define LOOP(config, loop) RUNBOOK(STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"x\"},\"loopConfig\":{" loop "}") "," \
-                        STEP("x", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/${loop.item}\"}" config) "," \
-                        CALL("y", "\"x\"") "," CALL("after", "\"l\""))
+#define LOOP(config, loop)                                                                                   \
+        RUNBOOK(STEP("l",                                                                                    \
+                     "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"x\"},\"loopConfig\":{" loop             \
+                     "}") "," STEP("x", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/" \
+                                        "${loop.item}\"}" config) "," CALL("y", "\"x\"") "," CALL("after",   \
+                                                                                                  "\"l\""))
 
 Test(engine, a_loop_runs_its_body_for_each_item) {
-        Driver *d = driver_start(LOOP("", "\"iterateOver\":\"input.items\",\"maxIterations\":10,\"concurrency\":2"), "{\"items\":[\"p\",\"q\",\"r\"]}", NULL);
+        Driver *d = driver_start(
+                        LOOP("", "\"iterateOver\":\"input.items\",\"maxIterations\":10,\"concurrency\":2"),
+                        "{\"items\":[\"p\",\"q\",\"r\"]}", NULL);
         cr_assert(driver_has_task(d, "x[0]") && driver_has_task(d, "x[1]") && !driver_has_task(d, "x[2]"));
         driver_ok(d, "x[1]", "1");
         driver_ok(d, "y[1]", "\"one\"");
@@ -405,10 +461,12 @@ Test(engine, a_loop_runs_its_body_for_each_item) {
 }
 
 Test(engine, a_loop_over_its_cap_fails_clearly_and_failures_are_tolerated_as_told) {
-        Driver *d = driver_start(LOOP("", "\"iterateOver\":\"input.items\",\"maxIterations\":2"), "{\"items\":[1,2,3]}", NULL);
+        Driver *d = driver_start(LOOP("", "\"iterateOver\":\"input.items\",\"maxIterations\":2"),
+                                 "{\"items\":[1,2,3]}", NULL);
         cr_assert_str_eq(driver_error(d, "l"), "LOOP_LIMIT");
         finish(d);
-        d = driver_start(LOOP("", "\"iterateOver\":\"input.items\",\"failureTolerance\":1"), "{\"items\":[1,2,3]}", NULL);
+        d = driver_start(LOOP("", "\"iterateOver\":\"input.items\",\"failureTolerance\":1"),
+                         "{\"items\":[1,2,3]}", NULL);
         driver_fail(d, "x[0]", "X", false);
         cr_step(d, "l", "running");
         driver_ok(d, "x[1]", "1");
@@ -426,7 +484,12 @@ Test(engine, a_loop_over_its_cap_fails_clearly_and_failures_are_tolerated_as_tol
 }
 
 Test(engine, continue_while_sees_fresh_data_and_empty_loops_complete) {
-        Driver *d = driver_start(RUNBOOK(STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"x\"},\"loopConfig\":{\"maxIterations\":5,\"continueWhile\":{\"field\":\"x.done\",\"operator\":\"ne\",\"value\":true}}") "," CALL("x", "")), NULL, NULL);
+        Driver *d = driver_start(
+                        RUNBOOK(STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"x\"},"
+                                          "\"loopConfig\":{\"maxIterations\":5,\"continueWhile\":{\"field\":"
+                                          "\"x.done\",\"operator\":\"ne\",\"value\":true}}") "," CALL("x",
+                                                                                                      "")),
+                        NULL, NULL);
         driver_ok(d, "x[0]", "{\"done\":false}");
         driver_ok(d, "x[1]", "{\"done\":true}");
         cr_status(d, "completed");
@@ -437,15 +500,24 @@ Test(engine, continue_while_sees_fresh_data_and_empty_loops_complete) {
 }
 
 Test(engine, a_child_execution_is_started_waited_for_and_cancelled) {
-        Driver *d = driver_start(RUNBOOK(STEP("r", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"other\",\"input\":{\"a\":\"${input.a}\"}}")), "{\"a\":1}", NULL);
+        Driver *d = driver_start(RUNBOOK(STEP("r", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":"
+                                                   "\"other\",\"input\":{\"a\":\"${input.a}\"}}")),
+                                 "{\"a\":1}", NULL);
         char text[UUID_TEXT_SIZE + 1];
         cr_assert_eq(d->n_children, 1);
         uuid_format(d->child, text);
         _Alignas(8) char nil[] = "00000000-0000-0000-0000-000000000000";
-        driver_apply(d, &(Input){.kind = INPUT_CHILD_DONE, .instance = 0, .text = slice_from_str(nil), .ok = true});
+        driver_apply(d, &(Input){.kind = INPUT_CHILD_DONE,
+                                 .instance = 0,
+                                 .text = slice_from_str(nil),
+                                 .ok = true});
         cr_status(d, "running");
         Value *v = value_new_bytes(SLICE("{\"z\":1}"));
-        driver_apply(d, &(Input){.kind = INPUT_CHILD_DONE, .instance = 0, .text = slice_from_str(text), .ok = true, .value = v});
+        driver_apply(d, &(Input){.kind = INPUT_CHILD_DONE,
+                                 .instance = 0,
+                                 .text = slice_from_str(text),
+                                 .ok = true,
+                                 .value = v});
         value_unref(v);
         cr_status(d, "completed");
         cr_assert_str_eq(driver_output(d, ""), "{\"z\":1}");
@@ -463,7 +535,9 @@ Test(engine, pause_at_stops_before_the_step) {
         driver_free(d);
 }
 
-#define TYPED(step, root) "{\"id\":\"r\",\"version\":\"1\"," root "\"steps\":[{\"id\":\"a\",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}" step "}]}"
+#define TYPED(step, root)                                                                                    \
+        "{\"id\":\"r\",\"version\":\"1\"," root "\"steps\":[{\"id\":\"a\",\"type\":\"call-service\","        \
+                                                "\"config\":{\"url\":\"https://x.example/\"}" step "}]}"
 
 Test(engine, schemas_are_held_against_inputs_and_outputs) {
         Driver *d = driver_start(TYPED(",\"inputSchema\":{\"required\":[\"k\"]}", ""), "{\"z\":1}", NULL);
@@ -474,7 +548,10 @@ Test(engine, schemas_are_held_against_inputs_and_outputs) {
         driver_ok(d, "a", "7");
         cr_assert_str_eq(driver_error(d, "a"), "OUTPUT_SCHEMA");
         finish(d);
-        d = driver_start(TYPED(",\"outputSchema\":{\"type\":\"object\"},\"retryPolicy\":{\"maxAttempts\":2,\"initialDelayMs\":10,\"retryableErrors\":[\"OUTPUT_SCHEMA\"]}", ""), NULL, NULL);
+        d = driver_start(TYPED(",\"outputSchema\":{\"type\":\"object\"},\"retryPolicy\":{\"maxAttempts\":2,"
+                               "\"initialDelayMs\":10,\"retryableErrors\":[\"OUTPUT_SCHEMA\"]}",
+                               ""),
+                         NULL, NULL);
         driver_ok(d, "a", "7");
         cr_step(d, "a", "retrying");
         driver_advance(d, 10);

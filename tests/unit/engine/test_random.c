@@ -1,5 +1,6 @@
 /*
- * Random runbooks. First against a naive reference that computes every step's final state by definition, not by counting
+ * Random runbooks. First against a naive reference that computes every step's final state by definition,
+ * not by counting
  * edges; then with random commands, answers and times thrown in, where the driver checks every invariant, that storing
  * and loading changes nothing, and that the journal replays to the same bytes. A failure names its seed.
  */
@@ -13,12 +14,14 @@
 #include "driver.h"
 #include "../leaks.h"
 
-#define STEPS_MAX 24
+#define STEPS_MAX     24
 #define SEEDS_DEFAULT 300 /* more: RANDOM_SEEDS=30000 test_engine_random */
 
 TestSuite(random, .fini = check_leaks, .timeout = 3000);
 
-typedef struct Random { uint64_t s; } Random;
+typedef struct Random {
+        uint64_t s;
+} Random;
 
 static uint32_t draw(Random *r, uint32_t below) {
         r->s += 0x9e3779b97f4a7c15u;
@@ -46,7 +49,10 @@ typedef struct Node {
         const char *expected;
 } Node;
 
-typedef struct Graph { Node nodes[STEPS_MAX]; int n; } Graph;
+typedef struct Graph {
+        Node nodes[STEPS_MAX];
+        int n;
+} Graph;
 
 static void graph_draw(Graph *g, Random *r) {
         g->n = 2 + (int)draw(r, STEPS_MAX - 2);
@@ -110,7 +116,8 @@ static char *graph_definition(const Graph *g) {
         buf_put_str(&b, "{\"id\":\"r\",\"name\":\"r\",\"version\":\"1\",\"steps\":[");
         for (int i = 0; i < g->n; i++) {
                 const Node *node = &g->nodes[i];
-                buf_printf(&b, "%s{\"id\":\"s%d\",\"onFailure\":\"continue\",\"dependsOn\":[", i ? "," : "", i);
+                buf_printf(&b, "%s{\"id\":\"s%d\",\"onFailure\":\"continue\",\"dependsOn\":[", i ? "," : "",
+                           i);
                 bool first = true;
                 for (int k = 0; k < i; k++)
                         if (node->deps[k]) {
@@ -119,16 +126,22 @@ static char *graph_definition(const Graph *g) {
                         }
                 buf_put_char(&b, ']');
                 if (node->kind == BRANCH) {
-                        buf_printf(&b, ",\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":\"input.yes\",\"operator\":\"%s\",\"value\":true}",
+                        buf_printf(&b,
+                                   ",\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":\"input."
+                                   "yes\",\"operator\":\"%s\",\"value\":true}",
                                    node->holds ? "eq" : "ne");
                         put_targets(&b, g, i, 1, "trueBranch");
                         put_targets(&b, g, i, 2, "falseBranch");
                         buf_put_char(&b, '}');
                 } else {
-                        buf_put_str(&b, ",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}");
+                        buf_put_str(&b,
+                                    ",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}");
                 }
                 if (node->kind == GUARDED)
-                        buf_printf(&b, ",\"condition\":{\"field\":\"input.yes\",\"operator\":\"%s\",\"value\":true}", node->holds ? "eq" : "ne");
+                        buf_printf(&b,
+                                   ",\"condition\":{\"field\":\"input.yes\",\"operator\":\"%s\",\"value\":"
+                                   "true}",
+                                   node->holds ? "eq" : "ne");
                 buf_put_char(&b, '}');
         }
         buf_put_str(&b, "]}");
@@ -157,12 +170,15 @@ Test(random, final_states_are_those_of_the_definition) {
                 Driver *d = driver_start(definition, "{\"yes\":true}", NULL);
                 while (d->n_tasks > 0)
                         answer_some(d, &g, &r);
-                cr_assert_str_eq(driver_status(d), "completed", "seed %llu: %s", (unsigned long long)seed, driver_status(d));
+                cr_assert_str_eq(driver_status(d), "completed", "seed %llu: %s", (unsigned long long)seed,
+                                 driver_status(d));
                 for (int i = 0; i < g.n; i++) {
                         char id[16];
                         snprintf(id, sizeof(id), "s%d", i);
-                        cr_assert_str_eq(driver_step(d, id), g.nodes[i].expected, "seed %llu: %s is %s and should be %s in %s", (unsigned long long)seed, id,
-                                         driver_step(d, id), g.nodes[i].expected, definition);
+                        cr_assert_str_eq(driver_step(d, id), g.nodes[i].expected,
+                                         "seed %llu: %s is %s and should be %s in %s",
+                                         (unsigned long long)seed, id, driver_step(d, id),
+                                         g.nodes[i].expected, definition);
                 }
                 driver_replay(d);
                 driver_free(d);
@@ -173,13 +189,18 @@ Test(random, final_states_are_those_of_the_definition) {
 
 static void put_wild_step(Buf *b, Random *r, int i, bool in_loop) {
         static const char *const kinds[] = {
-                "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"},\"retryPolicy\":{\"maxAttempts\":2,\"initialDelayMs\":50,\"jitter\":0.5}",
-                "\"type\":\"call-service\",\"onFailure\":\"continue\",\"config\":{\"url\":\"https://x.example/\"},\"retryPolicy\":{\"maxAttempts\":1}",
-                "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\",\"carol\"],\"minApprovals\":1,\"timeoutMs\":300,\"timeoutAction\":\"fail\",\"escalateTo\":[\"dave\"],\"escalateAfterMs\":100}",
-                "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\",\"timeoutMs\":400}",
-                "\"type\":\"wait\",\"config\":{\"durationMs\":70}",
-                "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"other\"}",
-                "\"type\":\"call-service\",\"compensateWith\":\"undo\",\"config\":{\"url\":\"https://x.example/\"}",
+                        "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
+                        "\"},\"retryPolicy\":{\"maxAttempts\":2,\"initialDelayMs\":50,\"jitter\":0.5}",
+                        "\"type\":\"call-service\",\"onFailure\":\"continue\",\"config\":{\"url\":\"https://"
+                        "x.example/\"},\"retryPolicy\":{\"maxAttempts\":1}",
+                        "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\",\"carol\"],"
+                        "\"minApprovals\":1,\"timeoutMs\":300,\"timeoutAction\":\"fail\",\"escalateTo\":["
+                        "\"dave\"],\"escalateAfterMs\":100}",
+                        "\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\",\"timeoutMs\":400}",
+                        "\"type\":\"wait\",\"config\":{\"durationMs\":70}",
+                        "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"other\"}",
+                        "\"type\":\"call-service\",\"compensateWith\":\"undo\",\"config\":{\"url\":\"https://"
+                        "x.example/\"}",
         };
         buf_printf(b, "{\"id\":\"s%d\",%s,\"dependsOn\":[", i, kinds[draw(r, 7)]);
         if (i > 0 && !in_loop)
@@ -190,16 +211,21 @@ static void put_wild_step(Buf *b, Random *r, int i, bool in_loop) {
 static char *wild_definition(Random *r) {
         Buf b = {0};
         int n = 1 + (int)draw(r, 8);
-        buf_printf(&b, "{\"id\":\"r\",\"name\":\"r\",\"version\":\"1\",\"maxConcurrentSteps\":%u,%s\"steps\":[", 1 + draw(r, 4),
-                   draw(r, 4) == 0 ? "\"globalTimeoutMs\":900," : "");
+        buf_printf(&b,
+                   "{\"id\":\"r\",\"name\":\"r\",\"version\":\"1\",\"maxConcurrentSteps\":%u,%s\"steps\":[",
+                   1 + draw(r, 4), draw(r, 4) == 0 ? "\"globalTimeoutMs\":900," : "");
         for (int i = 0; i < n; i++)
                 put_wild_step(&b, r, i, false);
         if (draw(r, 2)) {
-                buf_printf(&b, "{\"id\":\"l\",\"type\":\"loop\",\"config\":{\"bodyStepId\":\"s%d\"},\"loopConfig\":{\"iterateOver\":\"input.items\",\"concurrency\":%u,\"failureTolerance\":%u}},",
+                buf_printf(&b,
+                           "{\"id\":\"l\",\"type\":\"loop\",\"config\":{\"bodyStepId\":\"s%d\"},"
+                           "\"loopConfig\":{\"iterateOver\":\"input.items\",\"concurrency\":%u,"
+                           "\"failureTolerance\":%u}},",
                            n, 1 + draw(r, 3), draw(r, 2));
                 put_wild_step(&b, r, n, true);
         }
-        buf_put_str(&b, "{\"id\":\"undo\",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/undo\"},\"retryPolicy\":{\"maxAttempts\":1}}]}");
+        buf_put_str(&b, "{\"id\":\"undo\",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
+                        "undo\"},\"retryPolicy\":{\"maxAttempts\":1}}]}");
         char *text = buf_steal_str(&b);
         if (!strstr(text, "compensateWith\":\"undo\"")) {
                 char *last = strstr(text, ",{\"id\":\"undo\"");
@@ -217,21 +243,29 @@ static char *some_path(Driver *d, Random *r) {
 
 static void answer_child(Driver *d, Random *r) {
         for (uint32_t i = 0; i < d->x->n_instances; i++) {
-                if (d->x->steps[i].status != RUNBOOK_STEP_RUNNING || execution_step(d->x, i)->type != STEP_TYPE_RUN_RUNBOOK || draw(r, 2))
+                if (d->x->steps[i].status != RUNBOOK_STEP_RUNNING ||
+                    execution_step(d->x, i)->type != STEP_TYPE_RUN_RUNBOOK || draw(r, 2))
                         continue;
                 char id[UUID_TEXT_SIZE + 1];
                 uuid_format(d->x->steps[i].extra->child, id);
                 if (draw(r, 3) == 0)
-                        driver_apply(d, &(Input){.kind = INPUT_CHILD_STATE, .instance = i, .text = slice_from_str(id), .flag = draw(r, 2)});
+                        driver_apply(d, &(Input){.kind = INPUT_CHILD_STATE,
+                                                 .instance = i,
+                                                 .text = slice_from_str(id),
+                                                 .flag = draw(r, 2)});
                 else
-                        driver_apply(d, &(Input){.kind = INPUT_CHILD_DONE, .instance = i, .text = slice_from_str(id), .ok = draw(r, 2)});
+                        driver_apply(d, &(Input){.kind = INPUT_CHILD_DONE,
+                                                 .instance = i,
+                                                 .text = slice_from_str(id),
+                                                 .ok = draw(r, 2)});
                 return;
         }
 }
 
 static void act(Driver *d, Random *r) {
         static const char *const people[] = {"bob", "carol", "dave", "mallory", "alice"};
-        static const InputKind commands[] = {INPUT_PAUSE, INPUT_RESUME, INPUT_RESUME, INPUT_RETRY, INPUT_RETRY, INPUT_CANCEL};
+        static const InputKind commands[] = {INPUT_PAUSE, INPUT_RESUME, INPUT_RESUME,
+                                             INPUT_RETRY, INPUT_RETRY,  INPUT_CANCEL};
         _cleanup_free_ char *path = some_path(d, r);
         switch (draw(r, 8)) {
         case 0:
@@ -248,10 +282,18 @@ static void act(Driver *d, Random *r) {
                         driver_fail(d, task, "X", draw(r, 2));
                 free(task);
                 break;
-        case 3: driver_advance(d, 1 + draw(r, 200)); break;
-        case 4: driver_vote(d, people[draw(r, 5)], path, draw(r, 4) ? VOTE_APPROVED : VOTE_REJECTED); break;
-        case 5: driver_event(d, path, "{}"); break;
-        case 6: answer_child(d, r); break;
+        case 3:
+                driver_advance(d, 1 + draw(r, 200));
+                break;
+        case 4:
+                driver_vote(d, people[draw(r, 5)], path, draw(r, 4) ? VOTE_APPROVED : VOTE_REJECTED);
+                break;
+        case 5:
+                driver_event(d, path, "{}");
+                break;
+        case 6:
+                answer_child(d, r);
+                break;
         case 7:
                 if (draw(r, 3) == 0) {
                         InputKind kind = commands[draw(r, N_ELEMENTS(commands))];
@@ -264,7 +306,8 @@ static void act(Driver *d, Random *r) {
 
 /* Let everything come to an end: resume, answer, let time pass. */
 static void wind_down(Driver *d, Random *r) {
-        for (int i = 0; i < 2000 && !runbook_execution_status_is_final((RunbookExecutionStatus)d->x->status); i++) {
+        for (int i = 0; i < 2000 && !runbook_execution_status_is_final((RunbookExecutionStatus)d->x->status);
+             i++) {
                 if (d->x->status == RUNBOOK_EXECUTION_PAUSED)
                         driver_command(d, INPUT_RESUME, "");
                 while (d->n_tasks > 0)
@@ -283,14 +326,16 @@ Test(random, anything_may_happen_and_every_execution_still_ends) {
                 for (unsigned i = draw(&r, 60); i > 0; i--)
                         act(d, &r);
                 wind_down(d, &r);
-                cr_assert(runbook_execution_status_is_final((RunbookExecutionStatus)d->x->status), "seed %llu never ends: %s in %s",
-                          (unsigned long long)seed, driver_status(d), definition);
+                cr_assert(runbook_execution_status_is_final((RunbookExecutionStatus)d->x->status),
+                          "seed %llu never ends: %s in %s", (unsigned long long)seed, driver_status(d),
+                          definition);
                 cr_assert_eq(d->n_timers, 0, "seed %llu left timers", (unsigned long long)seed);
                 cr_assert_eq(d->n_tasks, 0, "seed %llu left tasks", (unsigned long long)seed);
                 n_ends[d->x->status]++;
                 driver_replay(d);
                 driver_free(d);
         }
-        cr_assert(n_ends[RUNBOOK_EXECUTION_COMPLETED] > 0 && n_ends[RUNBOOK_EXECUTION_FAILED] > 0 && n_ends[RUNBOOK_EXECUTION_CANCELLED] > 0,
+        cr_assert(n_ends[RUNBOOK_EXECUTION_COMPLETED] > 0 && n_ends[RUNBOOK_EXECUTION_FAILED] > 0 &&
+                                  n_ends[RUNBOOK_EXECUTION_CANCELLED] > 0,
                   "the seeds don't reach all ends");
 }
