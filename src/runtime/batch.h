@@ -139,7 +139,10 @@ int handle_command(Batch *b, Item *it);
 int handle_event(Batch *b, Item *it);
 int handle_register(Batch *b, Item *it);
 int handle_replay(Batch *b, Item *it);
+int handle_result(Batch *b, Item *it);
 int handle_start(Batch *b, Item *it);
+/** The item is a timer: nobody is answered. */
+int handle_timer(Batch *b, Item *it);
 
 /** Begin an execution in this batch; b->update has the engine's answer. 0 with the entry, -EINVAL: refused,
  * else what fails the batch. */
