@@ -42,7 +42,7 @@ static inline const char *message_header(const Message *m, const char *name) {
         return m->header ? m->header(m->userdata, name) : NULL;
 }
 
-/* ---- streams --------------------------------------------------------------------------------- */
+/* ---- streams ----------------------------------------------------------------------- */
 
 typedef enum StreamRetention { STREAM_LIMITS, STREAM_WORK_QUEUE } StreamRetention;
 
@@ -68,7 +68,7 @@ extern const StreamSpec stream_specs[N_STREAMS]; /* streams.c */
 #define QUEUE_ACK_PENDING_DEFAULT 4096
 #define QUEUE_NAK_DELAY_MS        2000
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------- */
 
 typedef enum BusLink { BUS_LINK_MAIN, BUS_LINK_QUERY, BUS_LINK_AUDIT, N_BUS_LINKS } BusLink;
 
@@ -111,7 +111,7 @@ bool bus_is_connected(const Bus *b);
 /** Bytes that the server takes in one message. */
 size_t bus_payload_max(const Bus *b);
 
-/* ---- sending --------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------- */
 
 /**
  * Send an answer to @subject (already found to be allowed). Any thread, never blocks: what can't be sent is

@@ -93,7 +93,7 @@ static natsStatus publish_plain(natsConnection *nc, const AuditMessage *m, const
         return s;
 }
 
-/* ---- the fast road --------------------------------------------------------------------------- */
+/* ---- the fast road ----------------------------------------------------------------- */
 
 static int publish_last(Bus *b, jsCtx *js, const AuditMessage *m, jsPubAck **ret) {
         natsMsg *msg = NULL;
@@ -138,7 +138,7 @@ static int publish_counted(Bus *b, Link *l, const AuditMessage *messages, size_t
         return sure ? 0 : 1;
 }
 
-/* ---- the sure road --------------------------------------------------------------------------- */
+/* ---- the sure road ----------------------------------------------------------------- */
 
 static int ensure_acks(Bus *b, Link *l, uint64_t epoch) {
         char subject[sizeof(b->acks_inbox) + 4];
@@ -231,7 +231,7 @@ static int publish_chunk(Bus *b, Link *l, const AuditMessage *messages, size_t n
         return 0;
 }
 
-/* ---- what the outbox calls ------------------------------------------------------------------- */
+/* ---- what the outbox calls --------------------------------------------------------- */
 
 uint64_t bus_audit_epoch(void *userdata) { return link_epoch(&((Bus *)userdata)->links[BUS_LINK_AUDIT]); }
 

@@ -56,7 +56,7 @@ uint64_t link_epoch(Link *l) {
         return epoch;
 }
 
-/* ---- what nats.c tells us, on its threads ---------------------------------------------------- */
+/* ---- what nats.c tells us, on its threads ------------------------------------------ */
 
 static void note_payload(Bus *b, natsConnection *nc) {
         int64_t max = natsConnection_GetMaxPayload(nc);
@@ -129,7 +129,7 @@ int64_t link_reconnect_delay(natsConnection *nc, int attempts, void *closure) {
                (monotonic_ns() / 1000 + l->id * 37) % (delay_ms / 4 + 1); /* not all at the same moment */
 }
 
-/* ---- subscriptions --------------------------------------------------------------------------- */
+/* ---- subscriptions ----------------------------------------------------------------- */
 
 static const char *get_header(void *userdata, const char *name) {
         const char *value = NULL;
@@ -204,7 +204,7 @@ static int subscribe_all(Link *l, natsConnection *nc) {
         return natsConnection_FlushTimeout(nc, FLUSH_TIMEOUT_MS) == NATS_OK ? 0 : -EIO;
 }
 
-/* ---- connecting ------------------------------------------------------------------------------ */
+/* ---- connecting -------------------------------------------------------------------- */
 
 /**
  * nats.c 3.4.1 loses a signature whose first byte is zero, so one in 256 connects by key is refused for no

@@ -45,7 +45,7 @@ bool log_gate_pass(LogGate *g, uint64_t *ret_held) {
         return false;
 }
 
-/* ---- the manager ----------------------------------------------------------------------------- */
+/* ---- the manager ------------------------------------------------------------------- */
 
 /** Streams and consumer, when something says they may not be as we need them; returns when to try again. */
 static int64_t setup_tend(Bus *b, int64_t now_ns) {
@@ -120,7 +120,7 @@ static void *manager_main(void *userdata) {
         return NULL;
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------- */
 
 int bus_new(const BusOptions *options, Report *report, Bus **ret) {
         Bus *b = calloc(1, sizeof(*b));

@@ -28,7 +28,7 @@ struct Outgoing {
         char data[]; /* subject, NUL, body, NUL */
 };
 
-/* ---- one answer ------------------------------------------------------------------------------ */
+/* ---- one answer -------------------------------------------------------------------- */
 
 /** The error's sentence, fit for a header: no line breaks, not too long. */
 static void error_sentence(Slice body, char ret[SENTENCE_MAX + 1]) {
@@ -92,7 +92,7 @@ void bus_reply_now(Bus *b, Slice subject, RunbookCode code, Slice body) {
                 note_dropped(b, natsStatus_GetText(s));
 }
 
-/* ---- the queue ------------------------------------------------------------------------------- */
+/* ---- the queue --------------------------------------------------------------------- */
 
 static void enqueue(Bus *b, Slice subject, RunbookCode code, Slice body) {
         size_t n_bytes = sizeof(Outgoing) + subject.n + body.n + 2;

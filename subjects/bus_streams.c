@@ -37,7 +37,7 @@ static void api_options(jsOptions *o) {
         o->Wait = BUS_API_TIMEOUT_MS;
 }
 
-/* ---- streams --------------------------------------------------------------------------------- */
+/* ---- streams ----------------------------------------------------------------------- */
 
 typedef struct StreamSubjects {
         char text[STREAM_SUBJECTS_MAX][SUBJECT_TEXT_MAX];
@@ -154,7 +154,7 @@ static int ensure_stream(Bus *b, jsCtx *js, const StreamSpec *spec, char *fault,
         return s == NATS_OK ? 0 : api_error(s, code, what, fault, n_fault);
 }
 
-/* ---- the durable queue's consumer ------------------------------------------------------------ */
+/* ---- the durable queue's consumer -------------------------------------------------- */
 
 static void consumer_config(const Bus *b, jsConsumerConfig *c) {
         jsConsumerConfig_Init(c);

@@ -15,7 +15,7 @@
 #define BODY_SMALL_MAX (64 * 1024)                        /* of pause, cancel, approve…, and of queries */
 #define LAST_ERROR_MAX 256                                /* bytes kept for $SRV.STATS */
 
-/* ---- the house ------------------------------------------------------------------------------- */
+/* ---- the house --------------------------------------------------------------------- */
 
 typedef enum EndpointId {
         ENDPOINT_CMD,
@@ -62,7 +62,7 @@ const char *endpoint_name(EndpointId id);
 void endpoint_count(Subjects *s, EndpointId id, int64_t since_ns, RunbookCode code, Slice body);
 int64_t monotonic_ns(void);
 
-/* ---- answers --------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------- */
 
 /** Where the result of one message goes. Made by whoever received it, ended by its one `give`. */
 typedef struct Answer {
@@ -85,7 +85,7 @@ void answer_refuse(Answer *a, const Report *report);
 void answer_refuse_code(Answer *a, RunbookCode code, const char *sentence);
 bool code_is_durable(RunbookCode code);
 
-/* ---- families: each gives @answer exactly once ----------------------------------------------- */
+/* ---- families: each gives @answer exactly once ------------------------------------- */
 
 /** @default_command_id: for messages that bring none (queue); may be empty. */
 void cmd_handle(Subjects *s, const SubjectParts *parts, const Message *m, Slice default_command_id,

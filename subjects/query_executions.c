@@ -8,7 +8,7 @@
 
 #define SUMMARY_BYTES_MAX 2048 /* one row of the list, at most about */
 
-/* ---- executions: newest first ---------------------------------------------------------------- */
+/* ---- executions: newest first ------------------------------------------------------ */
 
 typedef struct Listing {
         Query *q;
@@ -143,7 +143,7 @@ int query_executions(Query *q) {
         return 0;
 }
 
-/* ---- execution.<id> -------------------------------------------------------------------------- */
+/* ---- execution.<id> ---------------------------------------------------------------- */
 
 int query_execution(Query *q) {
         _cleanup_(execution_free_p) Execution *x = NULL;
@@ -183,7 +183,7 @@ int query_execution(Query *q) {
         return 0;
 }
 
-/* ---- stats ----------------------------------------------------------------------------------- */
+/* ---- stats ------------------------------------------------------------------------- */
 
 int query_stats(Query *q) {
         uint64_t counts[RUNBOOK_N_EXECUTION_STATUSES];

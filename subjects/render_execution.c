@@ -64,7 +64,7 @@ void render_votes(const StepState *step, JsonWriter *w) {
         json_end_array(w);
 }
 
-/* ---- what a step waits for ------------------------------------------------------------------- */
+/* ---- what a step waits for --------------------------------------------------------- */
 
 static void put_names(JsonWriter *w, const Slice *names, size_t n) {
         for (size_t i = 0; i < n; i++)
@@ -114,7 +114,7 @@ static void put_waiting_for(const RunbookStep *step, const StepState *state, Jso
         }
 }
 
-/* ---- steps ----------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------- */
 
 /** The output or error, or, where it would fit no message, how large it is. */
 static void put_step_value(JsonWriter *w, const char *key, const char *key_bytes, Value *value, size_t most) {
@@ -183,7 +183,7 @@ static void put_steps(const Execution *x, const RenderOptions *options, size_t b
                 w->buf->error = path.error;
 }
 
-/* ---- head ------------------------------------------------------------------------------------ */
+/* ---- head -------------------------------------------------------------------------- */
 
 /** Context, input and output, as far as there is room; what had to be left out is named. */
 static void put_large(const Execution *x, size_t budget, JsonWriter *w) {

@@ -39,7 +39,7 @@ void subjects_log_held(Subjects *s, LogGateId id, const char *message, Slice wha
         log_event(LOG_WARN, message, "what", shown, "heldBack", count, NULL);
 }
 
-/* ---- messages -------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------- */
 
 /**
  * Where the answer may go: nowhere, unless it is an inbox. A subject of ours would put our answer into the
@@ -106,7 +106,7 @@ static void on_ready(void *userdata) {
                 s->host.on_ready(s->host.userdata);
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------- */
 
 static bool is_prefix(Slice prefix) {
         if (prefix.n == 0 || prefix.n > PREFIX_BYTES_MAX || prefix.data[0] == '.' ||

@@ -187,7 +187,7 @@ static int set(Config *c, const Setting *s, const char *value, Report *report) {
         return 0;
 }
 
-/* ---- the command line ------------------------------------------------------------------------ */
+/* ---- the command line -------------------------------------------------------------- */
 
 static int unknown_option(const char *argument, Report *report) {
         char names[N_ELEMENTS(settings) + 3][OPTION_MAX];
@@ -303,7 +303,7 @@ void config_deinit(Config *c) {
         *c = (Config){0};
 }
 
-/* ---- showing --------------------------------------------------------------------------------- */
+/* ---- showing ----------------------------------------------------------------------- */
 
 void config_put_help(Buf *b) {
         buf_put_str(b, "runbookd: the durable runbook engine. Takes commands and events from NATS, keeps "

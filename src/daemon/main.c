@@ -40,7 +40,7 @@ typedef struct Daemon {
         bool is_running; /* the runtime's threads run */
 } Daemon;
 
-/* ---- what the subjects ask of the house ------------------------------------------------------ */
+/* ---- what the subjects ask of the house -------------------------------------------- */
 
 static int submit(void *userdata, Request *request) {
         return runtime_submit(((Daemon *)userdata)->runtime, request);
@@ -102,7 +102,7 @@ static void on_ready(void *userdata) {
         notify_send("READY=1");
 }
 
-/* ---- settings into parts --------------------------------------------------------------------- */
+/* ---- settings into parts ----------------------------------------------------------- */
 
 static int open_store(Daemon *d, Report *report) {
         const Config *c = &d->config;
@@ -195,7 +195,7 @@ static void set_definitions(Daemon *d) {
         d->definitions.allow_timeout_approve = c->allow_timeout_approve;
 }
 
-/* ---- up and down ----------------------------------------------------------------------------- */
+/* ---- up and down ------------------------------------------------------------------- */
 
 static int start(Daemon *d, Report *report) {
         set_definitions(d);

@@ -7,7 +7,7 @@
 
 static House *the_house; /* the fake bus has no state of its own: one test, one process, one house */
 
-/* ---- the fake bus ---------------------------------------------------------------------------------- */
+/* ---- the fake bus ------------------------------------------------------------------ */
 
 static void note(Sent *list, int *n, Slice subject, RunbookCode code, Slice body) {
         cr_assert_lt(*n, HOUSE_SENT_MAX);
@@ -37,7 +37,7 @@ int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, ui
 int bus_audit_tail(void *userdata, AuditTail *ret) { return -EAGAIN; }
 uint64_t bus_audit_epoch(void *userdata) { return 1; }
 
-/* ---- the house ---------------------------------------------------------------------------------------- */
+/* ---- the house --------------------------------------------------------------------- */
 
 static int64_t now_ms(void *userdata) { return ((House *)userdata)->now_ms; }
 
@@ -138,8 +138,7 @@ void house_run(House *h) {
         cr_assert_geq(r, 0);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------
- */
+/* ---- messages ---------------------------------------------------------------------- */
 
 static const char *header(void *userdata, const char *name) {
         for (const Header *x = userdata; x && x->name; x++)

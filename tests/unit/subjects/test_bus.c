@@ -19,7 +19,7 @@
 #define ID      "0190a0b0-1234-7abc-8def-0123456789ab"
 #define WAIT_MS 10000
 
-/* ---- an engine that says yes to everything --------------------------------------------------------- */
+/* ---- an engine that says yes to everything ----------------------------------------- */
 
 typedef struct Engine {
         TestServer server;
@@ -165,8 +165,7 @@ static const char *header(natsMsg *m, const char *name) {
         return natsMsgHeader_Get(m, name, &value) == NATS_OK ? value : "";
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------
- */
+/* ---- requests ---------------------------------------------------------------------- */
 
 Test(bus, commands_and_queries_are_answered) {
         all_up();
@@ -263,8 +262,7 @@ Test(bus, stopping_answers_what_was_delivered) {
         natsMsg_Destroy(m);
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------------------ */
+/* ---- streams ----------------------------------------------------------------------- */
 
 Test(bus, streams_are_made_as_needed) {
         all_up();
@@ -408,8 +406,7 @@ Test(bus, a_consumer_with_other_settings_is_made_ours) {
         UNTIL(e.n_requests == 1);
 }
 
-/* ---- outages
- * ------------------------------------------------------------------------------------------------ */
+/* ---- outages ----------------------------------------------------------------------- */
 
 Test(bus, it_waits_for_a_server_that_is_not_there_yet) {
         test_server_start(&e.server, NULL);
@@ -490,8 +487,36 @@ Test(bus, refused_credentials_are_tried_again) {
         UNTIL(subjects_is_connected(e.subjects));
 }
 
-/* ---- the audit stream
- * ------------------------------------------------------------------------------------------ */
+/** The server's configuration, from its next start on. */
+static void reconfigure(const char *config) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s/nats.conf", e.server.dir);
+        FILE *f = fopen(path, "we");
+        cr_assert_not_null(f);
+        fprintf(f, "listen: 127.0.0.1:%d\njetstream { store_dir: \"%s/js\" }\n%s\n", e.server.port,
+                e.server.dir, config);
+        fclose(f);
+}
+
+/** nats.c closes a connection for good when its credentials are refused twice. We don't give up. */
+Test(bus, credentials_refused_for_a_while) {
+        static const char right[] = "authorization { user: engine, password: right }";
+        test_server_start(&e.server, right);
+        e.settings.user = "engine";
+        e.settings.password = "right";
+        engine_start();
+        UNTIL(subjects_is_connected(e.subjects));
+        reconfigure("authorization { user: engine, password: changed }");
+        test_server_restart(&e.server, 0);
+        test_sleep_ms(1500);
+        cr_assert_not(subjects_is_connected(e.subjects));
+        reconfigure(right);
+        test_server_restart(&e.server, 0);
+        UNTIL(subjects_is_connected(e.subjects));
+        cr_assert_eq(e.n_ready, 1);
+}
+
+/* ---- the audit stream -------------------------------------------------------------- */
 
 static char ids[3000][32], bodies[3000][64];
 static AuditMessage messages[3000];
@@ -620,8 +645,7 @@ Test(bus, an_event_too_large_for_nats_stops_nothing) {
         free(large);
 }
 
-/* ---- what needs no connection
- * ------------------------------------------------------------------------------------ */
+/* ---- what needs no connection ------------------------------------------------------ */
 
 Test(bus, an_open_server_is_noticed) {
         test_server_start(&e.server, NULL);

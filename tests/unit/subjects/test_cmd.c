@@ -109,7 +109,7 @@ Test(cmd, start) {
                              "{\"runbookId\":\"r\",\"version\":\"2\",\"executionId\":\"" ID
                              "\",\"input\":{\"b\":1,\"a\":[2]},"
                              "\"context\":{" LEGAL ",\"assumptions\":[\"x\"],\"initiatedBy\":\"alice\","
-                                                   "\"tenantId\":\"acme\"},\"unknown\":{},"
+                             "\"tenantId\":\"acme\"},\"unknown\":{},"
                              "\"options\":{\"idempotencyKey\":\"k\",\"skipIdempotencyCheck\":true,\"dryRun\":"
                              "true,\"pauseAt\":\"s\"}}",
                              NULL);
@@ -195,7 +195,7 @@ Test(cmd, traceparent_is_kept_when_well_formed) {
         }
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------ */
+/* ---- refusals ---------------------------------------------------------------------- */
 
 /** Exactly one error, of @code, and nothing reaches the writer. */
 static void refused(const char *tail, const char *body, RunbookCode code) {
@@ -426,6 +426,72 @@ Test(cmd, long_texts) {
         buf_deinit(&b);
 }
 
+/* ---- whatever comes, one outcome --------------------------------------------------- */
+
+static uint64_t draw(uint64_t *state, uint64_t n) {
+        *state = *state * 6364136223846793005u + 1442695040888963407u;
+        return (*state >> 33) % n;
+}
+
+/** Damage @b a little: bytes changed, cut out, doubled. */
+static void damage(Buf *b, uint64_t *state) {
+        static const char spice[] = "{}[]\",:\\0e-.%\xff\xc3\x00n";
+        for (uint64_t i = draw(state, 4); i > 0 && b->n > 1; i--) {
+                size_t at = draw(state, b->n);
+                switch (draw(state, 3)) {
+                case 0:
+                        b->data[at] = spice[draw(state, sizeof(spice) - 1)];
+                        break;
+                case 1:
+                        memmove(b->data + at, b->data + at + 1, b->n - at - 1);
+                        b->n--;
+                        break;
+                default: {
+                        char copy[40];
+                        size_t n = b->n - at < sizeof(copy) ? b->n - at : sizeof(copy);
+                        memcpy(copy, b->data + at, n);
+                        buf_put(b, copy, n);
+                }
+                }
+        }
+}
+
+Test(cmd, damaged_messages_have_one_outcome_each) {
+        static const char *const tails[] = {
+                        "acme.cmd.alice.start",        ("acme.cmd.alice.approve." ID ".s"),
+                        ("acme.cmd.alice.cancel." ID), ("acme.cmd.alice.replay." ID),
+                        "acme.cmd.alice.register",     "acme.event.alice.a.b",
+                        "acme.query.alice.nothing",
+        };
+        static const char *const bodies[] = {
+                        START,
+                        "{\"decision\":\"approved\",\"comments\":\"\\u00e9\",\"hash\":null}",
+                        "{\"reason\":\"x\",\"userId\":\"alice\",\"commandId\":\"c\"}",
+                        "{\"mode\":\"verify\"}",
+                        definition,
+                        "{\"correlationId\":\"k\",\"payload\":{\"a\":[1,2.5,null,true]}}",
+                        "",
+        };
+        uint64_t state = 1;
+        for (int i = 0; i < 20000; i++) {
+                Buf body = {0}, tail = {0};
+                size_t which = draw(&state, 7);
+                buf_put_str(&tail, tails[which]);
+                buf_put_str(&body, bodies[draw(&state, 8) == 0 ? draw(&state, 7) : which]);
+                if (draw(&state, 4) == 0)
+                        damage(&tail, &state);
+                else
+                        damage(&body, &state);
+                buf_put_char(&tail, 0);
+                house_send(h, tail.data, INBOX, body.data, body.n, NULL);
+                cr_assert_eq(h->n_sent + (h->kept != NULL), 1, "%s: %d answers", tail.data, h->n_sent);
+                if (h->n_sent == 1)
+                        house_check_error(&h->sent[0], h->sent[0].code);
+                buf_deinit(&body);
+                buf_deinit(&tail);
+        }
+}
+
 Test(cmd, a_full_or_stopping_engine_says_so) {
         h->submit_result = -EAGAIN;
         house_check_error(house_ask(h, "acme.cmd.alice.start", START), RUNBOOK_OVERLOADED);
@@ -456,8 +522,7 @@ Test(cmd, no_answer_goes_elsewhere_than_to_inboxes) {
         cr_assert_eq(h->n_sent, 0);
 }
 
-/* ---- the durable queue ------------------------------------------------------------------------------------
- */
+/* ---- the durable queue ------------------------------------------------------------- */
 
 Test(cmd, queue_identity_comes_from_time_and_sequence) {
         char id[64];
@@ -562,8 +627,7 @@ Test(cmd, a_queued_message_waits_for_room) {
         cr_assert_eq(h->acks[0].code, RUNBOOK_UNAVAILABLE, "delivered again when the engine is back");
 }
 
-/* ---- the service protocol
- * ----------------------------------------------------------------------------------- */
+/* ---- the service protocol ---------------------------------------------------------- */
 
 static json_t *service(const char *subject) {
         Message m = {slice_from_str(subject), SLICE_NULL, SLICE(INBOX)};
