@@ -9,9 +9,15 @@ static House *the_house; /* the fake bus has no state of its own: one test, one 
 
 /* ---- the fake bus ------------------------------------------------------------------ */
 
+void (*house_in_bus)(bool inside);
+
 static void note(Sent *list, int *n, Slice subject, RunbookCode code, Slice body) {
+        if (house_in_bus)
+                house_in_bus(true);
         cr_assert_lt(*n, HOUSE_SENT_MAX);
         list[(*n)++] = (Sent){slice_dup(subject), slice_dup(body), body.n, code};
+        if (house_in_bus)
+                house_in_bus(false);
 }
 
 void bus_reply(Bus *b, Slice subject, RunbookCode code, Slice body) {

@@ -35,6 +35,9 @@ typedef struct House {
         size_t payload_max;
 } House;
 
+/** Called by the fake bus when it is entered and left: what it allocates itself must not fail in tests of failures. NULL: not. */
+extern void (*house_in_bus)(bool inside);
+
 /** One house a test. @with_runtime: carry requests out. */
 House *house_new(bool with_runtime);
 void house_free(House *h);

@@ -123,9 +123,9 @@ static void send_one(natsConnection *nc, int i) {
         natsConnection_PublishRequestString(nc, subjects_[i % 5], "_INBOX.stress", i % 7 ? "{}" : "{");
 }
 
-/** All at once, more than can be taken: one answer each, done or refused. */
 static int count(int *n) { return __atomic_load_n(n, __ATOMIC_SEQ_CST); }
 
+/** All at once, more than can be taken: one answer each, done or refused. */
 static void flood(natsConnection *nc) {
         __atomic_store_n(&delay_us, 200, __ATOMIC_SEQ_CST);
         for (int i = 0; i < FLOOD; i++)
