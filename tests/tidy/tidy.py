@@ -77,6 +77,8 @@ THIRD_PARTY = {
     r"nats(/nats)?\.h": [r"subjects/bus_[^/]*", r"src/client/[^/]*"],
     r"lmdb\.h": [r"storage/kv_lmdb[^/]*"],
     r"curl/": [r"src/executors/http[^/]*"],
+    r"j[qv]\.h": [r"src/executors/jq_child/[^/]*"],
+    r"dlfcn\.h": [r"src/executors/plugin[^/]*"],
     r"pcre2\.h": [r"src/expr/[^/]*", r"src/schema/pattern\.c"],
     r"uuid/": [r"src/base/uuid\.c"],
     r"pthread\.h": [r"(?!src/(json|schema|model|expr|engine)/).*", r"src/json/digest\.c"],

@@ -69,7 +69,7 @@ static const RunbookStep plain_step = {.type = STEP_TYPE_CALL_SERVICE};
 static const RunbookStep secret_step = {
         .type = STEP_TYPE_CALL_SERVICE, .secret_headers = secret_headers, .n_secret_headers = 1};
 
-static Value *make_value(const Harness *h, const char *text) {
+static json_t *make_json(const Harness *h, const char *text) {
         Buf b = {0};
         for (; *text; text++) {
                 if (*text == '@')
@@ -82,26 +82,31 @@ static Value *make_value(const Harness *h, const char *text) {
                 fprintf(stderr, "not JSON: %.*s\n", SLICE_ARG(buf_slice(&b)));
         CHECK(json);
         buf_deinit(&b);
-        return value_new(json);
+        return json;
 }
 
-Task *harness_task(Harness *h, const char *config, const char *input) {
+Task *harness_task_of(Harness *h, const RunbookStep *step, json_t *config, json_t *input) {
         Task *t = calloc(1, sizeof(*t));
         CHECK(t);
         list_init(&t->node);
         t->execution_id.bytes[0] = 7;
         t->instance = h->next_instance++;
         t->attempt = 1;
-        t->step = strstr(config, "SECRET-HEADER") ? &secret_step : &plain_step;
+        t->step = step;
         t->tenant = SLICE("acme");
         t->initiated_by = SLICE("al\r\nice");
         t->step_path = SLICE("call");
         t->traceparent = SLICE("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         snprintf(t->idempotency_key, sizeof(t->idempotency_key), "key-%u", t->instance);
         t->timeout_ms = h->timeout_ms;
-        t->config = make_value(h, config);
-        t->input = input ? make_value(h, input) : NULL;
+        t->config = value_new(config);
+        t->input = value_new(input);
         return t;
+}
+
+Task *harness_task(Harness *h, const char *config, const char *input) {
+        const RunbookStep *step = strstr(config, "SECRET-HEADER") ? &secret_step : &plain_step;
+        return harness_task_of(h, step, make_json(h, config), input ? make_json(h, input) : NULL);
 }
 
 uint32_t harness_submit(Harness *h, const char *config, const char *input) {
@@ -124,9 +129,10 @@ bool harness_wait(Harness *h, size_t n) {
         return ok;
 }
 
-TaskResult harness_call(Harness *h, const char *config, const char *input) {
+TaskResult harness_run(Harness *h, Task *task) {
         size_t n = h->n_results;
-        uint32_t instance = harness_submit(h, config, input);
+        uint32_t instance = task->instance;
+        h->executor->vtable->submit(h->executor, task);
         CHECK(harness_wait(h, n + 1));
         pthread_mutex_lock(&h->lock);
         TaskResult r = h->results[--h->n_results];
@@ -134,6 +140,10 @@ TaskResult harness_call(Harness *h, const char *config, const char *input) {
         CHECK(r.instance == instance && r.attempt == 1 && r.execution_id.bytes[0] == 7);
         CHECK(r.ok ? r.output && !r.error : r.error && !r.output);
         return r;
+}
+
+TaskResult harness_call(Harness *h, const char *config, const char *input) {
+        return harness_run(h, harness_task(h, config, input));
 }
 
 void harness_result_free(TaskResult *r) {
@@ -205,15 +215,19 @@ void harness_start_server(Harness *h) {
         CHECK(h->port != 0);
 }
 
-void harness_start_executor(Harness *h, const HttpSettings *settings) {
-        HttpSettings usual = {.allow = "127.0.0.1, localhost"};
-        ExecutorHost host = {.post_result = on_result,
-                             .secret = on_secret,
-                             .clock = {.now_ms = on_now},
-                             .ids = {.random = on_random},
-                             .userdata = h};
+ExecutorHost harness_host(Harness *h) {
         pthread_mutex_init(&h->lock, NULL);
         pthread_cond_init(&h->changed, NULL);
+        return (ExecutorHost){.post_result = on_result,
+                              .secret = on_secret,
+                              .clock = {.now_ms = on_now},
+                              .ids = {.random = on_random},
+                              .userdata = h};
+}
+
+void harness_start_executor(Harness *h, const HttpSettings *settings) {
+        HttpSettings usual = {.allow = "127.0.0.1, localhost"};
+        ExecutorHost host = harness_host(h);
         Report report = {0};
         int r = http_executor_new(settings ? settings : &usual, &host, &report, &h->executor);
         if (r < 0)

@@ -43,6 +43,14 @@ TaskResult harness_call(Harness *h, const char *config, const char *input);
 void harness_result_free(TaskResult *r);
 void harness_forget_results(Harness *h);
 
+/* For other executors than HTTP: set h->executor to one made with this host. */
+/** A host whose results go to @h; makes @h's lock. Zero-initialise @h before, harness_stop it after. */
+ExecutorHost harness_host(Harness *h);
+/** A task of @step (borrowed) for tenant "acme" with these values (taken; NULL: none). */
+Task *harness_task_of(Harness *h, const RunbookStep *step, json_t *config, json_t *input);
+/** Submit @task, wait for its result, and take it out of the list, where it is the only new one. */
+TaskResult harness_run(Harness *h, Task *task);
+
 /** Member by dotted path ("headers.content-type"; dots only), NULL if absent. */
 const json_t *harness_at(Value *v, const char *path);
 const char *harness_string(Value *v, const char *path); /* "(nothing)" if it is none */
