@@ -114,6 +114,8 @@ static __attribute__((noinline)) void compile_object(Compiler *c, Node *node, co
 }
 
 static int remember(Compiler *c, Node *node) {
+        *(c->last ? &c->last->next : &c->first) = node;
+        c->last = node;
         Slice key = slice_from_bytes(&node->id, sizeof(node->id));
         return map_put(&c->nodes, key, node) < 0 ? compiler_oom(c) : 0;
 }

@@ -20,6 +20,8 @@ typedef struct Compiler {
         bool failed;      /* a fault was reported */
         bool anonymous;   /* within something that a reference made a schema: identifiers there are none */
         size_t n_nodes;
+        Node *first, *last; /* all that have checks, in order */
+        size_t n_patterns; /* with those that are none: compiling them takes time too */
         Map nodes;        /* by NodeId. Its keys are addresses, which nobody chooses: no seed is needed */
         Pending *pending;
         size_t n_pending, cap_pending;

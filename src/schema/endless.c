@@ -75,17 +75,14 @@ static void search_from(Compiler *c, Step *stack, Node *start) {
 }
 
 void compile_check_endless(Compiler *c) {
-        if (c->nodes.n == 0)
+        if (!c->first)
                 return;
         _cleanup_free_ Step *stack = calloc(c->n_nodes, sizeof(*stack));
         if (!stack) {
                 compiler_oom(c);
                 return;
         }
-        size_t it = 0;
-        Slice key;
-        void *node;
-        while (map_next(&c->nodes, &it, &key, &node))
-                if (((Node *)node)->walk == WALK_NEW)
+        for (Node *node = c->first; node; node = node->next)
+                if (node->walk == WALK_NEW)
                         search_from(c, stack, node);
 }

@@ -28,7 +28,8 @@ struct Node {
         Place place;
         enum { NODE_CHECKS, NODE_ANYTHING, NODE_NOTHING } kind;
         bool unevaluated; /* has unevaluatedItems or unevaluatedProperties */
-        uint8_t walk;     /* for the search of endless references */
+        uint8_t walk;     /* for the search of endless references… */
+        Node *next;       /* …which goes through them in the document's order */
         uint32_t n_checks;
         Check *checks;
         Resource *resource;

@@ -20,7 +20,8 @@
 #define PATTERN_HEAP_KIB 16384       /* PCRE2's frames in one match */
 #define PATTERN_PARENTHESES 100      /* nesting within a pattern */
 #define PATTERN_SCAN_BYTES 16        /* bytes scanned unseen that cost one step */
-#define PATTERN_TRANSLATED_MAX 65536 /* bytes of a pattern as PCRE2 gets it */
+#define PATTERN_MATCH_STEPS 2        /* what each match costs, however little there is to do */
+#define PATTERN_TRANSLATED_MAX 131072 /* bytes of a pattern as PCRE2 gets it */
 
 struct Pattern {
         pcre2_code *code;
@@ -28,15 +29,16 @@ struct Pattern {
         bool back_references;
 };
 
-/** The largest count that a repeat must pass before it is seen to have moved. */
+/** The largest number that begins behind a brace or a comma: some repeat may scan so far before it is seen to have moved. */
 static size_t largest_repeat(Slice pattern) {
-        size_t largest = 0, count = 0;
-        bool counting = false;
+        size_t largest = 0;
         for (size_t i = 0; i < pattern.n; i++) {
-                char c = pattern.data[i];
-                bool digit = c >= '0' && c <= '9';
-                count = counting && digit && count < UINT16_MAX ? count * 10 + (size_t)(c - '0') : counting && digit ? count : 0;
-                counting = c == '{' || c == ',' || (counting && digit);
+                size_t count = 0;
+                if (pattern.data[i] != '{' && pattern.data[i] != ',')
+                        continue;
+                for (; i + 1 < pattern.n && pattern.data[i + 1] >= '0' && pattern.data[i + 1] <= '9'; i++)
+                        if (count < UINT16_MAX)
+                                count = count * 10 + (size_t)(pattern.data[i + 1] - '0');
                 largest = count > largest ? count : largest;
         }
         return largest;
@@ -156,11 +158,11 @@ static int scratch_init(PatternScratch *s) {
 
 int pattern_match(const Pattern *p, PatternScratch *s, Slice text, size_t *steps_left) {
         size_t whole = text.n / PATTERN_SCAN_BYTES; /* PCRE2 reads it once to see that it is UTF-8 */
-        if (whole > *steps_left)
+        if (whole + PATTERN_MATCH_STEPS > *steps_left)
                 return -EOVERFLOW;
         if (scratch_init(s) < 0)
                 return -ENOMEM;
-        *steps_left -= whole;
+        *steps_left -= whole + PATTERN_MATCH_STEPS;
         Match match = {.steps_left = steps_left, .item_cost = p->item_cost + (p->back_references ? whole : 0)};
         pcre2_set_callout(s->context, on_item, &match);
         int r = pcre2_match(p->code, (PCRE2_SPTR)text.data, text.n, 0, 0, s->data, s->context);

@@ -108,6 +108,8 @@ static Resource *find_resource(const Compiler *c, Slice uri) {
 }
 
 static void sort_resources(Compiler *c) {
+        if (c->n_resources == 0)
+                return;
         qsort(c->resources, c->n_resources, sizeof(*c->resources), resource_cmp);
         for (size_t i = 1; i < c->n_resources; i++)
                 if (slice_eq(c->resources[i - 1]->uri, c->resources[i]->uri))

@@ -4,7 +4,7 @@
 #include "json/json_read.h"
 
 #define SCHEMA_NODES_MAX 100000       /* subschemas of one schema */
-#define SCHEMA_PATTERNS_MAX 10000     /* `pattern` and keys of `patternProperties` of one schema */
+#define SCHEMA_PATTERNS_MAX 1000       /* `pattern` and keys of `patternProperties` of one schema */
 #define SCHEMA_BYTES_MAX (64 << 20)   /* memory of one compiled schema */
 #define SCHEMA_URI_BYTES_MAX 2048     /* a $id or $ref, as written and resolved */
 #define SCHEMA_STEPS_MAX 5000000      /* work of one validation: schemas applied, items and members met, pattern items */
