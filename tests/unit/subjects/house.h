@@ -49,8 +49,10 @@ void house_forget(House *h);
 typedef struct Header {
         const char *name, *value;
 } Header;
-/** Deliver a message behind the prefix ("acme.cmd.alice.start") and let the writer run; @headers may be NULL,
- * ends with {NULL}. */
+/**
+ * Deliver a message behind the prefix ("acme.cmd.alice.start") and let the writer run; @headers may be
+ * NULL, ends with {NULL}.
+ */
 void house_send(House *h, const char *tail, const char *reply, const void *body, size_t n,
                 const Header *headers);
 /** The same with a text body and our inbox; returns the one answer to it (asserts that it is one). */

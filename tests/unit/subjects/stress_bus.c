@@ -1,7 +1,8 @@
 /*
- * All threads of the subjects at once, for ThreadSanitizer (which Criterion does not bear) and for counting: floods of requests,
- * events, queries and queued commands while the server is killed, audit windows published, and at last a stop in the midst of it.
- * Every answer that comes is counted; with the server up all the time, every request has exactly one.
+ * All threads of the subjects at once, for ThreadSanitizer (which Criterion does not bear) and for
+ * counting: floods of requests, events, queries and queued commands while the server is killed, audit
+ * windows published, and at last a stop in the midst of it. Every answer that comes is counted; with the
+ * server up all the time, every request has exactly one.
  */
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,8 @@
 /*
- * Memory that runs out: every allocation of a message's road fails once, one after the other. Nothing crashes or leaks, and there
- * is one outcome: the request, or an error. (The linker puts our functions in the place of malloc and its likes, in
- * our own code. jansson's allocations don't fail here: its parser, 2.14, crashes by itself when they do.)
+ * Memory that runs out: every allocation of a message's road fails once, one after the other. Nothing
+ * crashes or leaks, and there is one outcome: the request, or an error. (The linker puts our functions in
+ * the place of malloc and its likes, in our own code. jansson's allocations don't fail here: its parser,
+ * 2.14, crashes by itself when they do.)
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
