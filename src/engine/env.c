@@ -189,7 +189,39 @@ Value *template_value(Move *m, uint32_t instance, const ExprTemplate *t, Value *
         return v;
 }
 
-/* {<dependency>: output} of the dependencies that completed, in canonical bytes without building a tree. */
+static int compare_ids(const void *a, const void *b, void *steps) {
+        const RunbookStep *s = steps;
+        return slice_cmp(s[*(const uint32_t *)a].id, s[*(const uint32_t *)b].id);
+}
+
+/*
+ * {<id>: output} of those of @steps (whose instances begin at @first) that completed. Ids are ASCII, so byte order is
+ * canonical order, and outputs are canonical already: nothing is parsed.
+ */
+Value *collect_outputs(Move *m, const uint32_t *steps, uint32_t n, uint32_t first) {
+        Execution *x = m->x;
+        _cleanup_(buf_deinit) Buf b = {0};
+        _cleanup_free_ uint32_t *sorted = malloc(n * sizeof(*sorted) + 1);
+        if (!sorted)
+                return NULL;
+        for (uint32_t i = 0; i < n; i++)
+                sorted[i] = steps[i];
+        qsort_r(sorted, n, sizeof(*sorted), compare_ids, (void *)x->runbook->steps);
+        JsonWriter w = json_writer(&b);
+        json_begin_object(&w);
+        for (uint32_t i = 0; i < n; i++) {
+                const RunbookStep *step = &x->runbook->steps[sorted[i]];
+                const StepState *s = &x->steps[first + step->local];
+                if (s->status != RUNBOOK_STEP_COMPLETED || !s->output)
+                        continue;
+                json_key_slice(&w, step->id);
+                json_put_raw(&w, value_bytes(s->output));
+        }
+        json_end_object(&w);
+        return b.error ? NULL : value_new_bytes(buf_slice(&b));
+}
+
+/* What a step that says nothing gets. */
 static Value *default_input(Move *m, uint32_t instance) {
         Execution *x = m->x;
         const RunbookStep *step = execution_step(x, instance);
@@ -201,17 +233,7 @@ static Value *default_input(Move *m, uint32_t instance) {
         }
         if (step->n_deps == 0)
                 return x->input ? value_ref(x->input) : value_new_bytes(SLICE("null"));
-        json_t *tree = json_object();
-        for (uint32_t i = 0; tree && i < step->n_deps; i++) {
-                const RunbookStep *dep = &x->runbook->steps[step->deps[i]];
-                const json_t *result = result_of(x, scope->first + dep->local);
-                if (result &&
-                    json_object_setn_new(tree, dep->id.data, dep->id.n, json_incref((json_t *)result)) < 0) {
-                        json_decref(tree);
-                        tree = NULL;
-                }
-        }
-        return value_new(tree);
+        return collect_outputs(m, step->deps, step->n_deps, scope->first);
 }
 
 Value *step_input(Move *m, uint32_t instance, Value **ret_error) {

@@ -45,6 +45,13 @@ static void put_time(JsonWriter *w, const char *key, int64_t ms) {
         json_put_time_ms(w, ms);
 }
 
+void event_put_raw(JsonWriter *w, const char *key, Slice raw) {
+        if (raw.n == 0)
+                return;
+        json_key(w, key);
+        json_put_raw(w, raw);
+}
+
 static void put_value(JsonWriter *w, const char *key, Value *v) {
         if (!v)
                 return;
@@ -93,7 +100,7 @@ static bool put_data(JsonWriter *w, const EventData *d) {
         put_slice(w, "eventId", d->event_id);
         put_slice(w, "eventType", d->event_type);
         put_uuid(w, "evidenceId", d->evidence_id);
-        put_slice(w, "evidenceType", d->evidence_type);
+        event_put_raw(w, "evidenceType", d->evidence_type_raw);
         put_slice(w, "idempotencyKey", d->idempotency_key);
         put_slice(w, "initiatedBy", d->initiated_by);
         ok &= put_value_digest(w, "inputSha256", d->input_sha);
@@ -114,7 +121,7 @@ static bool put_data(JsonWriter *w, const EventData *d) {
         put_slice(w, "sha256", d->sha256);
         put_slice(w, "shownSha256", d->shown_sha256);
         put_text(w, "skipReason", d->skip_reason);
-        put_slice(w, "sourceRef", d->source_ref);
+        event_put_raw(w, "sourceRef", d->source_ref_raw);
         put_text(w, "status", d->status);
         put_slice(w, "stepId", d->step_id);
         put_slice(w, "stepType", d->step_type);

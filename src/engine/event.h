@@ -27,7 +27,7 @@ typedef struct EventData {
         Slice event_id;
         Slice event_type;
         Uuid evidence_id;
-        Slice evidence_type;
+        Slice evidence_type_raw; /* raw JSON */
         Slice idempotency_key;
         Slice initiated_by;
         Value *input_sha; /* the value; its digest is written */
@@ -42,13 +42,16 @@ typedef struct EventData {
         Slice sha256;
         Slice shown_sha256;
         const char *skip_reason;
-        Slice source_ref;
+        Slice source_ref_raw; /* raw JSON */
         const char *status;
         Slice step_id;
         Slice step_type;
         Slice tenant_id;
         int64_t until_ms;
 } EventData;
+
+/** Member @key with raw JSON as its value; nothing when @raw is empty. */
+void event_put_raw(JsonWriter *w, const char *key, Slice raw);
 
 /**
  * Append event @type ("step.completed") of @subject (step path; empty: the execution itself) to @out and

@@ -68,6 +68,7 @@ ExprEnv env_for(EnvCtx *ctx);
  * *ret_error (owned) or OOM.
  */
 Value *step_input(Move *m, uint32_t instance, Value **ret_error);
+Value *collect_outputs(Move *m, const uint32_t *steps, uint32_t n, uint32_t first); /* NULL: out of memory */
 Value *expr_error_value(Move *m, const ExprError *e);
 /** Evaluate to an owned value; NULL with *ret_error or OOM. */
 Value *template_value(Move *m, uint32_t instance, const ExprTemplate *t, Value **ret_error);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "engine/internal.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 #define LOG_MESSAGE_MAX 4096 /* bytes of one log message; longer ones are cut */
 
@@ -67,6 +67,15 @@ static void put_id(JsonWriter *w, const char *key, Uuid id) {
         json_put_string(w, (Slice){text, UUID_TEXT_SIZE});
 }
 
+/* @text as a raw JSON string, in @b. */
+static Slice quoted(Move *m, Buf *b, Slice text) {
+        JsonWriter w = json_writer(b);
+        json_put_string(&w, text);
+        if (b->error)
+                move_oom(m);
+        return buf_slice(b);
+}
+
 static void put_member(JsonWriter *w, const json_t *object, const char *key) {
         const json_t *v = json_object_get(object, key);
         if (!v)
@@ -75,9 +84,9 @@ static void put_member(JsonWriter *w, const json_t *object, const char *key) {
         json_put_tree(w, v);
 }
 
-/* One entry; @instance may be INSTANCE_NONE, @metadata NULL. */
-static void put_log(Move *m, Slice level, uint32_t instance, Slice message, const json_t *metadata,
-                    const json_t *evidence_ids) {
+/* One entry. @message is a raw JSON string, @metadata and @evidence_ids raw JSON or empty; @instance may be INSTANCE_NONE. */
+static void put_log(Move *m, Slice level, uint32_t instance, Slice message, Slice metadata,
+                    Slice evidence_ids) {
         Execution *x = m->x;
         Buf *b = &m->out->logs;
         const json_t *context = value_json(x->context);
@@ -87,22 +96,15 @@ static void put_log(Move *m, Slice level, uint32_t instance, Slice message, cons
         json_begin_object(&w);
         put_member(&w, context, "assumptions");
         put_member(&w, context, "dataScope");
-        if (evidence_ids) {
-                json_key(&w, "evidenceIds");
-                json_put_tree(&w, evidence_ids);
-        }
+        event_put_raw(&w, "evidenceIds", evidence_ids);
         json_key(&w, "executionId");
         json_put_string(&w, (Slice){m->id_text, UUID_TEXT_SIZE});
         put_id(&w, "id", move_uuid(m));
         put_member(&w, context, "legalBasis");
         json_key(&w, "level");
         json_put_string(&w, level);
-        json_key(&w, "message");
-        json_put_string(&w, message);
-        if (metadata) {
-                json_key(&w, "metadata");
-                json_put_tree(&w, metadata);
-        }
+        event_put_raw(&w, "message", message);
+        event_put_raw(&w, "metadata", metadata);
         json_key(&w, "stepId");
         if (instance == INSTANCE_NONE)
                 json_put_null(&w);
@@ -142,7 +144,9 @@ void record_log(Move *m, const char *level, uint32_t instance, const char *forma
         /* A cut may have split a character. */
         while (n_message > 0 && !slice_is_utf8((Slice){message, n_message}))
                 n_message--;
-        put_log(m, slice_from_str(level), instance, (Slice){message, n_message}, NULL, NULL);
+        _cleanup_(buf_deinit) Buf raw = {0};
+        put_log(m, slice_from_str(level), instance, quoted(m, &raw, (Slice){message, n_message}), SLICE_NULL,
+                SLICE_NULL);
 }
 
 static bool is_level(Slice s) {
@@ -150,18 +154,23 @@ static bool is_level(Slice s) {
                slice_eq(s, SLICE("error"));
 }
 
+/* What executors report is passed on, not looked into: it is cut out of its bytes and never becomes a tree. */
+static Slice member_of(Slice object, const char *key, char kind) {
+        Slice raw;
+        return json_scan_member(object, key, &raw) && raw.data[0] == kind ? raw : SLICE_NULL;
+}
+
 void record_result_logs(Move *m, uint32_t instance, Value *logs) {
-        const json_t *list = value_json(logs);
-        size_t n = json_array_size(list);
-        for (size_t i = 0; i < n && i < LIMIT_LOGS_PER_RESULT; i++) {
-                const json_t *entry = json_array_get(list, i);
-                Slice level = json_string_slice(json_object_get(entry, "level"));
-                const json_t *message = json_object_get(entry, "message");
-                const json_t *metadata = json_object_get(entry, "metadata");
-                if (!json_is_string(message))
+        Slice list = value_bytes(logs), entry, level;
+        size_t at = 0, n = 0;
+        while (json_scan_next(list, &at, &entry)) {
+                Slice message = member_of(entry, "message", '"');
+                if (++n > LIMIT_LOGS_PER_RESULT || message.n == 0)
                         continue;
-                put_log(m, is_level(level) ? level : SLICE("info"), instance, json_string_slice(message),
-                        json_is_object(metadata) ? metadata : NULL, json_object_get(entry, "evidenceIds"));
+                bool known = json_scan_plain_string(member_of(entry, "level", '"'), &level) &&
+                             is_level(level);
+                put_log(m, known ? level : SLICE("info"), instance, message,
+                        member_of(entry, "metadata", '{'), member_of(entry, "evidenceIds", '['));
         }
         if (n > LIMIT_LOGS_PER_RESULT)
                 record_log(m, "warn", instance,
@@ -169,36 +178,51 @@ void record_result_logs(Move *m, uint32_t instance, Value *logs) {
                            n - LIMIT_LOGS_PER_RESULT, LIMIT_LOGS_PER_RESULT);
 }
 
-/* ---- evidence -------------------------------------------------------------------------------------------- */
+/* ---- evidence ---------------------------------------------------------------------------------------- */
 
-static void put_evidence(Move *m, uint32_t instance, Slice type, Slice source, double confidence,
-                         Slice sha256, const json_t *value) {
+/* One record as raw JSON; an empty sha256 is computed from the value. */
+typedef struct EvidenceRaw {
+        Slice type, source, sha256, value;
+        double confidence; /* 0–1 */
+} EvidenceRaw;
+
+static Slice sha_of(Move *m, Slice value, char text[DIGEST_TEXT_SIZE + 1]) {
+        Digest d;
+        if (digest_slice(value.n > 0 ? value : SLICE("null"), &d) < 0) {
+                move_oom(m);
+                return SLICE_NULL;
+        }
+        digest_format(&d, text);
+        return (Slice){text, DIGEST_TEXT_SIZE};
+}
+
+static void put_evidence(Move *m, uint32_t instance, const EvidenceRaw *e) {
         Execution *x = m->x;
         Buf *b = &m->out->evidence;
         Uuid id = move_uuid(m);
+        char text[DIGEST_TEXT_SIZE + 1];
+        Digest given;
+        Slice sha;
+        if (!json_scan_plain_string(e->sha256, &sha) || !digest_parse(sha, &given))
+                sha = sha_of(m, e->value, text);
 
         size_t frame = frame_begin(b, SLICE_NULL);
         JsonWriter w = json_writer(b);
         json_begin_object(&w);
         json_key(&w, "confidence");
-        json_put_double(&w, confidence);
+        json_put_double(&w, e->confidence);
         put_id(&w, "id", id);
         json_key(&w, "sha256");
-        json_put_string(&w, sha256);
-        json_key(&w, "sourceRef");
-        json_put_string(&w, source);
+        json_put_string(&w, sha);
+        event_put_raw(&w, "sourceRef", e->source);
         json_key(&w, "stepId");
         json_put_string(&w, move_step(m, instance)->id);
         json_key(&w, "stepPath");
         json_put_string(&w, move_path(m, instance));
         json_key(&w, "timestamp");
         json_put_time_ms(&w, m->in->now_ms);
-        json_key(&w, "type");
-        json_put_string(&w, type);
-        if (value) {
-                json_key(&w, "value");
-                json_put_tree(&w, value);
-        }
+        event_put_raw(&w, "type", e->type);
+        event_put_raw(&w, "value", e->value);
         json_end_object(&w);
         frame_end(b, frame);
         if (b->error)
@@ -209,44 +233,37 @@ static void put_evidence(Move *m, uint32_t instance, Slice type, Slice source, d
         execution_touch(x, instance);
         record_step(m, "evidence.recorded", instance,
                     &(EventData){.evidence_id = id,
-                                 .evidence_type = type,
-                                 .sha256 = sha256,
-                                 .source_ref = source});
+                                 .evidence_type_raw = e->type,
+                                 .sha256 = sha,
+                                 .source_ref_raw = e->source});
 }
 
-/* Digest of a value's canonical form, as hex into @text. */
-static Slice value_sha(Move *m, const json_t *value, char text[DIGEST_TEXT_SIZE + 1]) {
-        _cleanup_(buf_deinit) Buf b = {0};
-        Digest d;
-        if (json_canonical(value, &b) < 0 || digest_slice(buf_slice(&b), &d) < 0) {
-                move_oom(m);
-                return SLICE_NULL;
-        }
-        digest_format(&d, text);
-        return (Slice){text, DIGEST_TEXT_SIZE};
+static double clamp(double v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
+
+/* 1 where nothing (or no number) is given. */
+static double confidence_of(Slice raw) {
+        if (raw.n == 0 || slice_eq(raw, SLICE("1")))
+                return 1;
+        json_t *v = json_loadb(raw.data, raw.n, JSON_DECODE_ANY, NULL);
+        double c = json_is_number(v) ? json_number_value(v) : 1;
+        json_decref(v);
+        return clamp(c);
 }
 
 void record_result_evidence(Move *m, uint32_t instance, Value *evidence) {
-        const json_t *list = value_json(evidence);
-        size_t n = json_array_size(list);
-        for (size_t i = 0; i < n && i < LIMIT_EVIDENCE_PER_RESULT; i++) {
-                const json_t *e = json_array_get(list, i);
-                const json_t *type = json_object_get(e, "type"), *source = json_object_get(e, "sourceRef");
-                const json_t *confidence = json_object_get(e, "confidence"),
-                             *value = json_object_get(e, "value");
-                Slice sha = json_string_slice(json_object_get(e, "sha256"));
-                char text[DIGEST_TEXT_SIZE + 1];
-                Digest given;
-                if (!json_is_string(type))
+        Slice list = value_bytes(evidence), entry;
+        size_t at = 0, n = 0;
+        while (json_scan_next(list, &at, &entry)) {
+                EvidenceRaw e = {.type = member_of(entry, "type", '"'),
+                                 .source = member_of(entry, "sourceRef", '"'),
+                                 .sha256 = member_of(entry, "sha256", '"')};
+                Slice confidence = SLICE_NULL;
+                if (++n > LIMIT_EVIDENCE_PER_RESULT || e.type.n == 0)
                         continue;
-                if (!digest_parse(sha, &given))
-                        sha = value_sha(m, value, text);
-                double c = json_is_number(confidence) ? json_number_value(confidence) : 1;
-                put_evidence(m, instance, json_string_slice(type), json_string_slice(source),
-                             c < 0   ? 0
-                             : c > 1 ? 1
-                                     : c,
-                             sha, value);
+                json_scan_member(entry, "value", &e.value);
+                json_scan_member(entry, "confidence", &confidence);
+                e.confidence = confidence_of(confidence);
+                put_evidence(m, instance, &e);
         }
         if (n > LIMIT_EVIDENCE_PER_RESULT)
                 record_log(m, "warn", instance,
@@ -254,43 +271,33 @@ void record_result_evidence(Move *m, uint32_t instance, Value *evidence) {
                            n - LIMIT_EVIDENCE_PER_RESULT, LIMIT_EVIDENCE_PER_RESULT);
 }
 
-/* A template that should give a string (or a number); its text lives in *keep. */
-static Slice spec_text(Move *m, uint32_t instance, const ExprTemplate *t, json_t **keep) {
-        EnvCtx ctx = {.m = m, .instance = instance};
-        ExprEnv env = env_for(&ctx);
-        ExprError error;
-        int r = t ? expr_template_eval(t, &env, keep, &error) : -EINVAL;
-        if (r == -ENOMEM)
-                move_oom(m);
-        return r == 0 && json_is_string(*keep) ? json_string_slice(*keep) : SLICE("unresolved");
+/* @t's value in canonical bytes, in @keep; empty (and a warning in the log) where it can't be resolved. */
+static Slice spec_value(Move *m, uint32_t instance, const ExprTemplate *t, const char *what, Value **keep) {
+        Value *error = NULL;
+        *keep = t ? template_value(m, instance, t, &error) : NULL;
+        if (error)
+                record_log(m, "warn", instance, "the evidence's %s can't be resolved", what);
+        value_unref(error);
+        return value_bytes(*keep);
 }
 
-static inline void json_decref_p(json_t **j) { json_decref(*j); }
+static Slice spec_text(Move *m, uint32_t instance, const ExprTemplate *t, const char *what, Value **keep) {
+        Slice raw = spec_value(m, instance, t, what, keep);
+        return raw.n > 0 && raw.data[0] == '"' ? raw : SLICE("\"unresolved\"");
+}
 
 void record_spec_evidence(Move *m, uint32_t instance) {
         const RunbookStep *step = move_step(m, instance);
         for (uint32_t i = 0; i < step->n_evidence; i++) {
                 const EvidenceSpec *spec = &step->evidence[i];
-                _cleanup_(json_decref_p) json_t *type = NULL, *source = NULL, *confidence = NULL,
-                                                *value = NULL;
-                EnvCtx ctx = {.m = m, .instance = instance};
-                ExprEnv env = env_for(&ctx);
-                ExprError error;
-                char text[DIGEST_TEXT_SIZE + 1];
-                Slice type_text = spec_text(m, instance, spec->type, &type);
-                Slice source_text = spec_text(m, instance, spec->source_ref, &source);
-                if (spec->value && expr_template_eval(spec->value, &env, &value, &error) < 0)
-                        record_log(m, "warn", instance, "evidence value can't be resolved: %s",
-                                   error.message);
-                if (spec->confidence && expr_template_eval(spec->confidence, &env, &confidence, &error) < 0)
-                        record_log(m, "warn", instance, "evidence confidence can't be resolved: %s",
-                                   error.message);
-                double c = json_is_number(confidence) ? json_number_value(confidence) : 1;
-                put_evidence(m, instance, type_text, source_text,
-                             c < 0   ? 0
-                             : c > 1 ? 1
-                                     : c,
-                             value_sha(m, value, text), value);
+                _cleanup_(value_unref_p) Value *type = NULL, *source = NULL, *confidence = NULL,
+                                               *value = NULL;
+                EvidenceRaw e = {.type = spec_text(m, instance, spec->type, "type", &type),
+                                 .source = spec_text(m, instance, spec->source_ref, "sourceRef", &source),
+                                 .value = spec_value(m, instance, spec->value, "value", &value)};
+                e.confidence = confidence_of(
+                                spec_value(m, instance, spec->confidence, "confidence", &confidence));
+                put_evidence(m, instance, &e);
         }
 }
 

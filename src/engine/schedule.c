@@ -251,16 +251,5 @@ Value *schedule_collect(Move *m, uint32_t scope) {
                                                                    x->runbook->steps[region->sinks[0]].local);
                 return s->output ? value_ref(s->output) : value_new_bytes(SLICE("null"));
         }
-        json_t *tree = json_object();
-        for (uint32_t i = 0; tree && i < region->n_sinks; i++) {
-                const RunbookStep *step = &x->runbook->steps[region->sinks[i]];
-                const StepState *s = move_state(m, x->scopes[scope].first + step->local);
-                const json_t *output = s->status == RUNBOOK_STEP_COMPLETED ? value_json(s->output) : NULL;
-                if (output && json_object_setn_new(tree, step->id.data, step->id.n,
-                                                   json_incref((json_t *)output)) < 0) {
-                        json_decref(tree);
-                        tree = NULL;
-                }
-        }
-        return value_new(tree);
+        return collect_outputs(m, region->sinks, region->n_sinks, x->scopes[scope].first);
 }

@@ -265,8 +265,15 @@ int engine_idempotency_key(const Execution *x, uint32_t instance, char ret[DIGES
         return 0;
 }
 
-void step_submit(Move *m, uint32_t instance, bool announce) {
+static Value *resolve_config(Move *m, uint32_t instance, Value **ret_error) {
         const RunbookStep *step = move_step(m, instance);
+        if (step->config_value)
+                return value_ref(step->config_value);
+        return step->config ? template_value(m, instance, step->config, ret_error)
+                            : value_new_bytes(SLICE("{}"));
+}
+
+void step_submit(Move *m, uint32_t instance, bool announce) {
         char key[DIGEST_TEXT_SIZE + 1];
         Value *error = NULL;
 
@@ -277,9 +284,7 @@ void step_submit(Move *m, uint32_t instance, bool announce) {
         if (announce)
                 record_step(m, "step.started", instance,
                             &(EventData){.idempotency_key = slice_from_str(key)});
-        _cleanup_(value_unref_p) Value *config =
-                        step->config ? template_value(m, instance, step->config, &error)
-                                     : value_new_bytes(SLICE("{}"));
+        _cleanup_(value_unref_p) Value *config = resolve_config(m, instance, &error);
         _cleanup_(value_unref_p) Value *input = config ? step_input(m, instance, &error) : NULL;
         if (!config || !input) {
                 if (error && announce)

@@ -123,6 +123,7 @@ typedef struct RunbookStep {
         const ExprCondition *condition;    /* `condition`: false skips the step. NULL: none */
         const ExprTemplate *config;        /* resolved when an attempt starts: call-service, transform, publish-event,
                                             * custom (whole config), run-runbook (`{runbookId, version, input}`) */
+        Value *config_value; /* what `config` gives where it needs no data, made once; else NULL */
         const SecretHeader *secret_headers;    /* call-service */
         uint32_t n_secret_headers;
         const ExprCondition *branch_condition; /* conditional */

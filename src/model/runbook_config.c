@@ -235,6 +235,23 @@ static void check_misplaced(const RunbookStep *step, const JsonAt *at, const cha
                 json_at_error(&misplaced, "only steps of type %s have this", kinds[owner].name);
 }
 
+static void release_value(void *p) { value_unref(p); }
+
+/** A config without templates is the same for every attempt: made here, once. */
+static void keep_constant(Draft *d, RunbookStep *step) {
+        const json_t *constant = step->config ? expr_template_constant(step->config) : NULL;
+        if (!constant)
+                return;
+        Value *value = value_new(json_incref((json_t *)constant));
+        /* Both faces now: the runbook is shared between threads. */
+        if (!value || !value_bytes(value).data) {
+                value_unref(value);
+                draft_oom(d);
+        } else if (draft_own(d, release_value, value)) {
+                step->config_value = value;
+        }
+}
+
 void draft_config(Draft *d, RunbookStep *step, const JsonAt *at) {
         const StepKind *kind = &kinds[step->type];
         JsonAt config = json_at_key(at, "config");
@@ -247,4 +264,5 @@ void draft_config(Draft *d, RunbookStep *step, const JsonAt *at) {
         if (config.value && kind->fields)
                 json_check_keys(&config, kind->fields, kind->n_fields);
         kind->compile(d, step, at, &config);
+        keep_constant(d, step);
 }

@@ -64,7 +64,8 @@ void cache_drop(Cache *c, CacheEntry *e) {
 
 void cache_measure(Cache *c, CacheEntry *e) {
         /* Measuring walks all instances: for big ones every time would make an execution's cost quadratic. */
-        if (e->x->n_instances > CACHE_SMALL && ++e->n_unmeasured < CACHE_MEASURE_EVERY)
+        unsigned every = e->x->n_instances > CACHE_SMALL ? CACHE_MEASURE_EVERY : CACHE_MEASURE_SMALL_EVERY;
+        if (++e->n_unmeasured < every)
                 return;
         e->n_unmeasured = 0;
         c->bytes -= e->size;

@@ -6,7 +6,8 @@
 #include "model/execution.h"
 
 #define CACHE_MEASURE_EVERY 16 /* moves between two exact measurements of a big execution */
-#define CACHE_SMALL 64         /* instances up to which it is measured at every move */
+#define CACHE_SMALL 64         /* instances up to which it is a small one */
+#define CACHE_MEASURE_SMALL_EVERY 4 /* and of a small one */
 
 typedef struct CacheEntry {
         Execution *x;           /* owned */
