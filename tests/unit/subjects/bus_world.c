@@ -1,8 +1,9 @@
-#include "bus_world.h"
-
+#include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "bus_world.h"
 
 /* ---- an engine that says yes to everything ----------------------------------------- */
 
@@ -101,7 +102,6 @@ void all_down(void) {
         natsConnection_Destroy(e.client);
         test_server_stop(&e.server);
         nats_CloseAndWait(WAIT_MS);
-        check_leaks();
 }
 
 natsMsg *request(const char *subject, const char *body, const char *command_id) {

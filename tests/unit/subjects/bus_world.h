@@ -3,7 +3,6 @@
 
 #include <nats/nats.h>
 #include "../client/test_server.h"
-#include "../leaks.h"
 #include "json/json_read.h"
 #include "subjects/bus.h"
 #include "subjects/subjects.h"

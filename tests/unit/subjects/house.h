@@ -35,7 +35,10 @@ typedef struct House {
         size_t payload_max;
 } House;
 
-/** Called by the fake bus when it is entered and left: what it allocates itself must not fail in tests of failures. NULL: not. */
+/**
+ * Called by the fake bus when it is entered and left: what it allocates itself must not fail in tests of
+ * failing memory. NULL: not.
+ */
 extern void (*house_in_bus)(bool inside);
 
 /** One house a test. @with_runtime: carry requests out. */

@@ -1,4 +1,4 @@
-/* The bus over a real nats-server, with a foreign connection as client: answers, streams, the durable queue, outages. */
+/* The bus over a real nats-server, with a foreign client: answers, streams, the durable queue, outages. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <nats/nats.h>
@@ -6,10 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../leaks.h"
 #include "bus_world.h"
 #include "subjects/bus_probe.h"
 
-TestSuite(bus, .fini = all_down, .timeout = 60);
+static void clean_up(void) {
+        all_down();
+        check_leaks();
+}
+
+TestSuite(bus, .fini = clean_up, .timeout = 60);
 
 /* ---- requests ---------------------------------------------------------------------- */
 

@@ -5,9 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../leaks.h"
 #include "bus_world.h"
 
-TestSuite(audit, .fini = all_down, .timeout = 60);
+static void clean_up(void) {
+        all_down();
+        check_leaks();
+}
+
+TestSuite(audit, .fini = clean_up, .timeout = 60);
 
 static char ids[3000][32], bodies[3000][64];
 static AuditMessage messages[3000];
