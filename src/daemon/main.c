@@ -22,8 +22,9 @@
 #include "subjects/bus_probe.h"
 #include "subjects/subjects.h"
 
-#define EXIT_START  1 /* could not start */
-#define EXIT_CONFIG 2 /* a setting is wrong */
+#define EXIT_START   1   /* could not start */
+#define EXIT_CONFIG  2   /* a setting is wrong */
+#define STOP_AWAY_MS 300 /* what the outbox is given at a stop while NATS is away */
 
 typedef struct Daemon {
         Config config;
@@ -217,8 +218,10 @@ static int start(Daemon *d, Report *report) {
 static void stop(Daemon *d, int64_t timeout_ms) {
         if (!d->is_running)
                 return;
-        subjects_stop(d->subjects, timeout_ms / 2);
-        runtime_stop(d->runtime, timeout_ms / 2);
+        /* Without NATS the outbox can publish nothing, however long it is given: it goes on after the next start. */
+        int64_t share_ms = timeout_ms / 2, away_ms = share_ms < STOP_AWAY_MS ? share_ms : STOP_AWAY_MS;
+        subjects_stop(d->subjects, share_ms);
+        runtime_stop(d->runtime, subjects_is_connected(d->subjects) ? share_ms : away_ms);
 }
 
 static void end(Daemon *d) {
