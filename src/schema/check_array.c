@@ -10,21 +10,26 @@
 #define BYTES_A_STEP 16 /* when keys are made and compared */
 
 static JsonAt item_at(const JsonAt *at, size_t i) {
-        return (JsonAt){.value = json_array_get(at->value, i), .parent = at, .index = i, .report = at->report};
+        return (JsonAt){.value = json_array_get(at->value, i),
+                        .parent = at,
+                        .index = i,
+                        .report = at->report};
 }
 
 static int evaluate_min_items(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
         size_t n = json_array_size(at->value);
         if (n >= c->count)
                 return 0;
-        return eval_fault(e, f, "minItems", at, "must have at least %llu items, has %zu", (unsigned long long)c->count, n);
+        return eval_fault(e, f, "minItems", at, "must have at least %llu items, has %zu",
+                          (unsigned long long)c->count, n);
 }
 
 static int evaluate_max_items(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
         size_t n = json_array_size(at->value);
         if (n <= c->count)
                 return 0;
-        return eval_fault(e, f, "maxItems", at, "must have at most %llu items, has %zu", (unsigned long long)c->count, n);
+        return eval_fault(e, f, "maxItems", at, "must have at most %llu items, has %zu",
+                          (unsigned long long)c->count, n);
 }
 
 /* --- uniqueItems: sorted by key, equal items are neighbours --- */
@@ -78,7 +83,8 @@ static int evaluate_unique_items(Eval *e, const Frame *f, const Check *c, const 
         qsort(items, n, sizeof(*items), item_cmp);
         for (size_t i = 1; i < n; i++)
                 if (slice_eq(items[i - 1].key, items[i].key))
-                        return eval_fault(e, f, "uniqueItems", at, "must not hold a value twice; items %zu and %zu are equal",
+                        return eval_fault(e, f, "uniqueItems", at,
+                                          "must not hold a value twice; items %zu and %zu are equal",
                                           items[i - 1].index, items[i].index);
         return 0;
 }
@@ -126,7 +132,8 @@ static int evaluate_contains(Eval *e, const Frame *f, const Check *c, const Json
         }
         e->nearness = nearness;
         if (n_found > contains->max)
-                return eval_fault(e, f, "maxContains", at, "must hold at most %llu items that match `contains`, holds more",
+                return eval_fault(e, f, "maxContains", at,
+                                  "must hold at most %llu items that match `contains`, holds more",
                                   (unsigned long long)contains->max);
         if (n_found >= contains->min)
                 return 0;
@@ -157,7 +164,8 @@ static int evaluate_unevaluated_items(Eval *e, const Frame *f, const Check *c, c
 
 const CheckKind check_min_items = {"minItems", TYPES_ARRAY, RANK_SIZE, FORM_PLAIN, evaluate_min_items};
 const CheckKind check_max_items = {"maxItems", TYPES_ARRAY, RANK_SIZE, FORM_PLAIN, evaluate_max_items};
-const CheckKind check_unique_items = {"uniqueItems", TYPES_ARRAY, RANK_PATTERN, FORM_PLAIN, evaluate_unique_items};
+const CheckKind check_unique_items = {"uniqueItems", TYPES_ARRAY, RANK_PATTERN, FORM_PLAIN,
+                                      evaluate_unique_items};
 const CheckKind check_items = {"items", TYPES_ARRAY, RANK_INSIDE, FORM_INSIDE, evaluate_items};
 const CheckKind check_contains = {"contains", TYPES_ARRAY, RANK_INSIDE, FORM_INSIDE, evaluate_contains};
 const CheckKind check_unevaluated_items = {"unevaluatedItems", TYPES_ARRAY, RANK_UNEVALUATED, FORM_INSIDE,

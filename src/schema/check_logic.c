@@ -7,15 +7,18 @@ static int evaluate_ref(Eval *e, const Frame *f, const Check *c, const JsonAt *a
 }
 
 /**
- * A dynamic reference that first leads to a dynamic anchor goes to the anchor of that name in the outermost resource
- * that evaluation has passed through and that has one; any other is a plain reference. [core 8.2.3.2]
+ * A dynamic reference that first leads to a dynamic anchor goes to the anchor of that name in the outermost
+ * resource that evaluation has passed through and that has one; any other is a plain reference. [core
+ * 8.2.3.2]
  */
 static int evaluate_dynamic_ref(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
         const Node *target = c->reference.target;
         const Schema *s = e->schema;
         size_t n_scopes = 0;
-        for (const Scope *scope = f->scope; scope && c->reference.dynamic.data; scope = scope->outer, n_scopes++) {
-                const Anchor *anchor = anchors_find(s->anchors, s->n_anchors, scope->resource, c->reference.dynamic);
+        for (const Scope *scope = f->scope; scope && c->reference.dynamic.data;
+             scope = scope->outer, n_scopes++) {
+                const Anchor *anchor =
+                                anchors_find(s->anchors, s->n_anchors, scope->resource, c->reference.dynamic);
                 if (anchor && anchor->dynamic)
                         target = anchor->node;
         }
@@ -44,7 +47,8 @@ typedef struct Branches {
 } Branches;
 
 /** Try branches, up to and with the @n_enough-th valid one. 0 or negative. */
-static int try_branches(Eval *e, const Frame *f, const Nodes *nodes, const JsonAt *at, size_t n_enough, Branches *ret) {
+static int try_branches(Eval *e, const Frame *f, const Nodes *nodes, const JsonAt *at, size_t n_enough,
+                        Branches *ret) {
         unsigned outside = e->nearness;
         *ret = (Branches){0};
         for (size_t i = 0; i < nodes->n && ret->n_valid < n_enough; i++) {
@@ -69,8 +73,10 @@ static int try_branches(Eval *e, const Frame *f, const Nodes *nodes, const JsonA
 /** No branch fits. If one came nearer than the others, its faults say more than this one does. */
 static int no_branch(Eval *e, const Frame *f, const Check *c, const JsonAt *at, const Branches *b) {
         bool explain = b->nearest && eval_is_loud(e, f);
-        const char *which = c->nodes.n == 1 ? "must match the schema here" : "must match one of the schemas here";
-        eval_fault(e, f, c->kind->keyword, at, explain ? "%s; the nearest one fails as told next" : "%s, matches none", which);
+        const char *which =
+                        c->nodes.n == 1 ? "must match the schema here" : "must match one of the schemas here";
+        eval_fault(e, f, c->kind->keyword, at,
+                   explain ? "%s; the nearest one fails as told next" : "%s, matches none", which);
         int r = explain ? eval_in_place(e, f, b->nearest, at, 0) : 1;
         return r < 0 ? r : 1;
 }
@@ -90,8 +96,9 @@ static int evaluate_one_of(Eval *e, const Frame *f, const Check *c, const JsonAt
                 return r;
         if (b.n_valid == 0)
                 return no_branch(e, f, c, at, &b);
-        return eval_fault(e, f, "oneOf", at, "must match exactly one of the schemas here, matches those at %zu and %zu",
-                          b.first, b.second);
+        return eval_fault(e, f, "oneOf", at,
+                          "must match exactly one of the schemas here, matches those at %zu and %zu", b.first,
+                          b.second);
 }
 
 /** 1: it fits, 0: it doesn't; what goes on inside says nothing about how near the whole is to fitting. */
@@ -116,7 +123,8 @@ static int evaluate_if(Eval *e, const Frame *f, const Check *c, const JsonAt *at
 }
 
 const CheckKind check_ref = {"$ref", TYPES_ANY, RANK_IN_PLACE, FORM_REFERENCE, evaluate_ref};
-const CheckKind check_dynamic_ref = {"$dynamicRef", TYPES_ANY, RANK_IN_PLACE, FORM_REFERENCE, evaluate_dynamic_ref};
+const CheckKind check_dynamic_ref = {"$dynamicRef", TYPES_ANY, RANK_IN_PLACE, FORM_REFERENCE,
+                                     evaluate_dynamic_ref};
 const CheckKind check_all_of = {"allOf", TYPES_ANY, RANK_IN_PLACE, FORM_NODES, evaluate_all_of};
 const CheckKind check_any_of = {"anyOf", TYPES_ANY, RANK_IN_PLACE, FORM_NODES, evaluate_any_of};
 const CheckKind check_one_of = {"oneOf", TYPES_ANY, RANK_IN_PLACE, FORM_NODES, evaluate_one_of};

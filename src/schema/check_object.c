@@ -4,9 +4,9 @@
 
 #include "schema/eval.h"
 
-#define NAME_SHOWN_BYTES 64   /* of a member's name in messages */
+#define NAME_SHOWN_BYTES  64  /* of a member's name in messages */
 #define NEAREST_AMONG_MAX 200 /* names that a wrong one is compared with */
-#define NAMES_A_STEP 8        /* names looked up */
+#define NAMES_A_STEP      8   /* names looked up */
 
 Node *named_find(const Named *named, size_t n, Slice name) {
         size_t low = 0;
@@ -23,7 +23,9 @@ Node *named_find(const Named *named, size_t n, Slice name) {
         return NULL;
 }
 
-int named_cmp(const void *a, const void *b) { return slice_cmp(((const Named *)a)->name, ((const Named *)b)->name); }
+int named_cmp(const void *a, const void *b) {
+        return slice_cmp(((const Named *)a)->name, ((const Named *)b)->name);
+}
 
 static JsonAt member_at(const JsonAt *at, const char *key, const json_t *value) {
         return (JsonAt){.value = value, .parent = at, .key = key, .report = at->report};
@@ -48,7 +50,8 @@ static int evaluate_max_properties(Eval *e, const Frame *f, const Check *c, cons
 }
 
 /** @because: the property that makes the others necessary, or NULL. */
-static int check_names(Eval *e, const Frame *f, const Check *c, const JsonAt *at, const Names *names, const char *because) {
+static int check_names(Eval *e, const Frame *f, const Check *c, const JsonAt *at, const Names *names,
+                       const char *because) {
         int verdict = 0;
         if (eval_charge(e, at, names->n / NAMES_A_STEP) < 0)
                 return -EOVERFLOW;
@@ -57,10 +60,12 @@ static int check_names(Eval *e, const Frame *f, const Check *c, const JsonAt *at
                         continue;
                 Slice name = name_shown(names->list[i]);
                 if (because)
-                        eval_fault(e, f, c->kind->keyword, at, "the property \"%.*s\" is missing, which \"%.*s\" asks for",
+                        eval_fault(e, f, c->kind->keyword, at,
+                                   "the property \"%.*s\" is missing, which \"%.*s\" asks for",
                                    SLICE_ARG(name), SLICE_ARG(name_shown(because)));
                 else
-                        eval_fault(e, f, c->kind->keyword, at, "the property \"%.*s\" is missing", SLICE_ARG(name));
+                        eval_fault(e, f, c->kind->keyword, at, "the property \"%.*s\" is missing",
+                                   SLICE_ARG(name));
                 verdict = 1;
                 if (!eval_is_loud(e, f))
                         break;
@@ -94,7 +99,8 @@ static int evaluate_dependents(Eval *e, const Frame *f, const Check *c, const Js
 /* --- properties, patternProperties, additionalProperties --- */
 
 /** additionalProperties: false is the most common fault of all: it is worth a sentence of its own. */
-static __attribute__((noinline)) int unknown_member(Eval *e, const Frame *f, const Members *m, const JsonAt *member) {
+static __attribute__((noinline)) int unknown_member(Eval *e, const Frame *f, const Members *m,
+                                                    const JsonAt *member) {
         const char *candidates[NEAREST_AMONG_MAX], *nearest = NULL;
         Slice name = slice_from_str(member->key), shown = slice_cut_utf8(name, NAME_SHOWN_BYTES);
         const char *mark = shown.n < name.n ? "…" : "";
@@ -104,9 +110,11 @@ static __attribute__((noinline)) int unknown_member(Eval *e, const Frame *f, con
                 nearest = slice_nearest(name, candidates, m->n_named);
         }
         if (nearest)
-                return eval_fault(e, f, "additionalProperties", member, "unknown property \"%.*s%s\"; did you mean \"%s\"?",
-                                  SLICE_ARG(shown), mark, nearest);
-        return eval_fault(e, f, "additionalProperties", member, "unknown property \"%.*s%s\"", SLICE_ARG(shown), mark);
+                return eval_fault(e, f, "additionalProperties", member,
+                                  "unknown property \"%.*s%s\"; did you mean \"%s\"?", SLICE_ARG(shown), mark,
+                                  nearest);
+        return eval_fault(e, f, "additionalProperties", member, "unknown property \"%.*s%s\"",
+                          SLICE_ARG(shown), mark);
 }
 
 /** All that is said about one member. *ret_met: something was. */
@@ -217,10 +225,10 @@ static int evaluate_unevaluated_properties(Eval *e, const Frame *f, const Check 
                 if (eval_is_marked(e, f, i))
                         continue;
                 JsonAt member = member_at(at, json_object_iter_key(it), json_object_iter_value(it));
-                int r = c->node->kind == NODE_NOTHING
-                                ? eval_fault(e, f, "unevaluatedProperties", &member, "unknown property \"%.*s\"",
-                                             SLICE_ARG(name_shown(member.key)))
-                                : eval_child(e, f, c->node, &member, 0);
+                int r = c->node->kind == NODE_NOTHING ? eval_fault(e, f, "unevaluatedProperties", &member,
+                                                                   "unknown property \"%.*s\"",
+                                                                   SLICE_ARG(name_shown(member.key)))
+                                                      : eval_child(e, f, c->node, &member, 0);
                 if (r < 0)
                         return r;
                 verdict |= r;
@@ -231,14 +239,19 @@ static int evaluate_unevaluated_properties(Eval *e, const Frame *f, const Check 
         return verdict;
 }
 
-const CheckKind check_min_properties = {"minProperties", TYPES_OBJECT, RANK_SIZE, FORM_PLAIN, evaluate_min_properties};
-const CheckKind check_max_properties = {"maxProperties", TYPES_OBJECT, RANK_SIZE, FORM_PLAIN, evaluate_max_properties};
+const CheckKind check_min_properties = {"minProperties", TYPES_OBJECT, RANK_SIZE, FORM_PLAIN,
+                                        evaluate_min_properties};
+const CheckKind check_max_properties = {"maxProperties", TYPES_OBJECT, RANK_SIZE, FORM_PLAIN,
+                                        evaluate_max_properties};
 const CheckKind check_required = {"required", TYPES_OBJECT, RANK_SIZE, FORM_PLAIN, evaluate_required};
-const CheckKind check_dependent_required = {"dependentRequired", TYPES_OBJECT, RANK_SIZE, FORM_PLAIN, evaluate_dependents};
+const CheckKind check_dependent_required = {"dependentRequired", TYPES_OBJECT, RANK_SIZE, FORM_PLAIN,
+                                            evaluate_dependents};
 const CheckKind check_members = {"properties", TYPES_OBJECT, RANK_INSIDE, FORM_INSIDE, evaluate_members};
-const CheckKind check_property_names = {"propertyNames", TYPES_OBJECT, RANK_INSIDE, FORM_INSIDE, evaluate_property_names};
+const CheckKind check_property_names = {"propertyNames", TYPES_OBJECT, RANK_INSIDE, FORM_INSIDE,
+                                        evaluate_property_names};
 const CheckKind check_dependent_schemas = {"dependentSchemas", TYPES_OBJECT, RANK_IN_PLACE, FORM_DEPENDENTS,
                                            evaluate_dependents};
-const CheckKind check_dependencies = {"dependencies", TYPES_OBJECT, RANK_IN_PLACE, FORM_DEPENDENTS, evaluate_dependents};
-const CheckKind check_unevaluated_properties = {"unevaluatedProperties", TYPES_OBJECT, RANK_UNEVALUATED, FORM_INSIDE,
-                                                evaluate_unevaluated_properties};
+const CheckKind check_dependencies = {"dependencies", TYPES_OBJECT, RANK_IN_PLACE, FORM_DEPENDENTS,
+                                      evaluate_dependents};
+const CheckKind check_unevaluated_properties = {"unevaluatedProperties", TYPES_OBJECT, RANK_UNEVALUATED,
+                                                FORM_INSIDE, evaluate_unevaluated_properties};

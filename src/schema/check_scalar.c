@@ -6,13 +6,14 @@
 #include "schema/eval.h"
 
 #define CHARACTER_BYTES_MAX 4
-#define BYTES_A_STEP 64 /* when characters are counted */
+#define BYTES_A_STEP        64 /* when characters are counted */
 
 /* --- any value --- */
 
 static int evaluate_type(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
         unsigned mask = c->types.mask;
-        bool whole = !(mask & TYPE_WHOLE) || !json_is_number(at->value) || number_is_whole(number_of(at->value));
+        bool whole = !(mask & TYPE_WHOLE) || !json_is_number(at->value) ||
+                     number_is_whole(number_of(at->value));
         if ((mask & TYPE_BIT(json_typeof(at->value))) && whole)
                 return 0;
         return eval_fault(e, f, "type", at, "must be %s, is %s", c->types.shown,
@@ -74,8 +75,8 @@ static int number_fault(Eval *e, const Frame *f, const Check *c, const JsonAt *a
         char limit[NUMBER_SHOWN], is[NUMBER_SHOWN];
         if (!eval_is_loud(e, f)) /* spare the text */
                 return eval_fault(e, f, c->kind->keyword, at, "%s", sentence);
-        return eval_fault(e, f, c->kind->keyword, at, "must be %s %s, is %s", sentence, shown(c->number, limit),
-                          shown(number_of(at->value), is));
+        return eval_fault(e, f, c->kind->keyword, at, "must be %s %s, is %s", sentence,
+                          shown(c->number, limit), shown(number_of(at->value), is));
 }
 
 static int evaluate_minimum(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
@@ -87,7 +88,8 @@ static int evaluate_maximum(Eval *e, const Frame *f, const Check *c, const JsonA
 }
 
 static int evaluate_exclusive_minimum(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
-        return number_cmp(number_of(at->value), c->number) > 0 ? 0 : number_fault(e, f, c, at, "greater than");
+        return number_cmp(number_of(at->value), c->number) > 0 ? 0
+                                                               : number_fault(e, f, c, at, "greater than");
 }
 
 static int evaluate_exclusive_maximum(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
@@ -95,7 +97,9 @@ static int evaluate_exclusive_maximum(Eval *e, const Frame *f, const Check *c, c
 }
 
 static int evaluate_multiple_of(Eval *e, const Frame *f, const Check *c, const JsonAt *at) {
-        return number_is_multiple(number_of(at->value), c->number) ? 0 : number_fault(e, f, c, at, "a multiple of");
+        return number_is_multiple(number_of(at->value), c->number)
+                               ? 0
+                               : number_fault(e, f, c, at, "a multiple of");
 }
 
 const CheckKind check_minimum = {"minimum", TYPES_NUMBER, RANK_VALUE, FORM_PLAIN, evaluate_minimum};
@@ -104,7 +108,8 @@ const CheckKind check_exclusive_minimum = {"exclusiveMinimum", TYPES_NUMBER, RAN
                                            evaluate_exclusive_minimum};
 const CheckKind check_exclusive_maximum = {"exclusiveMaximum", TYPES_NUMBER, RANK_VALUE, FORM_PLAIN,
                                            evaluate_exclusive_maximum};
-const CheckKind check_multiple_of = {"multipleOf", TYPES_NUMBER, RANK_VALUE, FORM_PLAIN, evaluate_multiple_of};
+const CheckKind check_multiple_of = {"multipleOf", TYPES_NUMBER, RANK_VALUE, FORM_PLAIN,
+                                     evaluate_multiple_of};
 
 /* --- strings --- */
 

@@ -1,15 +1,16 @@
 /*
  * The compiler
  *
- * One walk over the document makes a node of every subschema, with its checks sorted by what they cost, and goes on
- * after faults so that all of them are told at once. References are resolved after the walk, when every identifier
- * is known; what they point to may not have looked like a schema until then, and is compiled at that moment. At the end
- * nothing points into the document any more.
+ * One walk over the document makes a node of every subschema, with its checks sorted by what they cost, and
+ * goes on after faults so that all of them are told at once. References are resolved after the walk, when
+ * every identifier is known; what they point to may not have looked like a schema until then, and is compiled
+ * at that moment. At the end nothing points into the document any more.
  *
  * Recursion follows the document's nesting, which JSON_DEPTH_MAX bounds.
  */
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -26,7 +27,7 @@ int compiler_fault(Compiler *c, const JsonAt *at, const char *format, ...) {
 }
 
 int compiler_oom(Compiler *c) {
-        c->failed = true;
+        c->failed = c->gave_up = true;
         c->report->oom = true;
         return -ENOMEM;
 }
@@ -36,8 +37,10 @@ void *compiler_alloc(Compiler *c, size_t n, size_t size) {
         void *p = arena_alloc_array(arena, n, size);
         if (p)
                 return p;
-        if (n > arena->limit / size || arena->n_bytes + n * size > arena->limit)
-                compiler_fault(c, c->at, "the schema takes more memory than the %d bytes allowed (SCHEMA_BYTES_MAX)",
+        c->gave_up = true;
+        if (n > arena->limit / size || arena->n_bytes + n * size + _Alignof(max_align_t) > arena->limit)
+                compiler_fault(c, c->at,
+                               "the schema takes more memory than the %d bytes allowed (SCHEMA_BYTES_MAX)",
                                SCHEMA_BYTES_MAX);
         else
                 compiler_oom(c);
@@ -66,11 +69,17 @@ int compiler_grow(Compiler *c, void *array, size_t n, size_t *cap, size_t size) 
 }
 
 JsonAt at_member(const JsonAt *object, const char *key) {
-        return (JsonAt){.value = json_object_get(object->value, key), .parent = object, .key = key, .report = object->report};
+        return (JsonAt){.value = json_object_get(object->value, key),
+                        .parent = object,
+                        .key = key,
+                        .report = object->report};
 }
 
 JsonAt at_item(const JsonAt *array, size_t index) {
-        return (JsonAt){.value = json_array_get(array->value, index), .parent = array, .index = index, .report = array->report};
+        return (JsonAt){.value = json_array_get(array->value, index),
+                        .parent = array,
+                        .index = index,
+                        .report = array->report};
 }
 
 Check *draft_check(Draft *d, const CheckKind *kind) {
@@ -101,7 +110,8 @@ static void draft_finish(Compiler *c, Draft *d) {
         node->n_checks = d->n_checks;
 }
 
-static __attribute__((noinline)) void compile_object(Compiler *c, Node *node, const JsonAt *at, size_t depth) {
+static __attribute__((noinline)) void compile_object(Compiler *c, Node *node, const JsonAt *at,
+                                                     size_t depth) {
         Draft d = {.node = node, .depth = depth, .contains = {.min = 1, .max = UINT64_MAX}};
         json_t *object = (json_t *)at->value; /* the iterators are not const; nothing is changed */
         for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
@@ -123,16 +133,20 @@ static int remember(Compiler *c, Node *node) {
 Node *compile_node(Compiler *c, Resource *resource, const Place *place, const JsonAt *at, size_t depth) {
         bool object = json_is_object(at->value);
         if (!object && !json_is_boolean(at->value)) {
-                compiler_fault(c, at, "must be a schema (an object, true or false), is %s", json_type_text(at->value));
+                compiler_fault(c, at, "must be a schema (an object, true or false), is %s",
+                               json_type_text(at->value));
                 return NULL;
         }
         if (depth >= JSON_DEPTH_MAX && object) {
-                compiler_fault(c, at, "the schema is nested more than %d levels deep (JSON_DEPTH_MAX)", JSON_DEPTH_MAX);
+                compiler_fault(c, at, "the schema is nested more than %d levels deep (JSON_DEPTH_MAX)",
+                               JSON_DEPTH_MAX);
                 return NULL;
         }
         if (++c->n_nodes > SCHEMA_NODES_MAX) {
+                c->gave_up = true;
                 if (c->n_nodes == SCHEMA_NODES_MAX + 1) /* once is enough */
-                        compiler_fault(c, at, "the schema has more than %d subschemas (SCHEMA_NODES_MAX)", SCHEMA_NODES_MAX);
+                        compiler_fault(c, at, "the schema has more than %d subschemas (SCHEMA_NODES_MAX)",
+                                       SCHEMA_NODES_MAX);
                 return NULL;
         }
         Node *node = COMPILER_NEW(c, Node, 1);
@@ -155,7 +169,8 @@ Node *compile_node(Compiler *c, Resource *resource, const Place *place, const Js
 }
 
 Node *compile_subschema(Compiler *c, const Draft *d, const Place *place, const JsonAt *at) {
-        return compile_node(c, d->node->resource, place, at, d->depth + (place->form == PLACE_KEYWORD ? 1 : 2));
+        return compile_node(c, d->node->resource, place, at,
+                            d->depth + (place->form == PLACE_KEYWORD ? 1 : 2));
 }
 
 static void compiler_deinit(Compiler *c) {
@@ -181,12 +196,13 @@ Schema *schema_compile(const JsonAt *at) {
         Schema *s = c.schema = schema_new(&c);
         if (!s)
                 return NULL;
-        Resource *outside = COMPILER_NEW(&c, Resource, 1); /* what the root's $id is resolved against: nothing */
+        /* What the root's $id is resolved against: nothing. */
+        Resource *outside = COMPILER_NEW(&c, Resource, 1);
         if (outside) {
                 Place place = {.form = PLACE_KEYWORD};
                 s->root = compile_node(&c, outside, &place, at, 0);
         }
-        if (s->root)
+        if (s->root && !c.gave_up)
                 compile_references(&c);
         if (!c.failed)
                 compile_check_endless(&c);

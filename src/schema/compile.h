@@ -17,12 +17,13 @@ typedef struct Compiler {
         Schema *schema;
         const JsonAt *at; /* where the schema stands */
         Report *report;
-        bool failed;      /* a fault was reported */
-        bool anonymous;   /* within something that a reference made a schema: identifiers there are none */
+        bool failed;    /* a fault was reported */
+        bool gave_up;   /* out of memory or past a limit: what is missing now says nothing about the schema */
+        bool anonymous; /* within something that a reference made a schema: identifiers there are none */
         size_t n_nodes;
         Node *first, *last; /* all that have checks, in order */
-        size_t n_patterns; /* with those that are none: compiling them takes time too */
-        Map nodes;        /* by NodeId. Its keys are addresses, which nobody chooses: no seed is needed */
+        size_t n_patterns;  /* with those that are none: compiling them takes time too */
+        Map nodes;          /* by NodeId. Its keys are addresses, which nobody chooses: no seed is needed */
         Pending *pending;
         size_t n_pending, cap_pending;
         Anchor *anchors;
@@ -46,10 +47,11 @@ typedef struct Draft {
 } Draft;
 
 /** Report at @at; returns -EINVAL. */
-int compiler_fault(Compiler *c, const JsonAt *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int compiler_fault(Compiler *c, const JsonAt *at, const char *format, ...)
+                __attribute__((format(printf, 3, 4)));
 /** Out of memory. Returns -ENOMEM. */
 int compiler_oom(Compiler *c);
-/** Memory that lives as long as the schema, zeroed; NULL (reported) without memory or past SCHEMA_BYTES_MAX. */
+/** Zeroed memory that lives as long as the schema; NULL (reported) past SCHEMA_BYTES_MAX or without memory. */
 void *compiler_alloc(Compiler *c, size_t n, size_t size);
 #define COMPILER_NEW(c, T, n) ((T *)compiler_alloc((c), (n), sizeof(T)))
 /** A copy that ends in NUL; data NULL on failure. */
@@ -63,7 +65,8 @@ JsonAt at_member(const JsonAt *object, const char *key);
 JsonAt at_item(const JsonAt *array, size_t index);
 
 /**
- * The subschema @at below @d's schema, at @place; NULL when there is a fault in it or above, which is reported then.
+ * The subschema @at below @d's schema, at @place; NULL when there is a fault in it or above, which is
+ * reported then.
  */
 Node *compile_subschema(Compiler *c, const Draft *d, const Place *place, const JsonAt *at);
 /** A schema of resource @resource, @depth levels deep in the document. */

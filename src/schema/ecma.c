@@ -1,13 +1,13 @@
 /*
  * ECMAScript's regular expressions
  *
- * Both dialects look alike and differ in what is behind the looks: \v, \s and . mean other characters, [[:x:]] and (*X)
- * mean something only in PCRE2, \Z only there too. So each pattern is read by ECMAScript's grammar (ECMA-262, 22.2.1)
- * in one pass and written anew, out of pieces that PCRE2 understands in the same way. What ECMAScript doesn't know is
- * refused, which keeps out recursion, verbs and callouts.
+ * Both dialects look alike and differ in what is behind the looks: \v, \s and . mean other characters,
+ * [[:x:]] and (*X) mean something only in PCRE2, \Z only there too. So each pattern is read by ECMAScript's
+ * grammar (ECMA-262, 22.2.1) in one pass and written anew, out of pieces that PCRE2 understands in the same
+ * way. What ECMAScript doesn't know is refused, which keeps out recursion, verbs and callouts.
  *
- * Read as the `u` flag has it, with three habits let pass that are common in schemas: punctuation escaped without need,
- * braces and closing brackets that stand for themselves, a hyphen beside a set (`[\w-.]`).
+ * Read as the `u` flag has it, with three habits let pass that are common in schemas: punctuation escaped
+ * without need, braces and closing brackets that stand for themselves, a hyphen beside a set (`[\w-.]`).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "schema/ecma.h"
 
-#define CODE_POINT_MAX 0x10ffff
+#define CODE_POINT_MAX     0x10ffff
 #define PROPERTY_BYTES_MAX 64
 
 typedef struct Ecma {
@@ -34,26 +34,61 @@ typedef struct Atom {
         const char *long_set;              /* instead of set */
 } Atom;
 
-static const char blanks[] = "\\t-\\r\\x{20}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}"
-                             "\\x{3000}\\x{feff}";
-static const char not_blanks[] = "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}"
-                                 "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}"
-                                 "\\x{3001}-\\x{fefe}\\x{ff00}-\\x{10ffff}";
+static const char blanks[] =
+                "\\t-\\r\\x{20}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}"
+                "\\x{3000}\\x{feff}";
+static const char not_blanks[] =
+                "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}"
+                "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}"
+                "\\x{3001}-\\x{fefe}\\x{ff00}-\\x{10ffff}";
 
 /** Names of general categories (Unicode's PropertyValueAliases), alphabetical. */
 static const struct Category {
         const char *name, *code;
 } categories[] = {
-        {"Cased_Letter", "L&"}, {"Close_Punctuation", "Pe"}, {"Combining_Mark", "M"}, {"Connector_Punctuation", "Pc"},
-        {"Control", "Cc"}, {"Currency_Symbol", "Sc"}, {"Dash_Punctuation", "Pd"}, {"Decimal_Number", "Nd"},
-        {"Enclosing_Mark", "Me"}, {"Final_Punctuation", "Pf"}, {"Format", "Cf"}, {"Initial_Punctuation", "Pi"},
-        {"LC", "L&"}, {"Letter", "L"}, {"Letter_Number", "Nl"}, {"Line_Separator", "Zl"}, {"Lowercase_Letter", "Ll"},
-        {"Mark", "M"}, {"Math_Symbol", "Sm"}, {"Modifier_Letter", "Lm"}, {"Modifier_Symbol", "Sk"},
-        {"Nonspacing_Mark", "Mn"}, {"Number", "N"}, {"Open_Punctuation", "Ps"}, {"Other", "C"}, {"Other_Letter", "Lo"},
-        {"Other_Number", "No"}, {"Other_Punctuation", "Po"}, {"Other_Symbol", "So"}, {"Paragraph_Separator", "Zp"},
-        {"Private_Use", "Co"}, {"Punctuation", "P"}, {"Separator", "Z"}, {"Space_Separator", "Zs"},
-        {"Spacing_Mark", "Mc"}, {"Surrogate", "Cs"}, {"Symbol", "S"}, {"Titlecase_Letter", "Lt"}, {"Unassigned", "Cn"},
-        {"Uppercase_Letter", "Lu"}, {"cntrl", "Cc"}, {"digit", "Nd"}, {"punct", "P"},
+                {"Cased_Letter", "L&"},
+                {"Close_Punctuation", "Pe"},
+                {"Combining_Mark", "M"},
+                {"Connector_Punctuation", "Pc"},
+                {"Control", "Cc"},
+                {"Currency_Symbol", "Sc"},
+                {"Dash_Punctuation", "Pd"},
+                {"Decimal_Number", "Nd"},
+                {"Enclosing_Mark", "Me"},
+                {"Final_Punctuation", "Pf"},
+                {"Format", "Cf"},
+                {"Initial_Punctuation", "Pi"},
+                {"LC", "L&"},
+                {"Letter", "L"},
+                {"Letter_Number", "Nl"},
+                {"Line_Separator", "Zl"},
+                {"Lowercase_Letter", "Ll"},
+                {"Mark", "M"},
+                {"Math_Symbol", "Sm"},
+                {"Modifier_Letter", "Lm"},
+                {"Modifier_Symbol", "Sk"},
+                {"Nonspacing_Mark", "Mn"},
+                {"Number", "N"},
+                {"Open_Punctuation", "Ps"},
+                {"Other", "C"},
+                {"Other_Letter", "Lo"},
+                {"Other_Number", "No"},
+                {"Other_Punctuation", "Po"},
+                {"Other_Symbol", "So"},
+                {"Paragraph_Separator", "Zp"},
+                {"Private_Use", "Co"},
+                {"Punctuation", "P"},
+                {"Separator", "Z"},
+                {"Space_Separator", "Zs"},
+                {"Spacing_Mark", "Mc"},
+                {"Surrogate", "Cs"},
+                {"Symbol", "S"},
+                {"Titlecase_Letter", "Lt"},
+                {"Unassigned", "Cn"},
+                {"Uppercase_Letter", "Lu"},
+                {"cntrl", "Cc"},
+                {"digit", "Nd"},
+                {"punct", "P"},
 };
 
 static bool fail(Ecma *e, size_t at, const char *sentence) {
@@ -131,7 +166,8 @@ static bool take_unicode(Ecma *e, size_t start, uint32_t *ret) {
                 return fail(e, start, "\\u is followed by four hexadecimal digits, or by them in braces");
         }
         uint32_t low;
-        if (*ret >= 0xd800 && *ret < 0xdc00 && accept(e, "\\u") && take_hex(e, 4, &low) && low >= 0xdc00 && low < 0xe000)
+        if (*ret >= 0xd800 && *ret < 0xdc00 && accept(e, "\\u") && take_hex(e, 4, &low) && low >= 0xdc00 &&
+            low < 0xe000)
                 *ret = 0x10000 + ((*ret - 0xd800) << 10) + (low - 0xdc00);
         if (*ret >= 0xd800 && *ret < 0xe000)
                 return fail(e, start, "half a surrogate pair is no character");
@@ -144,7 +180,7 @@ static int category_cmp(const void *key, const void *category) {
 
 static const char *category_code(const char *name) {
         const struct Category *c =
-                bsearch(name, categories, N_ELEMENTS(categories), sizeof(*categories), category_cmp);
+                        bsearch(name, categories, N_ELEMENTS(categories), sizeof(*categories), category_cmp);
         return c ? c->code : name;
 }
 
@@ -179,8 +215,10 @@ static bool take_property(Ecma *e, size_t start, bool negated, Atom *ret) {
 
 /** An escape that is the same inside and outside of classes; the backslash is taken. */
 static bool take_escape(Ecma *e, Atom *ret) {
-        static const struct { char letter; uint8_t character; } controls[] = {
-                {'f', 0x0c}, {'n', 0x0a}, {'r', 0x0d}, {'t', 0x09}, {'v', 0x0b}};
+        static const struct {
+                char letter;
+                uint8_t character;
+        } controls[] = {{'f', 0x0c}, {'n', 0x0a}, {'r', 0x0d}, {'t', 0x09}, {'v', 0x0b}};
         size_t start = e->at - 1;
         int c = peek(e, 0);
         *ret = (Atom){.kind = ATOM_CHARACTER};
@@ -198,18 +236,24 @@ static bool take_escape(Ecma *e, Atom *ret) {
         }
         e->at++;
         switch (c) {
-        case 'd': case 'D': case 'w': case 'W':
+        case 'd':
+        case 'D':
+        case 'w':
+        case 'W':
                 ret->kind = ATOM_SET;
                 snprintf(ret->set, sizeof(ret->set), "\\%c", c);
                 return true;
-        case 's': case 'S':
+        case 's':
+        case 'S':
                 ret->kind = ATOM_SET;
                 ret->long_set = c == 's' ? blanks : not_blanks;
                 return true;
-        case 'p': case 'P':
+        case 'p':
+        case 'P':
                 ret->kind = ATOM_SET;
                 return take_property(e, start, c == 'P', ret);
-        case 'u': return take_unicode(e, start, &ret->character);
+        case 'u':
+                return take_unicode(e, start, &ret->character);
         case 'x':
                 return take_hex(e, 2, &ret->character) ||
                        fail(e, start, "\\x is followed by two hexadecimal digits");
@@ -220,7 +264,8 @@ static bool take_escape(Ecma *e, Atom *ret) {
                 return true;
         case '0':
                 return !is_digit(peek(e, 0)) || fail(e, start, "there are no octal escapes");
-        default: return fail(e, start, "ECMAScript has no such escape");
+        default:
+                return fail(e, start, "ECMAScript has no such escape");
         }
 }
 
@@ -376,9 +421,13 @@ static bool take_next(Ecma *e, size_t *depth, bool *repeatable) {
         uint32_t character = take_character(e);
         *repeatable = true;
         switch (c) {
-        case '\\': return take_atom_escape(e, repeatable);
-        case '[': return take_class(e);
-        case '.': buf_put_str(e->b, "[^\\n\\r\\x{2028}\\x{2029}]"); return true;
+        case '\\':
+                return take_atom_escape(e, repeatable);
+        case '[':
+                return take_class(e);
+        case '.':
+                buf_put_str(e->b, "[^\\n\\r\\x{2028}\\x{2029}]");
+                return true;
         case '(':
                 ++*depth;
                 *repeatable = false;
@@ -389,11 +438,15 @@ static bool take_next(Ecma *e, size_t *depth, bool *repeatable) {
                 --*depth;
                 buf_put_char(e->b, ')');
                 return true;
-        case '|': case '^': case '$':
+        case '|':
+        case '^':
+        case '$':
                 *repeatable = false;
                 buf_put_char(e->b, (char)c);
                 return true;
-        default: put_character(e, character); return true;
+        default:
+                put_character(e, character);
+                return true;
         }
 }
 

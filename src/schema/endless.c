@@ -1,11 +1,11 @@
 /*
  * Schemas without end
  *
- * A schema that applies itself to the very value it is applied to can never be done: {"$ref": "#"}, or two that name
- * each other. Such circles are found here, in the graph of what is applied in place ($ref, allOf, if, …; not
- * properties or items, which go deeper into the value), by a depth-first search that keeps its own stack: references
- * may chain every node of the document. Where $dynamicRef leads is known only during validation, where
- * SCHEMA_IN_PLACE_MAX ends what this can't see.
+ * A schema that applies itself to the very value it is applied to can never be done: {"$ref": "#"}, or two
+ * that name each other. Such circles are found here, in the graph of what is applied in place ($ref, allOf,
+ * if, …; not properties or items, which go deeper into the value), by a depth-first search that keeps its own
+ * stack: references may chain every node of the document. Where $dynamicRef leads is known only during
+ * validation, where SCHEMA_IN_PLACE_MAX ends what this can't see.
  */
 #include <stdlib.h>
 
@@ -23,8 +23,12 @@ typedef struct Step {
 /** The @i-th subschema that @check applies in place; false past the last. *ret may be NULL. */
 static bool in_place(const Check *check, size_t i, Node **ret) {
         switch ((CheckForm)check->kind->form) {
-        case FORM_REFERENCE: *ret = check->kind == &check_ref ? check->reference.target : NULL; return i == 0;
-        case FORM_NODE: *ret = check->node; return i == 0;
+        case FORM_REFERENCE:
+                *ret = check->kind == &check_ref ? check->reference.target : NULL;
+                return i == 0;
+        case FORM_NODE:
+                *ret = check->node;
+                return i == 0;
         case FORM_NODES:
                 if (i < check->nodes.n)
                         *ret = check->nodes.list[i];
@@ -37,7 +41,8 @@ static bool in_place(const Check *check, size_t i, Node **ret) {
                 *ret = i == 0 ? check->choice.if_ : i == 1 ? check->choice.then : check->choice.else_;
                 return i < 3;
         case FORM_PLAIN:
-        case FORM_INSIDE: break;
+        case FORM_INSIDE:
+                break;
         }
         return false;
 }

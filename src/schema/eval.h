@@ -15,7 +15,7 @@ typedef struct Scope {
 struct Frame {
         const Node *node;
         const Scope *scope;
-        size_t marks;      /* which members or items have been evaluated: index of the first word in Eval.marks, or NO_MARKS */
+        size_t marks; /* of the members or items that have been evaluated: where they begin in Eval.marks */
         unsigned depth;    /* schemas applied inside each other */
         unsigned in_place; /* of them, those applied to this same value */
         unsigned level;    /* of the value within the instance */
@@ -24,11 +24,11 @@ struct Frame {
 
 struct Eval {
         const Schema *schema;
-        Report *report;      /* may be NULL */
+        Report *report; /* may be NULL */
         size_t steps_left;
         size_t n_faults;
-        unsigned nearness;   /* how far the furthest failure got: chooses which branch of anyOf to explain */
-        uint64_t *marks;     /* a stack of bit sets */
+        unsigned nearness; /* how far the furthest failure got: chooses which branch of anyOf to explain */
+        uint64_t *marks;   /* a stack of bit sets */
         size_t n_marks, cap_marks;
         Buf key;
         PatternScratch scratch;
@@ -54,10 +54,12 @@ int eval_match(Eval *e, const JsonAt *at, const Pattern *p, Slice text);
 int eval_key(Eval *e, const JsonAt *at, const json_t *value, size_t n_max);
 
 /** Are faults of this frame being told? */
-static inline bool eval_is_loud(const Eval *e, const Frame *f) { return f->loud && e->n_faults < SCHEMA_FAULTS_MAX; }
+static inline bool eval_is_loud(const Eval *e, const Frame *f) {
+        return f->loud && e->n_faults < SCHEMA_FAULTS_MAX;
+}
 /** Note a fault of keyword @keyword (NULL: of the schema itself) at @at. Returns 1. */
 int eval_fault(Eval *e, const Frame *f, const char *keyword, const JsonAt *at, const char *format, ...)
-        __attribute__((format(printf, 5, 6)));
+                __attribute__((format(printf, 5, 6)));
 
 static inline void eval_mark(Eval *e, const Frame *f, size_t i) {
         if (f->marks != NO_MARKS)

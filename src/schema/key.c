@@ -1,8 +1,9 @@
 /*
  * Keys of values
  *
- * A tag for the type, then what it is: numbers by value (numeric.h), strings and containers behind their length.
- * Members stand in the order of their names, shorter ones first: any order will do that depends on nothing else.
+ * A tag for the type, then what it is: numbers by value (numeric.h), strings and containers behind their
+ * length. Members stand in the order of their names, shorter ones first: any order will do that depends on
+ * nothing else.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -80,16 +81,25 @@ static int put(KeyWriter *w, const json_t *value, unsigned depth) {
                 if (depth >= JSON_DEPTH_MAX)
                         return -EOVERFLOW;
                 buf_put_char(w->buf, json_is_object(value) ? 'o' : 'a');
-                return json_is_object(value) ? put_object(w, value, depth + 1) : put_array(w, value, depth + 1);
+                return json_is_object(value) ? put_object(w, value, depth + 1)
+                                             : put_array(w, value, depth + 1);
         case JSON_STRING:
                 buf_put_char(w->buf, 's');
                 buf_put_bytes(w->buf, json_string_slice(value));
                 return 0;
         case JSON_INTEGER:
-        case JSON_REAL: put_number(w, number_of(value)); return 0;
-        case JSON_TRUE: buf_put_char(w->buf, 't'); return 0;
-        case JSON_FALSE: buf_put_char(w->buf, 'f'); return 0;
-        case JSON_NULL: buf_put_char(w->buf, 'n'); return 0;
+        case JSON_REAL:
+                put_number(w, number_of(value));
+                return 0;
+        case JSON_TRUE:
+                buf_put_char(w->buf, 't');
+                return 0;
+        case JSON_FALSE:
+                buf_put_char(w->buf, 'f');
+                return 0;
+        case JSON_NULL:
+                buf_put_char(w->buf, 'n');
+                return 0;
         }
         return 0;
 }

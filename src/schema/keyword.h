@@ -25,13 +25,15 @@ bool keyword_names(Compiler *c, const JsonAt *at, Names *ret);
 Node *keyword_schema(Compiler *c, Draft *d, const JsonAt *at);
 /** An object of schemas, each handed to @put (NULL: none) with its name, a copy. */
 void keyword_schema_map(Compiler *c, Draft *d, const JsonAt *at,
-                        void (*put)(Compiler *c, const JsonAt *member, Slice name, Node *node, void *into), void *into);
+                        void (*put)(Compiler *c, const JsonAt *member, Slice name, Node *node, void *into),
+                        void *into);
 /** NULL with a fault; the schema owns it. */
 Pattern *keyword_pattern(Compiler *c, const JsonAt *at, Slice text);
 
 /* keywords_assert.c */
-KeywordFn keyword_const, keyword_enum, keyword_limit_count, keyword_limit_number, keyword_pattern_text, keyword_required,
-        keyword_type, keyword_unique;
+KeywordFn keyword_const, keyword_enum, keyword_limit_count, keyword_limit_number, keyword_pattern_text,
+                keyword_required, keyword_type, keyword_unique;
 /* keywords_apply.c */
-KeywordFn keyword_apply, keyword_apply_list, keyword_dependents, keyword_gather_counts, keyword_gather_patterns,
-        keyword_gather_prefix, keyword_gather_properties, keyword_gather_schema, keyword_reference;
+KeywordFn keyword_apply, keyword_apply_list, keyword_dependents, keyword_gather_counts,
+                keyword_gather_patterns, keyword_gather_prefix, keyword_gather_properties,
+                keyword_gather_schema, keyword_reference;

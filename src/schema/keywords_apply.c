@@ -1,8 +1,8 @@
 /*
  * Keywords that apply schemas
  *
- * Those whose meaning depends on their siblings (properties and additionalProperties, if and then, …) are gathered in
- * the draft, and become checks when the whole schema has been seen.
+ * Those whose meaning depends on their siblings (properties and additionalProperties, if and then, …) are
+ * gathered in the draft, and become checks when the whole schema has been seen.
  */
 #include <stdlib.h>
 
@@ -38,7 +38,8 @@ void keyword_dependents(Compiler *c, Draft *d, const JsonAt *at, const Keyword *
                              (k->kind == &check_dependencies && json_is_array(member.value));
                 if (!one.name)
                         return;
-                if (names ? keyword_names(c, &member, &one.names) : (one.node = compile_subschema(c, d, &place, &member)) != NULL)
+                if (names ? keyword_names(c, &member, &one.names)
+                          : (one.node = compile_subschema(c, d, &place, &member)) != NULL)
                         all.list[all.n++] = one;
         }
         if (all.n > 0)
@@ -101,13 +102,20 @@ void keyword_gather_patterns(Compiler *c, Draft *d, const JsonAt *at, const Keyw
 }
 
 void keyword_gather_schema(Compiler *c, Draft *d, const JsonAt *at, const Keyword *k) {
-        static const struct { const char *name; size_t offset; } places[] = {
-                {"additionalProperties", offsetof(Draft, members.rest)}, {"contains", offsetof(Draft, contains.node)},
-                {"else", offsetof(Draft, choice.else_)}, {"if", offsetof(Draft, choice.if_)},
-                {"items", offsetof(Draft, items.rest)}, {"then", offsetof(Draft, choice.then)},
+        static const struct {
+                const char *name;
+                size_t offset;
+        } places[] = {
+                        {"additionalProperties", offsetof(Draft, members.rest)},
+                        {"contains", offsetof(Draft, contains.node)},
+                        {"else", offsetof(Draft, choice.else_)},
+                        {"if", offsetof(Draft, choice.if_)},
+                        {"items", offsetof(Draft, items.rest)},
+                        {"then", offsetof(Draft, choice.then)},
         };
         if (json_is_array(at->value) && !strcmp(k->name, "items")) {
-                compiler_fault(c, at, "must be a schema, is an array; prefixItems takes a schema for each item");
+                compiler_fault(c, at,
+                               "must be a schema, is an array; prefixItems takes a schema for each item");
                 return;
         }
         Node *node = keyword_schema(c, d, at);
@@ -150,4 +158,3 @@ void compile_gathered(Compiler *c, Draft *d) {
         if (d->choice.if_) /* also when there is neither then nor else: it may mark what it has evaluated */
                 draft_check(d, &check_if)->choice = d->choice;
 }
-

@@ -1,7 +1,8 @@
 /*
  * Keywords that assert: limits of numbers and sizes, types, values, patterns
  *
- * What they compare with is brought into the form that is compared: numbers in numeric.h's, values as keys (key.h).
+ * What they compare with is brought into the form that is compared: numbers in numeric.h's, values as keys
+ * (key.h).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 #include "schema/key.h"
 #include "schema/keyword.h"
 
-#define SHOWN_LIMIT 4096 /* bytes of a value's text that are made at all */
-#define COUNT_EDGE 18446744073709551616.0 /* 2^64 */
+#define SHOWN_LIMIT 4096                   /* bytes of a value's text that are made at all */
+#define COUNT_EDGE  18446744073709551616.0 /* 2^64 */
 
 /** "text", cut, in the schema's memory. */
 static const char *shown_copy(Compiler *c, Slice text) {
@@ -68,13 +69,13 @@ static const struct TypeName {
         const char *name, *shown;
         unsigned mask;
 } type_names[] = {
-        {"array", "an array", TYPES_ARRAY},
-        {"boolean", "a boolean", TYPE_BIT(JSON_TRUE) | TYPE_BIT(JSON_FALSE)},
-        {"integer", "an integer", TYPES_NUMBER | TYPE_WHOLE},
-        {"null", "null", TYPE_BIT(JSON_NULL)},
-        {"number", "a number", TYPES_NUMBER},
-        {"object", "an object", TYPES_OBJECT},
-        {"string", "a string", TYPES_STRING},
+                {"array", "an array", TYPES_ARRAY},
+                {"boolean", "a boolean", TYPE_BIT(JSON_TRUE) | TYPE_BIT(JSON_FALSE)},
+                {"integer", "an integer", TYPES_NUMBER | TYPE_WHOLE},
+                {"null", "null", TYPE_BIT(JSON_NULL)},
+                {"number", "a number", TYPES_NUMBER},
+                {"object", "an object", TYPES_OBJECT},
+                {"string", "a string", TYPES_STRING},
 };
 
 static const struct TypeName *take_type_name(Compiler *c, const JsonAt *at) {
@@ -90,7 +91,8 @@ static const struct TypeName *take_type_name(Compiler *c, const JsonAt *at) {
         Slice shown = slice_cut_utf8(text, SHOWN_BYTES);
         const char *nearest = slice_nearest(text, candidates, N_ELEMENTS(candidates));
         if (nearest)
-                compiler_fault(c, at, "there is no type \"%.*s\"; did you mean \"%s\"?", SLICE_ARG(shown), nearest);
+                compiler_fault(c, at, "there is no type \"%.*s\"; did you mean \"%s\"?", SLICE_ARG(shown),
+                               nearest);
         else
                 compiler_fault(c, at, "there is no type \"%.*s\"", SLICE_ARG(shown));
         return NULL;
@@ -139,9 +141,11 @@ static void take_values(Compiler *c, Draft *d, const JsonAt *at, const CheckKind
         for (size_t i = 0; values.keys && i < n; i++) {
                 size_t work = 0;
                 buf_reset(&b);
-                int r = key_put(&b, kind == &check_enum ? json_array_get(at->value, i) : at->value, &work, SIZE_MAX);
+                int r = key_put(&b, kind == &check_enum ? json_array_get(at->value, i) : at->value, &work,
+                                SIZE_MAX);
                 if (r == -EOVERFLOW)
-                        compiler_fault(c, at, "is nested more than %d levels deep (JSON_DEPTH_MAX)", JSON_DEPTH_MAX);
+                        compiler_fault(c, at, "is nested more than %d levels deep (JSON_DEPTH_MAX)",
+                                       JSON_DEPTH_MAX);
                 else if (r < 0)
                         compiler_oom(c);
                 values.keys[i] = r < 0 ? SLICE_NULL : compiler_dup(c, buf_slice(&b));
@@ -162,14 +166,19 @@ void keyword_enum(Compiler *c, Draft *d, const JsonAt *at, const Keyword *k) {
                 take_values(c, d, at, k->kind, json_array_size(at->value));
 }
 
-void keyword_const(Compiler *c, Draft *d, const JsonAt *at, const Keyword *k) { take_values(c, d, at, k->kind, 1); }
+void keyword_const(Compiler *c, Draft *d, const JsonAt *at, const Keyword *k) {
+        take_values(c, d, at, k->kind, 1);
+}
 
 Pattern *keyword_pattern(Compiler *c, const JsonAt *at, Slice text) {
         Schema *s = c->schema;
         size_t bytes = 0;
         if (++c->n_patterns > SCHEMA_PATTERNS_MAX || s->pattern_bytes > SCHEMA_BYTES_MAX) {
-                compiler_fault(c, at, "the schema has more than %d patterns, or they take more than %d bytes of memory "
-                               "(SCHEMA_PATTERNS_MAX, SCHEMA_BYTES_MAX)", SCHEMA_PATTERNS_MAX, SCHEMA_BYTES_MAX);
+                compiler_fault(c, at,
+                               "the schema has more than %d patterns, or they take more than %d bytes of "
+                               "memory "
+                               "(SCHEMA_PATTERNS_MAX, SCHEMA_BYTES_MAX)",
+                               SCHEMA_PATTERNS_MAX, SCHEMA_BYTES_MAX);
                 return NULL;
         }
         if (COMPILER_GROW(c, s->patterns, s->n_patterns, s->cap_patterns) < 0)
@@ -188,11 +197,13 @@ void keyword_pattern_text(Compiler *c, Draft *d, const JsonAt *at, const Keyword
                 return;
         Pattern *p = keyword_pattern(c, at, json_string_slice(at->value));
         if (p)
-                draft_check(d, k->kind)->pattern = (TextPattern){p, shown_copy(c, json_string_slice(at->value))};
+                draft_check(d, k->kind)->pattern =
+                                (TextPattern){p, shown_copy(c, json_string_slice(at->value))};
 }
 
 void keyword_unique(Compiler *c, Draft *d, const JsonAt *at, const Keyword *k) {
-        if (keyword_expect(c, at, TYPE_BIT(JSON_TRUE) | TYPE_BIT(JSON_FALSE), "true or false") && json_is_true(at->value))
+        if (keyword_expect(c, at, TYPE_BIT(JSON_TRUE) | TYPE_BIT(JSON_FALSE), "true or false") &&
+            json_is_true(at->value))
                 draft_check(d, k->kind);
 }
 

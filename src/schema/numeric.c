@@ -1,14 +1,14 @@
 /*
  * Numbers
  *
- * A JSON number comes as a 64-bit integer or as a double, depending on how it was spelled. Both are brought to one
- * form first, so that equality is equality of that form. Between an integer and a double nothing is converted:
- * either direction loses digits.
+ * A JSON number comes as a 64-bit integer or as a double, depending on how it was spelled. Both are brought
+ * to one form first, so that equality is equality of that form. Between an integer and a double nothing is
+ * converted: either direction loses digits.
  *
- * Multiples are decided in decimal. Doubles can't hold 0.01, and dividing 4.35 by it gives 434.99999999999994;
- * the writer of the schema meant decimals. A number is its digits times a power of ten: whether one divides the
- * other is then a question about integers, answered by modular multiplication even where the exponents lie 600
- * apart.
+ * Multiples are decided in decimal. Doubles can't hold 0.01, and dividing 4.35 by it gives
+ * 434.99999999999994; the writer of the schema meant decimals. A number is its digits times a power of ten:
+ * whether one divides the other is then a question about integers, answered by modular multiplication even
+ * where the exponents lie 600 apart.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -67,7 +67,8 @@ static Decimal decimal_of(Number n) {
         for (; *p && *p != 'e'; p++) {
                 if (*p == '.') {
                         after_point = true;
-                } else if (d.digits > (UINT64_MAX - 9) / 10) { /* zeros that pad 18 to 21 places; no more digits */
+                } else if (d.digits >
+                           (UINT64_MAX - 9) / 10) { /* zeros that pad 18 to 21 places; no more digits */
                         d.exponent += !after_point;
                 } else {
                         d.digits = d.digits * 10 + (uint64_t)(*p - '0');

@@ -19,7 +19,8 @@ int number_cmp(Number a, Number b);
 /** Has @n no fractional part? */
 bool number_is_whole(Number n);
 /**
- * Is @n a multiple of @of, which is greater than 0? Exact in decimal: a double stands for the shortest decimal that
- * reads back as it, which is what was written unless it had more than 15 digits. 0.3 is a multiple of 0.1.
+ * Is @n a multiple of @of, which is greater than 0? Exact in decimal: a double stands for the shortest
+ * decimal that reads back as it, which is what was written unless it had more than 15 digits. 0.3 is a
+ * multiple of 0.1.
  */
 bool number_is_multiple(Number n, Number of);

@@ -1,11 +1,11 @@
 /*
  * Patterns, with a budget
  *
- * A pattern and a text both come from others, and backtracking can take time exponential in the text. PCRE2's match
- * limit counts anew from each starting point, so it doesn't bound the search through a long text. Patterns are
- * therefore compiled with a callout before each of their items, which takes a step for the item, and one for each
- * byte that was passed since the last. What one item can scan unseen, because it fails before the next callout (a
- * large repeat count, a reference back to what a group matched), is charged ahead.
+ * A pattern and a text both come from others, and backtracking can take time exponential in the text. PCRE2's
+ * match limit counts anew from each starting point, so it doesn't bound the search through a long text.
+ * Patterns are therefore compiled with a callout before each of their items, which takes a step for the item,
+ * and one for each byte that was passed since the last. What one item can scan unseen, because it fails
+ * before the next callout (a large repeat count, a reference back to what a group matched), is charged ahead.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <errno.h>
@@ -17,10 +17,10 @@
 #include "schema/ecma.h"
 #include "schema/pattern.h"
 
-#define PATTERN_HEAP_KIB 16384       /* PCRE2's frames in one match */
-#define PATTERN_PARENTHESES 100      /* nesting within a pattern */
-#define PATTERN_SCAN_BYTES 16        /* bytes scanned unseen that cost one step */
-#define PATTERN_MATCH_STEPS 2        /* what each match costs, however little there is to do */
+#define PATTERN_HEAP_KIB       16384  /* PCRE2's frames in one match */
+#define PATTERN_PARENTHESES    100    /* nesting within a pattern */
+#define PATTERN_SCAN_BYTES     16     /* bytes scanned unseen that cost one step */
+#define PATTERN_MATCH_STEPS    2      /* what each match costs, however little there is to do */
 #define PATTERN_TRANSLATED_MAX 131072 /* bytes of a pattern as PCRE2 gets it */
 
 struct Pattern {
@@ -29,7 +29,7 @@ struct Pattern {
         bool back_references;
 };
 
-/** The largest number that begins behind a brace or a comma: some repeat may scan so far before it is seen to have moved. */
+/** The largest number behind a brace or a comma: some repeat may scan so far before it is seen to move. */
 static size_t largest_repeat(Slice pattern) {
         size_t largest = 0;
         for (size_t i = 0; i < pattern.n; i++) {
@@ -53,7 +53,8 @@ static pcre2_code *compile_code(const JsonAt *at, Slice translated) {
         pcre2_code *code = NULL;
         if (limits) {
                 pcre2_set_parens_nest_limit(limits, PATTERN_PARENTHESES);
-                code = pcre2_compile((PCRE2_SPTR)translated.data, translated.n, options, &error, &offset, limits);
+                code = pcre2_compile((PCRE2_SPTR)translated.data, translated.n, options, &error, &offset,
+                                     limits);
         }
         pcre2_compile_context_free(limits);
         if (code)
@@ -77,7 +78,8 @@ static pcre2_code *translate_and_compile(const JsonAt *at, Slice text) {
                 return NULL;
         }
         if (b.error == -EFBIG) {
-                json_at_error(at, "the pattern is too large (PATTERN_TRANSLATED_MAX, %d bytes)", PATTERN_TRANSLATED_MAX);
+                json_at_error(at, "the pattern is too large (PATTERN_TRANSLATED_MAX, %d bytes)",
+                              PATTERN_TRANSLATED_MAX);
                 return NULL;
         }
         if (b.error) {
@@ -89,8 +91,8 @@ static pcre2_code *translate_and_compile(const JsonAt *at, Slice text) {
 
 Pattern *pattern_compile(const JsonAt *at, Slice text, size_t *ret_bytes) {
         if (text.n > LIMIT_PATTERN_BYTES) {
-                json_at_error(at, "the pattern has %zu bytes, more than the %d allowed (LIMIT_PATTERN_BYTES)", text.n,
-                              LIMIT_PATTERN_BYTES);
+                json_at_error(at, "the pattern has %zu bytes, more than the %d allowed (LIMIT_PATTERN_BYTES)",
+                              text.n, LIMIT_PATTERN_BYTES);
                 return NULL;
         }
         pcre2_code *code = translate_and_compile(at, text);
@@ -163,15 +165,20 @@ int pattern_match(const Pattern *p, PatternScratch *s, Slice text, size_t *steps
         if (scratch_init(s) < 0)
                 return -ENOMEM;
         *steps_left -= whole + PATTERN_MATCH_STEPS;
-        Match match = {.steps_left = steps_left, .item_cost = p->item_cost + (p->back_references ? whole : 0)};
+        Match match = {.steps_left = steps_left,
+                       .item_cost = p->item_cost + (p->back_references ? whole : 0)};
         pcre2_set_callout(s->context, on_item, &match);
         int r = pcre2_match(p->code, (PCRE2_SPTR)text.data, text.n, 0, 0, s->data, s->context);
         switch (r) {
-        case PCRE2_ERROR_NOMATCH: return 0;
-        case PCRE2_ERROR_NOMEMORY: return -ENOMEM;
+        case PCRE2_ERROR_NOMATCH:
+                return 0;
+        case PCRE2_ERROR_NOMEMORY:
+                return -ENOMEM;
         case PCRE2_ERROR_MATCHLIMIT:
         case PCRE2_ERROR_DEPTHLIMIT:
-        case PCRE2_ERROR_HEAPLIMIT: return -EOVERFLOW;
-        default: return r >= 0 ? 1 : -EINVAL;
+        case PCRE2_ERROR_HEAPLIMIT:
+                return -EOVERFLOW;
+        default:
+                return r >= 0 ? 1 : -EINVAL;
         }
 }

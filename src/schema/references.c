@@ -1,13 +1,13 @@
 /*
  * Identifiers and references
  *
- * A schema with $id begins a resource: its $id, resolved against the one around it, names it, and JSON pointers and
- * anchors count from there. Identifiers come from the document's writer, so they are kept in sorted arrays: a
- * hash table that must not draw random numbers could be made slow by chosen names.
+ * A schema with $id begins a resource: its $id, resolved against the one around it, names it, and JSON
+ * pointers and anchors count from there. Identifiers come from the document's writer, so they are kept in
+ * sorted arrays: a hash table that must not draw random numbers could be made slow by chosen names.
  *
- * A pointer is followed through the document, not through the nodes, because it may lead anywhere. If it ends at a
- * schema the walk has met, that node is the target; otherwise the place becomes a schema now, with identifiers in it
- * disregarded, as they were not identifiers when resources were named.
+ * A pointer is followed through the document, not through the nodes, because it may lead anywhere. If it ends
+ * at a schema the walk has met, that node is the target; otherwise the place becomes a schema now, with
+ * identifiers in it disregarded, as they were not identifiers when resources were named.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #include "schema/compile.h"
 #include "schema/uri.h"
 
-#define SHOWN_BYTES 128                       /* of a reference in a message */
+#define SHOWN_BYTES        128                  /* of a reference in a message */
 #define POINTER_TOKENS_MAX (2 * JSON_DEPTH_MAX) /* of a pointer; no document that passes is deeper */
 
 static int resource_cmp(const void *a, const void *b) {
@@ -42,7 +42,9 @@ const JsonAt *place_link(const Place *place, const JsonAt *root, JsonAt links[PL
         for (; place->parent && n + 3 < PLACE_LINKS_MAX; place = place->parent) {
                 JsonAt *next = &links[n];
                 if (place->form != PLACE_KEYWORD) {
-                        *next = (JsonAt){.key = place->form == PLACE_KEY ? place->key : NULL, .index = place->index, .parent = next + 1};
+                        *next = (JsonAt){.key = place->form == PLACE_KEY ? place->key : NULL,
+                                         .index = place->index,
+                                         .parent = next + 1};
                         next = &links[++n];
                 }
                 *next = (JsonAt){.key = place->keyword, .parent = next + 1};
@@ -52,11 +54,13 @@ const JsonAt *place_link(const Place *place, const JsonAt *root, JsonAt links[PL
         return links;
 }
 
-static int fault_at_node(Compiler *c, const Node *node, const char *keyword, const char *sentence, Slice quoted) {
+static int fault_at_node(Compiler *c, const Node *node, const char *keyword, const char *sentence,
+                         Slice quoted) {
         JsonAt links[PLACE_LINKS_MAX], at = {.key = keyword};
         at.parent = place_link(&node->place, c->at, links);
         Slice shown = slice_cut_utf8(quoted, SHOWN_BYTES);
-        return compiler_fault(c, keyword ? &at : at.parent, "\"%.*s%s\" %s", SLICE_ARG(shown), shown.n < quoted.n ? "…" : "", sentence);
+        return compiler_fault(c, keyword ? &at : at.parent, "\"%.*s%s\" %s", SLICE_ARG(shown),
+                              shown.n < quoted.n ? "…" : "", sentence);
 }
 
 /* --- resources --- */
@@ -113,8 +117,8 @@ static void sort_resources(Compiler *c) {
         qsort(c->resources, c->n_resources, sizeof(*c->resources), resource_cmp);
         for (size_t i = 1; i < c->n_resources; i++)
                 if (slice_eq(c->resources[i - 1]->uri, c->resources[i]->uri))
-                        fault_at_node(c, c->resources[i]->root, "$id", "names another schema of this document too",
-                                      c->resources[i]->uri);
+                        fault_at_node(c, c->resources[i]->root, "$id",
+                                      "names another schema of this document too", c->resources[i]->uri);
 }
 
 /* --- anchors --- */
@@ -129,7 +133,8 @@ static void add_anchor(Compiler *c, Node *node, Slice name, bool dynamic) {
 
 void resource_add_anchors(Compiler *c, Draft *d) {
         add_anchor(c, d->node, d->dynamic_anchor, true);
-        if (!d->dynamic_anchor.data || !slice_eq(d->anchor, d->dynamic_anchor)) /* one name twice on one schema is one */
+        if (!d->dynamic_anchor.data ||
+            !slice_eq(d->anchor, d->dynamic_anchor)) /* one name twice on one schema is one */
                 add_anchor(c, d->node, d->anchor, false);
 }
 
@@ -294,7 +299,8 @@ static int resolve_fragment(Compiler *c, Resource *resource, Slice fragment, Ref
         }
         if (decoded.data[0] == '/')
                 return find_by_pointer(c, resource, decoded.data, &ret->target);
-        const Anchor *anchor = anchors_find(c->anchors, c->n_anchors, resource, (Slice){decoded.data, decoded.n - 1});
+        const Anchor *anchor = anchors_find(c->anchors, c->n_anchors, resource,
+                                            (Slice){decoded.data, decoded.n - 1});
         if (!anchor)
                 return -ENOENT;
         ret->target = anchor->node;
@@ -318,11 +324,19 @@ static void resolve_pending(Compiler *c, const Pending *p) {
         Reference reference = {0};
         const char *sentence = NULL;
         switch (resolve(c, p, &reference)) {
-        case 0: break;
-        case -ENXIO: sentence = "is in no schema of this document, and nothing is fetched"; break;
-        case -ENOENT: sentence = "leads nowhere in this document"; break;
-        case -EFBIG: sentence = "is too long (SCHEMA_URI_BYTES_MAX)"; break;
-        default: return;
+        case 0:
+                break;
+        case -ENXIO:
+                sentence = "is in no schema of this document, and nothing is fetched";
+                break;
+        case -ENOENT:
+                sentence = "leads nowhere in this document";
+                break;
+        case -EFBIG:
+                sentence = "is too long (SCHEMA_URI_BYTES_MAX)";
+                break;
+        default:
+                return;
         }
         if (sentence) {
                 fault_at_node(c, p->node, p->kind->keyword, sentence, p->text);
@@ -336,7 +350,7 @@ static void resolve_pending(Compiler *c, const Pending *p) {
 void compile_references(Compiler *c) {
         sort_resources(c);
         sort_anchors(c);
-        for (size_t i = 0; i < c->n_pending; i++) { /* more may come while places become schemas */
+        for (size_t i = 0; i < c->n_pending && !c->gave_up; i++) { /* more may come meanwhile */
                 Pending p = c->pending[i];
                 resolve_pending(c, &p);
         }

@@ -1,8 +1,8 @@
 /*
  * URI references
  *
- * The generic syntax only: scheme, authority, path, query, fragment. URIs are names here and are compared byte by
- * byte after resolution; no normalization beyond dot segments.
+ * The generic syntax only: scheme, authority, path, query, fragment. URIs are names here and are compared
+ * byte by byte after resolution; no normalization beyond dot segments.
  */
 #include "schema/uri.h"
 
@@ -146,7 +146,8 @@ bool uri_decode(Buf *b, Slice s) {
                         buf_put_char(b, s.data[i]);
                         continue;
                 }
-                int high = i + 2 < s.n ? hex_digit(s.data[i + 1]) : -1, low = i + 2 < s.n ? hex_digit(s.data[i + 2]) : -1;
+                int high = i + 2 < s.n ? hex_digit(s.data[i + 1]) : -1,
+                    low = i + 2 < s.n ? hex_digit(s.data[i + 2]) : -1;
                 if (high < 0 || low < 0 || high + low == 0)
                         return false;
                 buf_put_char(b, (char)(high << 4 | low));

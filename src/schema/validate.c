@@ -1,16 +1,17 @@
 /*
  * Validation
  *
- * A schema is applied to a value by making its checks in order. Those that apply subschemas come back here, either
- * with a part of the value (eval_child) or with the same one (eval_in_place); a frame on the C stack stands for each
- * application. Both kinds of nesting have limits, and everything that takes time takes it from one budget of steps.
+ * A schema is applied to a value by making its checks in order. Those that apply subschemas come back here,
+ * either with a part of the value (eval_child) or with the same one (eval_in_place); a frame on the C stack
+ * stands for each application. Both kinds of nesting have limits, and everything that takes time takes it
+ * from one budget of steps.
  *
- * What unevaluatedItems and unevaluatedProperties ask for is kept as one bit for each item or member. A frame has such
- * a set only where somebody will ask: when its schema does, or a schema around it that applied it in place. A
- * subschema that passes hands its bits on; one that fails takes them with it.
+ * What unevaluatedItems and unevaluatedProperties ask for is kept as one bit for each item or member. A frame
+ * has such a set only where somebody will ask: when its schema does, or a schema around it that applied it in
+ * place. A subschema that passes hands its bits on; one that fails takes them with it.
  *
- * A value that may be tried against several schemas (anyOf, not, if) is tried quietly: no text is made and the first
- * fault ends it.
+ * A value that may be tried against several schemas (anyOf, not, if) is tried quietly: no text is made and
+ * the first fault ends it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,24 +22,27 @@
 #include "schema/key.h"
 
 #define MESSAGE_BYTES 1024 /* of a fault; names and values in it are cut long before */
-#define BYTES_A_STEP 16    /* when bytes are compared or copied */
+#define BYTES_A_STEP  16   /* when bytes are compared or copied */
 
 /* --- limits --- */
 
-static __attribute__((noinline)) int limit_hit(Eval *e, const JsonAt *at, int error, RunbookCode code, const char *sentence,
-                                               unsigned long long limit, const char *name) {
+static __attribute__((noinline)) int limit_hit(Eval *e, const JsonAt *at, int error, RunbookCode code,
+                                               const char *sentence, unsigned long long limit,
+                                               const char *name) {
         char path[JSON_POINTER_MAX + 8];
         if (e->report) {
                 json_at_path(at, path);
-                report_set(e->report, code, "%s more than the %llu allowed (%s), at \"%s\"", sentence, limit, name, path);
+                report_set(e->report, code, "%s more than the %llu allowed (%s), at \"%s\"", sentence, limit,
+                           name, path);
         }
         return error;
 }
 
 static int out_of_steps(Eval *e, const JsonAt *at) {
         e->steps_left = 0;
-        return limit_hit(e, at, -EOVERFLOW, RUNBOOK_LIMIT_EXCEEDED, "checking the value against its schema takes steps:",
-                         SCHEMA_STEPS_MAX, "SCHEMA_STEPS_MAX");
+        return limit_hit(e, at, -EOVERFLOW, RUNBOOK_LIMIT_EXCEEDED,
+                         "checking the value against its schema takes steps:", SCHEMA_STEPS_MAX,
+                         "SCHEMA_STEPS_MAX");
 }
 
 int eval_charge(Eval *e, const JsonAt *at, size_t n) {
@@ -49,8 +53,8 @@ int eval_charge(Eval *e, const JsonAt *at, size_t n) {
 }
 
 int eval_too_deep(Eval *e, const JsonAt *at) {
-        return limit_hit(e, at, -EOVERFLOW, RUNBOOK_TOO_DEEP, "the value is nested in levels:", JSON_DEPTH_MAX,
-                         "JSON_DEPTH_MAX");
+        return limit_hit(e, at, -EOVERFLOW, RUNBOOK_TOO_DEEP,
+                         "the value is nested in levels:", JSON_DEPTH_MAX, "JSON_DEPTH_MAX");
 }
 
 static int frame_limits(Eval *e, const Frame *f, const JsonAt *at) {
@@ -58,11 +62,13 @@ static int frame_limits(Eval *e, const Frame *f, const JsonAt *at) {
                 return eval_too_deep(e, at);
         if (f->in_place > SCHEMA_IN_PLACE_MAX)
                 return limit_hit(e, at, -ELOOP, RUNBOOK_LIMIT_EXCEEDED,
-                                 "the schema refers to itself without going deeper into the value, in schemas:",
+                                 "the schema refers to itself without going deeper into the value, in "
+                                 "schemas:",
                                  SCHEMA_IN_PLACE_MAX, "SCHEMA_IN_PLACE_MAX");
         if (f->depth > SCHEMA_FRAMES_MAX)
-                return limit_hit(e, at, -ELOOP, RUNBOOK_LIMIT_EXCEEDED, "the schema applies schemas inside each other:",
-                                 SCHEMA_FRAMES_MAX, "SCHEMA_FRAMES_MAX");
+                return limit_hit(e, at, -ELOOP, RUNBOOK_LIMIT_EXCEEDED,
+                                 "the schema applies schemas inside each other:", SCHEMA_FRAMES_MAX,
+                                 "SCHEMA_FRAMES_MAX");
         return eval_charge(e, at, 1);
 }
 
@@ -89,8 +95,8 @@ int eval_key(Eval *e, const JsonAt *at, const json_t *value, size_t n_max) {
 
 /* --- faults --- */
 
-static __attribute__((noinline, format(printf, 5, 0))) void tell(Eval *e, const Frame *f, const char *keyword,
-                                                                 const JsonAt *at, const char *format, va_list ap) {
+static __attribute__((noinline, format(printf, 5, 0))) void
+tell(Eval *e, const Frame *f, const char *keyword, const JsonAt *at, const char *format, va_list ap) {
         char message[MESSAGE_BYTES], path[JSON_POINTER_MAX + 8], place[JSON_POINTER_MAX + 8];
         JsonAt links[PLACE_LINKS_MAX], root = {0}, below = {.key = keyword};
         vsnprintf(message, sizeof(message), format, ap);
@@ -101,7 +107,8 @@ static __attribute__((noinline, format(printf, 5, 0))) void tell(Eval *e, const 
 
 int eval_fault(Eval *e, const Frame *f, const char *keyword, const JsonAt *at, const char *format, ...) {
         /* Deep inside is nearer to fitting than outside, and having the right type nearer than not. */
-        bool identity = keyword && (!strcmp(keyword, "type") || !strcmp(keyword, "const") || !strcmp(keyword, "enum"));
+        bool identity = keyword &&
+                        (!strcmp(keyword, "type") || !strcmp(keyword, "const") || !strcmp(keyword, "enum"));
         unsigned nearness = 2 * f->level + !identity;
         if (nearness > e->nearness)
                 e->nearness = nearness;
@@ -118,7 +125,9 @@ int eval_fault(Eval *e, const Frame *f, const char *keyword, const JsonAt *at, c
 /* --- marks --- */
 
 static int marks_push(Eval *e, const JsonAt *at, size_t *ret) {
-        size_t n = (json_is_object(at->value) ? json_object_size(at->value) : json_array_size(at->value)) / 64 + 1;
+        size_t n = (json_is_object(at->value) ? json_object_size(at->value) : json_array_size(at->value)) /
+                                   64 +
+                   1;
         if (eval_charge(e, at, n / BYTES_A_STEP) < 0)
                 return -EOVERFLOW;
         if (n > e->cap_marks - e->n_marks) {
@@ -175,8 +184,8 @@ static int apply(Eval *e, Frame *f, const JsonAt *at, const Scope *scope, size_t
                 return eval_fault(e, f, NULL, at, "is not allowed");
         f->scope = scope && scope->resource == node->resource ? scope : &own;
         f->marks = NO_MARKS;
-        if ((outer != NO_MARKS || node->unevaluated) && (json_is_object(at->value) || json_is_array(at->value)) &&
-            (r = marks_push(e, at, &f->marks)) < 0)
+        if ((outer != NO_MARKS || node->unevaluated) &&
+            (json_is_object(at->value) || json_is_array(at->value)) && (r = marks_push(e, at, &f->marks)) < 0)
                 return r;
         r = make_checks(e, f, at);
         if (f->marks != NO_MARKS)
@@ -185,13 +194,19 @@ static int apply(Eval *e, Frame *f, const JsonAt *at, const Scope *scope, size_t
 }
 
 int eval_in_place(Eval *e, const Frame *f, const Node *node, const JsonAt *at, unsigned mode) {
-        Frame inner = {.node = node, .depth = f->depth + 1, .in_place = f->in_place + 1, .level = f->level,
+        Frame inner = {.node = node,
+                       .depth = f->depth + 1,
+                       .in_place = f->in_place + 1,
+                       .level = f->level,
                        .loud = f->loud && !(mode & EVAL_QUIET)};
         return apply(e, &inner, at, f->scope, mode & EVAL_MARK ? f->marks : NO_MARKS);
 }
 
 int eval_child(Eval *e, const Frame *f, const Node *node, const JsonAt *child, unsigned mode) {
-        Frame inner = {.node = node, .depth = f->depth + 1, .level = f->level + 1, .loud = f->loud && !(mode & EVAL_QUIET)};
+        Frame inner = {.node = node,
+                       .depth = f->depth + 1,
+                       .level = f->level + 1,
+                       .loud = f->loud && !(mode & EVAL_QUIET)};
         return apply(e, &inner, child, f->scope, NO_MARKS);
 }
 

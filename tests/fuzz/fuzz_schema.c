@@ -1,6 +1,7 @@
 /*
- * Any bytes as a JSON array: a schema, and values to check against it. Faults come with a report, verdicts do not depend on there
- * being one, `not` turns them round, a value is its own `const`, and never unique beside itself.
+ * Any bytes as a JSON array: a schema, and values to check against it. Faults come with a report, verdicts do
+ * not depend on there being one, `not` turns them round, a value is its own `const`, and never unique beside
+ * itself.
  */
 
 #include <errno.h>
@@ -20,7 +21,8 @@ static int check(const Schema *s, const json_t *value) {
         int r = schema_validate(s, value, &report);
 
         PROMISE(r == 0 || r == 1 || r == -ELOOP || r == -EOVERFLOW, "valid, invalid, or a limit");
-        PROMISE((r == 1) == (report.n_details > 0) || r < 0, "an invalid value has a fault, a valid one none");
+        PROMISE((r == 1) == (report.n_details > 0) || r < 0,
+                "an invalid value has a fault, a valid one none");
         PROMISE((r < 0) == (report.code != RUNBOOK_OK), "a limit that was hit is named");
         if (r >= 0) /* faults that are told take more steps than a bare verdict */
                 PROMISE(schema_validate(s, value, NULL) == r, "the verdict does not depend on the report");
@@ -52,7 +54,7 @@ static void check_value(const Schema *s, const Schema *opposite, json_t *value) 
         json_decref(value);
 }
 
-/** A schema that says the opposite. It holds @schema as a resource of its own, so that references still count from there. */
+/** A schema that says the opposite. @schema is a resource of its own in it: references still count from there. */
 static Schema *compile_opposite(json_t *schema) {
         Report report = {0};
         json_t *inner = json_copy(schema), *whole;
@@ -74,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (json_array_size(all) > 0) {
                 s = compile(json_array_get(all, 0), &report);
-                PROMISE((s == NULL) == report_is_error(&report), "a schema or a report, never both or neither");
+                PROMISE((s == NULL) == report_is_error(&report),
+                        "a schema or a report, never both or neither");
                 opposite = s ? compile_opposite(json_array_get(all, 0)) : NULL;
         }
         for (size_t i = 1; s && i < json_array_size(all) && i < VALUES_MAX; i++)

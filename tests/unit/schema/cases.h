@@ -43,20 +43,23 @@ static inline void run_case(const Case *c) {
         int r = schema_validate(s, value, &report);
         cr_expect_eq(r, !c->valid, "%s with %s gives %d: %s", c->schema, c->value, r,
                      report.n_details ? report.details[0].message : "no fault");
-        cr_expect_eq(report.n_details > 0, r == 1, "a fault is told, and only then: %s with %s", c->schema, c->value);
-        cr_expect_eq(schema_validate(s, value, NULL), r, "the same without a report: %s with %s", c->schema, c->value);
+        cr_expect_eq(report.n_details > 0, r == 1, "a fault is told, and only then: %s with %s", c->schema,
+                     c->value);
+        cr_expect_eq(schema_validate(s, value, NULL), r, "the same without a report: %s with %s", c->schema,
+                     c->value);
         json_decref(value);
 }
 
-#define RUN_CASES(cases)                                                                                               \
-        for (size_t case_ = 0; case_ < N_ELEMENTS(cases); case_++)                                                     \
-                run_case(&(cases)[case_])
+#define RUN_CASES(cases)                                                                                     \
+        for (size_t case_ = 0; case_ < N_ELEMENTS(cases); case_++)                                           \
+        run_case(&(cases)[case_])
 
 /** The fault at @path whose sentence holds @part; fails if there is none. */
 static inline void expect_fault(const Report *report, const char *path, const char *part) {
         for (size_t i = 0; i < report->n_details; i++)
                 if (!strcmp(report->details[i].path, path) && strstr(report->details[i].message, part))
                         return;
-        cr_expect(false, "no fault at \"%s\" says \"%s\"; first of %zu: \"%s\" %s", path, part, report->n_details,
-                  report->n_details ? report->details[0].path : "", report->n_details ? report->details[0].message : "");
+        cr_expect(false, "no fault at \"%s\" says \"%s\"; first of %zu: \"%s\" %s", path, part,
+                  report->n_details, report->n_details ? report->details[0].path : "",
+                  report->n_details ? report->details[0].message : "");
 }

@@ -1,9 +1,9 @@
 /*
  * Validates what another program sends: run_lines < LINES > LINES
  *
- * Each line in is {"schema": …, "instances": […]}, the line out {"faults": [[path, message]…]} if the schema has
- * faults, and otherwise {"results": […], "first": […]}: what schema_validate returned for each instance, and the first fault told
- * of each (null if none).
+ * Each line in is {"schema": …, "instances": […]}, the line out {"faults": [[path, message]…]} if the schema
+ * has faults, and otherwise {"results": […], "first": […]}: what schema_validate returned for each instance,
+ * and the first fault told of each (null if none).
  */
 #include <stdio.h>
 #include <stdlib.h>

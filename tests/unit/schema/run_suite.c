@@ -1,11 +1,11 @@
 /*
  * Runs the official JSON-Schema-Test-Suite for draft 2020-12: run_suite SUITE_FOLDER [--embed FOLDER]…
  *
- * Prints TAP, one case a file. A test counts when validation gives the verdict that the suite wants; schemas that don't
- * compile fail all their tests. Cases whose schema refers to other documents are counted apart: they have to be refused
- * at compilation (nothing is fetched), and are then run once more with those documents, from the suite's `remotes` and
- * from what --embed names, put into the schema as embedded resources. What is known to differ, all of it optional in
- * the suite, is in a table with its reason.
+ * Prints TAP, one case a file. A test counts when validation gives the verdict that the suite wants; schemas
+ * that don't compile fail all their tests. Cases whose schema refers to other documents are counted apart:
+ * they have to be refused at compilation (nothing is fetched), and are then run once more with those
+ * documents, from the suite's `remotes` and from what --embed names, put into the schema as embedded
+ * resources. What is known to differ, all of it optional in the suite, is in a table with its reason.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -14,19 +14,19 @@
 #include "base/cleanup.h"
 #include "schema/schema.h"
 
-#define FILES_MAX 200
+#define FILES_MAX   200
 #define FOLDERS_MAX 8
-#define PATH_BYTES 1024
-#define DRAFT "draft2020-12"
-#define REMOTE_URI "http://localhost:1234/"
+#define PATH_BYTES  1024
+#define DRAFT       "draft2020-12"
+#define REMOTE_URI  "http://localhost:1234/"
 
 typedef struct Known {
         const char *file, *group, *reason; /* group NULL: all of the file's */
 } Known;
 
 static const Known known[] = {
-        {"cross-draft.json", NULL, "other drafts are not understood"},
-        {"format-assertion.json", NULL, "format is an annotation"},
+                {"cross-draft.json", NULL, "other drafts are not understood"},
+                {"format-assertion.json", NULL, "format is an annotation"},
 };
 
 typedef struct Tally {
@@ -38,7 +38,7 @@ typedef struct Totals {
         size_t n_cases, n_failed_files;
 } Totals;
 
-/** NUL in strings and integers of any size are in the suite: its documents are read with less care than ours. */
+/** The suite has NUL in strings, and integers of any size: its documents are read with less care than ours. */
 static json_t *load(const char *path) {
         json_error_t error;
         json_t *json = json_load_file(path, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
@@ -142,8 +142,9 @@ static void run_tests(const Schema *schema, const json_t *group, const char *fil
                 if (!passed && tell)
                         printf("# %s: %s: %s: should be %s, gave %d%s%s\n", file,
                                json_string_value(json_object_get(group, "description")),
-                               json_string_value(json_object_get(test, "description")), wanted ? "valid" : "invalid", r,
-                               report.n_details ? ": " : "", report.n_details ? report.details[0].message : "");
+                               json_string_value(json_object_get(test, "description")),
+                               wanted ? "valid" : "invalid", r, report.n_details ? ": " : "",
+                               report.n_details ? report.details[0].message : "");
         }
 }
 
@@ -170,8 +171,8 @@ static void run_remote(const json_t *group, const char *file, const json_t *docu
                 again = !schema && drop_faulty(whole, &report);
                 if (!schema && !again)
                         printf("# %s: %s: not even with the documents at hand embedded: %s: %s\n", file,
-                               json_string_value(json_object_get(group, "description")), report.details[0].path,
-                               report.details[0].message);
+                               json_string_value(json_object_get(group, "description")),
+                               report.details[0].path, report.details[0].message);
         }
         run_tests(schema, group, file, schema != NULL, &totals->remote_embedded);
         schema_unref(schema);
@@ -181,12 +182,14 @@ static void run_remote(const json_t *group, const char *file, const json_t *docu
 static bool is_known(const char *file, const json_t *group) {
         for (size_t i = 0; i < N_ELEMENTS(known); i++)
                 if (!strcmp(file, known[i].file) &&
-                    (!known[i].group || !strcmp(known[i].group, json_string_value(json_object_get(group, "description")))))
+                    (!known[i].group ||
+                     !strcmp(known[i].group, json_string_value(json_object_get(group, "description")))))
                         return true;
         return false;
 }
 
-static void run_file(const char *path, const char *file, bool optional, const json_t *documents, Totals *totals) {
+static void run_file(const char *path, const char *file, bool optional, const json_t *documents,
+                     Totals *totals) {
         json_t *groups = load(path), *group;
         size_t i, n_remote = 0;
         Tally here = {0};
@@ -217,8 +220,8 @@ static void run_file(const char *path, const char *file, bool optional, const js
         all->n += here.n;
         all->n_passed += here.n_passed;
         totals->n_failed_files += !good;
-        printf("%s %zu - %s%s %zu/%zu", good ? "ok" : "not ok", ++totals->n_cases, optional ? "optional/" : "", file,
-               here.n_passed, here.n);
+        printf("%s %zu - %s%s %zu/%zu", good ? "ok" : "not ok", ++totals->n_cases,
+               optional ? "optional/" : "", file, here.n_passed, here.n);
         printf(n_remote ? ", %zu with remote references\n" : "\n", n_remote);
         json_decref(groups);
 }
@@ -261,9 +264,10 @@ int main(int argc, char **argv) {
         printf("1..%zu\n", totals.n_cases);
         printf("# required: %zu/%zu\n# optional: %zu/%zu\n", totals.required.n_passed, totals.required.n,
                totals.optional.n_passed, totals.optional.n);
-        printf("# known to differ: %zu of %zu\n", totals.different.n - totals.different.n_passed, totals.different.n);
-        printf("# with remote references: %zu, all refused; with the documents embedded %zu/%zu\n", totals.remote_refused.n,
-               totals.remote_embedded.n_passed, totals.remote_embedded.n);
+        printf("# known to differ: %zu of %zu\n", totals.different.n - totals.different.n_passed,
+               totals.different.n);
+        printf("# with remote references: %zu, all refused; with the documents embedded %zu/%zu\n",
+               totals.remote_refused.n, totals.remote_embedded.n_passed, totals.remote_embedded.n);
         json_decref(documents);
         return totals.n_failed_files == 0 && totals.required.n > 0 ? 0 : 1;
 }
