@@ -24,8 +24,8 @@ int engine_start(Runbook *runbook, const EngineSettings *settings, const Input *
 
 /**
  * Move @x by @in. Always fills the reply (or refusal) for commands. 0: done (out->applied says whether
- * anything changed; a refused
- * command may still change the history: command.refused). -ENOMEM: @x is broken, drop it and everything of this batch.
+ * anything changed; a refused command may still change the history: command.refused, approval.refused).
+ * -ENOMEM: @x is broken, drop it and everything of this batch.
  * Stale inputs (late task results, cleared timers, events for a step that no longer waits) are ignored: 0,
  * applied false.
  */

@@ -38,12 +38,17 @@ int refuse(Move *m, RunbookCode code, const char *format, ...) {
         if (m->x->n_refused >= LIMIT_REFUSALS_AUDITED)
                 return -EPERM; /* a flood of refusals must not grow the history without end */
         m->x->n_refused++;
-        record_execution(m, "command.refused",
-                         &(EventData){.by = m->in->user,
-                                      .code = slice_from_str(runbook_code_name(code)),
-                                      .command_id = m->in->command_id,
-                                      .message = (Slice){message, n_message},
-                                      .reason = slice_from_str(verb_of(m->in->kind))});
+        EventData data = {.by = m->in->user,
+                          .code = slice_from_str(runbook_code_name(code)),
+                          .command_id = m->in->command_id,
+                          .message = (Slice){message, n_message},
+                          .reason = slice_from_str(verb_of(m->in->kind))};
+        uint32_t instance =
+                m->in->kind == INPUT_APPROVE ? execution_find_path(m->x, m->in->path) : INSTANCE_NONE;
+        if (instance != INSTANCE_NONE)
+                record_step(m, "approval.refused", instance, &data);
+        else
+                record_execution(m, "command.refused", &data);
         return -EPERM;
 }
 

@@ -237,7 +237,8 @@ Test(engine, two_people_approve_and_nobody_else) {
         cr_step(d, "go", "running");
         driver_vote(d, "carol", "ok", VOTE_APPROVED);
         cr_assert(strstr(d->last_error, "DUPLICATE_VOTE"));
-        cr_assert_eq(driver_count(d, "command.refused", NULL), 5);
+        cr_assert_eq(driver_count(d, "approval.refused", "ok"), 4);
+        cr_assert_eq(driver_count(d, "command.refused", ""), 1);
         cr_assert_eq(driver_count(d, "approval.recorded", "ok"), 2);
         finish(d);
 }
