@@ -277,7 +277,7 @@ static int eval_children(Evaluation *e, const Node *node, unsigned depth, json_t
 }
 
 static int eval_node(Evaluation *e, const Node *node, unsigned depth, json_t **ret) {
-        const json_t *value;
+        const json_t *value = NULL;
         int r;
         switch (node->kind) {
         case NODE_CONSTANT:
