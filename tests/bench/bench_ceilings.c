@@ -124,8 +124,8 @@ static double measure_stream(natsConnection *nc, double seconds) {
 }
 
 /**
- * As the audit stream is written to: 600 bytes under a message id, the subject's execution changes every 12 messages. The
- * server keeps books on both, so this costs it several times the plain message.
+ * As the audit stream is written to: 600 bytes under a message id, the subject's execution changes every 12
+ * messages. The server keeps books on both, so this costs it several times the plain message.
  */
 static double measure_audit(natsConnection *nc, double seconds) {
         static const char payload[AUDIT_BYTES];
