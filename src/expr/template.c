@@ -238,7 +238,7 @@ static int eval_text(Evaluation *e, const Node *node, unsigned depth, json_t **r
         _cleanup_(buf_deinit) Buf b = {0};
         for (uint32_t i = 0; i < node->n; i++) {
                 const ExprPart *part = &node->parts[i];
-                const json_t *value;
+                const json_t *value = NULL;
                 if (!part->path) {
                         buf_put_slice(&b, part->literal);
                         continue;

@@ -132,7 +132,7 @@ static int evaluate_min_length(Eval *e, const Frame *f, const Check *c, const Js
         Slice s = json_string_slice(at->value);
         if (s.n / CHARACTER_BYTES_MAX >= c->count) /* at least that many, whatever they are */
                 return 0;
-        uint64_t n;
+        uint64_t n = 0;
         int r = characters(e, at, &n);
         if (r < 0 || n >= c->count)
                 return r;
@@ -144,7 +144,7 @@ static int evaluate_max_length(Eval *e, const Frame *f, const Check *c, const Js
         Slice s = json_string_slice(at->value);
         if (s.n <= c->count)
                 return 0;
-        uint64_t n;
+        uint64_t n = 0;
         int r = characters(e, at, &n);
         if (r < 0 || n <= c->count)
                 return r;
