@@ -103,7 +103,7 @@ static void put_hash(Bench *b, char hash[DIGEST_TEXT_SIZE + 1]) {
 
 /** Twelve lifecycle events as long, and as much alike, as real ones. */
 static void make_events(Bench *b, Uuid id) {
-        static const char *const types[] = {"ready", "started", "completed"};
+        static const char types[][12] = {"ready", "started", "completed"};
         char text[UUID_TEXT_SIZE + 1], hash[DIGEST_TEXT_SIZE + 1], prevhash[DIGEST_TEXT_SIZE + 1] = "0";
 
         uuid_format(id, text);

@@ -78,8 +78,10 @@ static void embed_folder(json_t *into, const char *folder, const char *uri, unsi
         for (struct dirent *entry; d && (entry = readdir(d));) {
                 char path[PATH_BYTES], below[PATH_BYTES];
                 struct stat st;
-                snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-                snprintf(below, sizeof(below), "%s%s", uri ? uri : "", entry->d_name);
+                int n = snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+                int m = snprintf(below, sizeof(below), "%s%s", uri ? uri : "", entry->d_name);
+                if (n >= (int)sizeof(path) || m >= (int)sizeof(below))
+                        continue;
                 if (entry->d_name[0] == '.' || stat(path, &st) < 0)
                         continue;
                 if (S_ISDIR(st.st_mode) && slice_starts_with(slice_from_str(entry->d_name), SLICE("draft")) &&
