@@ -84,7 +84,8 @@ static void put_member(JsonWriter *w, const json_t *object, const char *key) {
         json_put_tree(w, v);
 }
 
-/* One entry. @message is a raw JSON string, @metadata and @evidence_ids raw JSON or empty; @instance may be INSTANCE_NONE. */
+/* One entry. @message is a raw JSON string, @metadata and @evidence_ids raw JSON or empty; @instance may
+ * be INSTANCE_NONE. */
 static void put_log(Move *m, Slice level, uint32_t instance, Slice message, Slice metadata,
                     Slice evidence_ids) {
         Execution *x = m->x;

@@ -10,7 +10,9 @@
 #include "base/cleanup.h"
 #include "expr/expr_internal.h"
 
-const char *expr_text_marker(Slice text) { return text.n > 0 ? memmem(text.data, text.n, "${", 2) : NULL; }
+const char *expr_text_marker(Slice text) {
+        return text.data && text.n > 0 ? memmem(text.data, text.n, "${", 2) : NULL;
+}
 
 bool expr_text_is_constant(Slice text) {
         for (const char *p; (p = expr_text_marker(text));) {

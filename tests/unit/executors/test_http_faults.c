@@ -273,7 +273,8 @@ Test(http_faults, cancelled_calls_have_no_result) {
         for (int i = 0; i < 3; i++)
                 running[i] = harness_submit(&h, "{'url':'@/hang','method':'POST'}", NULL);
         wait_server_open(4); /* and the one that asks */
-        uint32_t other = harness_submit(&h, "{'url':'@/slow?ms=300'}", NULL);
+        /* slow enough that it is still open below on a machine that is busy with other things */
+        uint32_t other = harness_submit(&h, "{'url':'@/slow?ms=2000'}", NULL);
         for (int i = 0; i < 5; i++)
                 queued[i] = harness_submit(&h, "{'url':'@/hang'}", NULL);
         cr_assert_eq(h.executor->vtable->n_open(h.executor), 9);

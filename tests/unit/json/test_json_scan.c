@@ -57,7 +57,9 @@ Test(json_scan, cut_off_anywhere) {
 }
 
 Test(json_scan, agrees_with_the_tree) {
-        json_t *tree = json_loads("{\"z\":[{\"m\":\"é\\u0001\",\"n\":[]},{\"m\":1e300}],\"y\":{\"x\":\"[{\"}}", 0, NULL);
+        json_t *tree = json_loads("{\"z\":[{\"m\":\"é\\u0001\",\"n\":[]},{\"m\":1e300}],"
+                                  "\"y\":{\"x\":\"[{\"}}",
+                                  0, NULL);
         Buf b = {0}, again = {0};
         Slice array, item, m;
         size_t at = 0;
