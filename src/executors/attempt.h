@@ -11,11 +11,13 @@ void attempt_key(uint8_t ret[ATTEMPT_KEY_SIZE], Uuid execution_id, uint32_t inst
 /** Monotonic nanoseconds. */
 int64_t attempt_now_ns(void);
 /**
- * {"code","details"?,"message","retryable"}. @message may be bytes of any origin; @details is canonical JSON, or
- * SLICE_NULL. NULL when out of memory.
+ * {"code","details"?,"message","retryable"}. @message may be bytes of any origin; @details is canonical JSON,
+ * or SLICE_NULL. NULL when out of memory.
  */
 Value *attempt_error(const char *code, bool retryable, Slice message, Slice details);
-/** One entry of TaskResult.logs. @level "info"…; @message as above; @metadata canonical JSON or SLICE_NULL. */
+/**
+ * One entry of TaskResult.logs. @level "info"…; @message as above; @metadata canonical JSON or SLICE_NULL.
+ */
 void attempt_put_log(JsonWriter *w, const char *level, Slice message, Slice metadata);
 /** The bytes as a value; NULL on the buffer's sticky error. Empties @b, keeps its memory. */
 Value *attempt_take_value(Buf *b);

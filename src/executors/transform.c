@@ -2,12 +2,12 @@
  * transform: jq programs in processes
  *
  * Any thread submits and cancels; one thread does everything else. The two meet in a locked inbox. The thread
- * turns: take what was submitted, give to idle helper processes what waits (transform_queue.c), hear what they
+ * turns: take what was submitted, give to idle helper processes what waits (turns.c), hear what they
  * say (transform_child.c, transform_frame.c), end what is overdue.
  *
- * A job's life: submitted → queued → running → over. Once it is in `jobs` it can be cancelled; whoever takes it
- * out of there, under the lock, decides how it ends: the thread by posting a result, a cancel by leaving it to
- * the thread to be thrown away.
+ * A job's life: submitted → queued → running → over. Once it is in `jobs` it can be cancelled; whoever takes
+ * it out of there, under the lock, decides how it ends: the thread by posting a result, a cancel by leaving
+ * it to the thread to be thrown away.
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,8 +30,7 @@ static Slice key_slice(const TransformJob *job) { return slice_from_bytes(job->k
 
 /** Take it off wherever it is and free it. */
 static void job_free(TransformEngine *e, TransformJob *job) {
-        if (job->state == JOB_QUEUED)
-                transform_queue_remove(e, job);
+        turns_remove(&e->queue, &job->turn);
         if (job->child)
                 job->child->job = NULL;
         due_remove(&e->due, &job->due);
@@ -86,15 +85,18 @@ static void begin(TransformEngine *e, TransformJob *job) {
                 transform_job_fail(e, job, "INPUT_TOO_LARGE", false,
                                    "the input has %zu bytes; %d are allowed", job->input.n, JQ_INPUT_MAX);
         else if (due_set(&e->due, &job->due, job->submit_ns + job->timeout_ms * NS_PER_MS) < 0 ||
-                 transform_queue_add(e, job) < 0)
+                 turns_add(&e->queue, job->task->tenant, &job->turn) < 0)
                 transform_job_fail(e, job, "OUT_OF_MEMORY", true,
                                    "there was not enough memory to run the program");
 }
 
-/** Nobody waits for it any more. A run is let come to its end for a moment: a new process costs more than most runs. */
+/**
+ * Nobody waits for it any more. A run is let come to its end for a moment: a new process costs more than most
+ * runs.
+ */
 static void drop(TransformEngine *e, TransformJob *job) {
         int64_t until_ns = e->now_ns + TRANSFORM_GRACE_MS * NS_PER_MS;
-        if (job->state != JOB_RUNNING) {
+        if (!job->child) {
                 job_free(e, job);
                 count_down(e);
                 return;
@@ -138,16 +140,14 @@ static void run_due(TransformEngine *e) {
 /** Idle processes get what waits; where too few are idle, more are started. */
 static void pump(TransformEngine *e) {
         size_t n_coming = 0;
-        for (uint32_t i = 0; i < e->settings.pool && e->n_queued > 0; i++) {
+        for (uint32_t i = 0; i < e->settings.pool && e->queue.n > 0; i++) {
                 TransformChild *c = &e->children[i];
                 if (c->state == CHILD_IDLE) {
-                        TransformJob *job = transform_queue_next(e);
-                        transform_queue_remove(e, job);
-                        transform_child_give(e, c, job);
+                        transform_child_give(e, c, LIST_ENTRY(turns_take(&e->queue), TransformJob, turn));
                 }
                 n_coming += c->state == CHILD_STARTING && !c->job;
         }
-        for (uint32_t i = 0; i < e->settings.pool && n_coming < e->n_queued; i++)
+        for (uint32_t i = 0; i < e->settings.pool && n_coming < e->queue.n; i++)
                 if (e->children[i].state == CHILD_NONE && e->children[i].act_ns <= e->now_ns) {
                         transform_child_spawn(e, &e->children[i]);
                         n_coming++;
@@ -159,7 +159,7 @@ static int64_t next_due_ns(const TransformEngine *e) {
         int64_t next = d ? d->ns : NEVER;
         for (uint32_t i = 0; i < e->settings.pool; i++) {
                 const TransformChild *c = &e->children[i];
-                bool counts = c->state != CHILD_NONE || e->n_queued > 0;
+                bool counts = c->state != CHILD_NONE || e->queue.n > 0;
                 if (counts && c->act_ns < next)
                         next = c->act_ns;
         }
@@ -320,7 +320,7 @@ static void engine_free(TransformEngine *e) {
                 job_free(e, job);
         }
         due_deinit(&e->due);
-        map_deinit(&e->tenants);
+        turns_deinit(&e->queue);
         map_deinit(&e->jobs);
         if (e->wakeup >= 0)
                 close(e->wakeup);
@@ -402,7 +402,7 @@ static int parts_make(TransformEngine *e) {
         }
         e->host.ids.random(e->host.ids.userdata, seeds, N_ELEMENTS(seeds));
         map_init(&e->jobs, seeds[0], seeds[1]);
-        map_init(&e->tenants, seeds[2], seeds[3]);
+        turns_init(&e->queue, seeds[2], seeds[3]);
         e->epoll = epoll_create1(EPOLL_CLOEXEC);
         e->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         struct epoll_event event = {.events = EPOLLIN};
@@ -446,7 +446,6 @@ int transform_executor_new(const TransformSettings *settings, const ExecutorHost
         pthread_cond_init(&e->started, NULL);
         list_init(&e->inbox);
         list_init(&e->cancelled);
-        list_init(&e->turns);
         int r = settings_take(e, settings, report);
         if (r == 0)
                 r = parts_make(e);

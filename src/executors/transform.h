@@ -24,8 +24,8 @@ typedef struct TransformSettings {
 #define TRANSFORM_OPEN_MAX           100000
 
 /**
- * Check settings, start the thread and, to see that it works, the first helper process. What is wrong, a helper
- * that can't be started above all, is a sentence in @report.
+ * Check settings, start the thread and, to see that it works, the first helper process. What is wrong, a
+ * helper that can't be started above all, is a sentence in @report.
  */
 int transform_executor_new(const TransformSettings *settings, const ExecutorHost *host, Report *report,
                            Executor **ret);

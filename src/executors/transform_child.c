@@ -1,13 +1,14 @@
 /*
  * Helper processes
  *
- * Each place holds at most one process. It is started when somebody waits for it (the first one at once, to see
- * that it works), gets one job at a time, and is killed when its job's time is up: a program that does not end
- * can't be stopped otherwise. A process that is gone is waited for by looking again and again, at most 50 ms apart,
- * because a wait that blocks would hold up the others for as long as the kernel takes to free its memory.
+ * Each place holds at most one process. It is started when somebody waits for it (the first one at once, to
+ * see that it works), gets one job at a time, and is killed when its job's time is up: a program that does
+ * not end can't be stopped otherwise. A process that is gone is waited for by looking again and again, at
+ * most 50 ms apart, because a wait that blocks would hold up the others for as long as the kernel takes to
+ * free its memory.
  *
- * A job whose process ran out of memory gets another try in a new process if earlier runs had used this one: what
- * they left behind must not decide.
+ * A job whose process ran out of memory gets another try in a new process if earlier runs had used this one:
+ * what they left behind must not decide.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -157,7 +158,6 @@ static bool send_request(TransformEngine *e, TransformChild *c) {
 void transform_child_give(TransformEngine *e, TransformChild *c, TransformJob *job) {
         int64_t left_ms = (job->due.ns - e->now_ns) / NS_PER_MS + 1;
         int64_t cpu_ms = left_ms < e->settings.cpu_ms ? left_ms : e->settings.cpu_ms;
-        job->state = JOB_RUNNING;
         job->child = c;
         job->start_ns = e->now_ns;
         c->job = job;

@@ -1,8 +1,8 @@
 /*
  * What helper processes say
  *
- * They run programs of strangers, so nothing they say is believed: frames have limits and an order, and what they
- * call JSON is read as a stranger's.
+ * They run programs of strangers, so nothing they say is believed: frames have limits and an order, and what
+ * they call JSON is read as a stranger's.
  */
 #include <assert.h>
 #include <errno.h>

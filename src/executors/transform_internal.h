@@ -1,8 +1,8 @@
 #pragma once
 /*
- * The inside of the transform executor. A TransformJob is one task from submit to result; a TransformChild is a
- * place for a helper process; a TransformTenant is a tenant with jobs that wait. All of it belongs to the
- * executor's thread, except what stands under TransformEngine.lock.
+ * The inside of the transform executor. A TransformJob is one task from submit to result; a TransformChild is
+ * a place for a helper process. All of it belongs to the executor's thread, except what stands under
+ * TransformEngine.lock.
  */
 
 #include <pthread.h>
@@ -14,6 +14,7 @@
 #include "executors/http_json.h"
 #include "executors/jq_child/protocol.h"
 #include "executors/transform.h"
+#include "executors/turns.h"
 
 /* Limits */
 #define TRANSFORM_START_MS       10000 /* a helper must say that it is ready within */
@@ -33,24 +34,14 @@
 typedef struct TransformEngine TransformEngine;
 typedef struct TransformChild TransformChild;
 
-typedef struct TransformTenant {
-        List node;  /* in TransformEngine.turns */
-        List queue; /* its jobs */
-        size_t n_name;
-        char name[];
-} TransformTenant;
-
-typedef enum TransformJobState { JOB_SUBMITTED, JOB_QUEUED, JOB_RUNNING } TransformJobState;
-
 typedef struct TransformJob {
-        List node;          /* inbox, or its tenant's queue */
-        List cancel_node;   /* in TransformEngine.cancelled, under the lock */
-        bool cancelled;     /* under the lock */
-        bool is_dropped;    /* running, but nobody waits for it any more */
-        bool had_no_memory; /* once, in a process that other runs had used before */
-        TransformJobState state;
-        TransformTenant *tenant; /* QUEUED */
-        TransformChild *child;   /* RUNNING */
+        List node;             /* the inbox's */
+        List cancel_node;      /* in TransformEngine.cancelled, under the lock */
+        bool cancelled;        /* under the lock */
+        bool is_dropped;       /* running, but nobody waits for it any more */
+        bool had_no_memory;    /* once, in a process that other runs had used before */
+        Turn turn;             /* waiting */
+        TransformChild *child; /* running */
         Task *task;
         Slice program, input; /* borrowed from the task's values */
         int64_t submit_ns, start_ns, timeout_ms;
@@ -75,7 +66,7 @@ typedef struct TransformChild {
         TransformChildState state;
         pid_t pid;
         int fd;            /* -1: none */
-        TransformJob *job; /* BUSY; DYING: to be judged by how the process ended; STARTING: waits for this process */
+        TransformJob *job; /* BUSY; DYING: judged by how the process ends; STARTING: waits for this process */
         bool is_forgiven;  /* DYING: we ended it for no fault of its own */
         bool was_starting; /* DYING: it never was ready */
         JqRequest request; /* what is being sent */
@@ -120,9 +111,7 @@ struct TransformEngine {
 
         int epoll, wakeup;
         int64_t now_ns; /* of this turn */
-        Map tenants;    /* those with a queue */
-        List turns;     /* the same, next one first */
-        size_t n_queued;
+        TurnQueue queue;
         DueHeap due;
         TransformChild *children;                /* settings.pool */
         char start_fault[TRANSFORM_MESSAGE_MAX]; /* why the last helper did not start; "": it did */
@@ -130,13 +119,6 @@ struct TransformEngine {
         HttpJson json;
         Buf output, aside, message; /* results in the making */
 };
-
-/* transform_queue.c: whose turn it is */
-/** 0 or -ENOMEM. */
-int transform_queue_add(TransformEngine *e, TransformJob *job);
-void transform_queue_remove(TransformEngine *e, TransformJob *job);
-/** The next one, left in the queue; NULL: none waits. The tenant's turn is over. */
-TransformJob *transform_queue_next(TransformEngine *e);
 
 /* transform_child.c: processes */
 /** Start a process in @c, which is NONE. On failure it stays so until its time has come. */

@@ -15,7 +15,7 @@ Value *value_ref(Value *v);
 void value_unref(Value *v); /* NULL-safe */
 /** Borrowed, valid as long as the value; NULL when @v is NULL, memory ran out, or the bytes are not JSON. */
 const json_t *value_json(Value *v);
-/** Canonical bytes, borrowed; SLICE_NULL when @v is NULL or out of memory. */
+/** Canonical bytes, borrowed, with a NUL after them; SLICE_NULL when @v is NULL or out of memory. */
 Slice value_bytes(Value *v);
 /** Bytes of memory held, roughly, for cache accounting. */
 size_t value_size(const Value *v);

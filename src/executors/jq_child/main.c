@@ -59,7 +59,9 @@ static void send_message(Child *c, JqFrameKind kind, Slice text) {
 
 static void on_debug(void *child, Slice text) { send_message(child, JQ_FRAME_DEBUG, text); }
 
-/** CPU time, not clock time: what the machine does besides is no fault of the program. 0: no limit any more. */
+/**
+ * CPU time, not clock time: what the machine does besides is no fault of the program. 0: no limit any more.
+ */
 static void limit_cpu(uint32_t ms) {
         struct itimerval t = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
         if (setitimer(ITIMER_PROF, &t, NULL) < 0)
@@ -102,7 +104,10 @@ static JqFrameKind run(Child *c, Slice program, Slice input, uint32_t output_max
         return programs_run(&c->programs, program, value, output_max, &sink, &c->out);
 }
 
-/** A program that took much leaves its stack at that size: give it back, so that every run finds the same room. */
+/**
+ * A program that took much leaves its stack at that size: give it back, so that every run finds the same
+ * room.
+ */
 static void give_memory_back(Child *c) {
         struct mallinfo2 m = mallinfo2();
         if (m.arena + m.hblkhd < c->memory_bytes / 4)

@@ -2,8 +2,8 @@
  * Programs
  *
  * libjq compiles the whole of its library with each program, in 17 ms; a run is a matter of microseconds. The
- * compiled form, a jq_state, can be run again and again, so the latest are kept, the longest unused goes first.
- * One that did not come to its end keeps the values of its unfinished run, so it is not kept.
+ * compiled form, a jq_state, can be run again and again, so the latest are kept, the longest unused goes
+ * first. One that did not come to its end keeps the values of its unfinished run, so it is not kept.
  */
 #include <errno.h>
 #include <stdlib.h>

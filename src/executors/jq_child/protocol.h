@@ -1,7 +1,8 @@
 #pragma once
 /*
- * What the transform executor and runbook-jq say to each other over a socket: one request, then frames of which
- * the last is the answer. Both ends are built together and run on one machine, so numbers are the machine's own.
+ * What the transform executor and runbook-jq say to each other over a socket: one request, then frames of
+ * which the last is the answer. Both ends are built together and run on one machine, so numbers are the
+ * machine's own.
  */
 
 #include <stdint.h>

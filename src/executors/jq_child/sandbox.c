@@ -1,13 +1,14 @@
 /*
  * The sandbox
  *
- * Programs come with definitions, from whoever may register them, and libjq is 25,000 lines that were not written
- * for hostile programs. So nothing is taken from its word: `import` would read files, `env` the environment (which
- * is empty here), an endless program would run, a bug would do what it likes. The limits hold for all of these.
+ * Programs come with definitions, from whoever may register them, and libjq was not written for hostile ones.
+ * So nothing is taken from its word: `import` would read files, `env` the environment (which is empty here),
+ * an endless program would run, a bug would do what it likes. The limits hold for all of these.
  *
- * Descriptors: no new ones (RLIMIT_NOFILE 0), so no files, no network, no pipes; the socket on 0 was there before.
- * System calls: those that memory, reading, writing, time and ending need; all others fail with EPERM. Signals to
- * others, tracing and setting limits are among the others. Where the kernel takes no filter the limits stand alone.
+ * Descriptors: no new ones (RLIMIT_NOFILE 0), so no files, no network, no pipes; the socket on 0 was there
+ * before. System calls: those that memory, reading, writing, time and ending need; all others fail with
+ * EPERM. Signals to others, tracing and setting limits are among the others. Where the kernel takes no filter
+ * the limits stand alone.
  *
  * Sanitizers need address space and system calls of their own; in their builds both of these are left out.
  */

@@ -1,8 +1,8 @@
 /*
  * Values as text
  *
- * Not jv_dump_string: that recurses as deep as the value goes, and makes the whole text before anybody can see
- * that it is too long.
+ * Not jv_dump_string: that recurses as deep as the value goes, and makes the whole text before anybody can
+ * see that it is too long.
  */
 #include <math.h>
 

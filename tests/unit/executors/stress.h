@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Submit and cancel from several threads at once, for plain programs, so that they can run under ThreadSanitizer.
- * Every task must end exactly once: by a result, or by its cancel.
+ * Submit and cancel from several threads at once, for plain programs, so that they can run under
+ * ThreadSanitizer. Every task must end exactly once: by a result, or by its cancel.
  */
 
 #include "harness.h"
