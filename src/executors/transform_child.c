@@ -27,6 +27,7 @@
 
 #define LOOK_MIN_NS (NS_PER_MS / 2)
 #define LOOK_MAX_NS (50 * NS_PER_MS)
+#define CPU_SLACK_MS 1000
 #define READ_BYTES  (64 << 10)
 
 static int64_t backoff_ns(uint32_t n_deaths) {
@@ -157,7 +158,8 @@ static bool send_request(TransformEngine *e, TransformChild *c) {
 
 void transform_child_give(TransformEngine *e, TransformChild *c, TransformJob *job) {
         int64_t left_ms = (job->due.ns - e->now_ns) / NS_PER_MS + 1;
-        int64_t cpu_ms = left_ms < e->settings.cpu_ms ? left_ms : e->settings.cpu_ms;
+        /* With less time than that left it is the clock that ends it: our kill, not the process's own timer. */
+        int64_t cpu_ms = left_ms < e->settings.cpu_ms ? left_ms + CPU_SLACK_MS : e->settings.cpu_ms;
         job->child = c;
         job->start_ns = e->now_ns;
         c->job = job;

@@ -41,8 +41,7 @@ static int take(TransformEngine *e, const char *path) {
 }
 
 int transform_helper_find(TransformEngine *e, const char *wanted, Report *report) {
-        static const char *const beside[] = {"", "/../libexec", "/../executors", "/../src/executors",
-                                             "/src/executors"};
+        static const char *const beside[] = {"", "/../libexec", "/../executors"};
         char folder[PATH_MAX], path[PATH_MAX + 64];
         if (wanted && *wanted) {
                 const char *why = refuses(wanted);

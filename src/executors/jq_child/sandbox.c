@@ -103,7 +103,8 @@ static void volunteer_for_oom(void) {
 
 static int limit(int resource, rlim_t value) {
         struct rlimit l = {.rlim_cur = value, .rlim_max = value};
-        return setrlimit(resource, &l) < 0 ? -errno : 0;
+        /* Not setrlimit: where system calls are filtered for the whole service that one may be kept from it. */
+        return prlimit(0, resource, &l, NULL) < 0 ? -errno : 0;
 }
 
 int sandbox_enter(size_t memory_bytes, bool *ret_has_seccomp) {
