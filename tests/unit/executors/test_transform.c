@@ -498,6 +498,24 @@ Test(transform, a_helper_that_does_not_work_is_told_at_the_start) {
         expect_refused((TransformSettings){.helper = RUNBOOK_JQ, .cpu_ms = -1}, "TRANSFORM_CPU_MS is -1");
 }
 
+Test(transform, the_helper_is_looked_for_beside_the_program) {
+        char link[4096];
+        ssize_t n = readlink("/proc/self/exe", link, sizeof(link) - 32);
+        cr_assert(n > 0);
+        link[n] = '\0';
+        strcpy(strrchr(link, '/'), "/runbook-jq");
+        unlink(link);
+        cr_assert_eq(symlink(RUNBOOK_JQ, link), 0);
+        Harness h = {0};
+        ExecutorHost host = harness_host(&h);
+        Report report = {0};
+        int r = transform_executor_new(&(TransformSettings){0}, &host, &report, &h.executor);
+        unlink(link);
+        cr_assert_eq(r, 0, "%s", report.message);
+        EXPECT(".", "1", "1");
+        harness_stop(&h);
+}
+
 static void read_proc(pid_t pid, const char *what, char *text, size_t size) {
         char path[64];
         snprintf(path, sizeof(path), "/proc/%d/%s", pid, what);
