@@ -15,6 +15,8 @@
 
 #include "base/cleanup.h"
 #include "daemon/config.h"
+#include "executors/plugin.h"
+#include "executors/transform.h"
 #include "model/limits.h"
 #include "subjects/bus_probe.h"
 
@@ -91,6 +93,16 @@ static const Setting settings[] = {
                  "PEM file: who may sign certificates of called services; default the system's"},
                 {"SECRETS_DIR", KIND_STRING, AT(secrets_dir), NULL,
                  "secrets of steps: <dir>/<tenant>/<name>, else <dir>/<name>"},
+                {"TRANSFORM_POOL", KIND_NUMBER, AT(transform_pool), "2",
+                 "processes that run the jq programs of transform steps", 1, TRANSFORM_POOL_MAX},
+                {"TRANSFORM_MEMORY_MB", KIND_NUMBER, AT(transform_memory_mb), "256",
+                 "address space of each of them, MiB", TRANSFORM_MEMORY_MB_MIN, TRANSFORM_MEMORY_MB_MAX},
+                {"RUNBOOK_JQ_PATH", KIND_STRING, AT(jq_path), NULL,
+                 "the program runbook-jq; default beside runbookd, else where it was installed"},
+                {"PLUGIN_DIR", KIND_STRING, AT(plugin_dir), NULL,
+                 "whose *.so are loaded for steps of type custom:*"},
+                {"PLUGIN_THREADS", KIND_NUMBER, AT(plugin_threads), "4", "calls of plugins at a time", 1,
+                 PLUGIN_THREADS_MAX},
                 {"LOG_LEVEL", KIND_CHOICE, AT(log_level), "info", "error, warn, info or debug", 0, 0,
                  "error warn info debug"},
                 {"DRAIN_TIMEOUT_MS", KIND_NUMBER, AT(drain_timeout_ms), "10000", "how long a stop may take",

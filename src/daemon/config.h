@@ -23,6 +23,9 @@ typedef struct Config {
         bool allow_timeout_approve, detailed_logging;
         /* HTTP steps */
         const char *http_allow, *http_ca_file, *secrets_dir;
+        /* other steps */
+        const char *jq_path, *plugin_dir;
+        int64_t transform_pool, transform_memory_mb, plugin_threads;
         /* the process */
         const char *log_level;
         int64_t drain_timeout_ms;

@@ -16,6 +16,8 @@
 #include "daemon/secrets.h"
 #include "daemon/signals.h"
 #include "executors/http.h"
+#include "executors/plugin.h"
+#include "executors/transform.h"
 #include "runtime/clock_system.h"
 #include "runtime/ids_system.h"
 #include "runtime/runtime.h"
@@ -37,7 +39,7 @@ typedef struct Daemon {
         Store *store;
         Subjects *subjects;
         Runtime *runtime;
-        Executor *http;
+        Executor *http, *transform, *plugins;
         bool is_running; /* the runtime's threads run */
 } Daemon;
 
@@ -183,6 +185,18 @@ static int make_executors(Daemon *d, Report *report) {
         if (r < 0)
                 return r;
         runtime_set_executor(d->runtime, STEP_TYPE_CALL_SERVICE, d->http);
+        TransformSettings transform = {.pool = (uint32_t)c->transform_pool,
+                                       .memory_mb = (uint32_t)c->transform_memory_mb,
+                                       .helper = c->jq_path};
+        r = transform_executor_new(&transform, &host, report, &d->transform);
+        if (r < 0)
+                return r;
+        runtime_set_executor(d->runtime, STEP_TYPE_TRANSFORM, d->transform);
+        PluginSettings plugins = {.dir = c->plugin_dir, .threads = (uint32_t)c->plugin_threads};
+        r = plugin_executor_new(&plugins, &host, NULL, report, &d->plugins);
+        if (r < 0)
+                return r;
+        runtime_set_executor(d->runtime, STEP_TYPE_CUSTOM, d->plugins);
         return 0;
 }
 
@@ -225,8 +239,10 @@ static void stop(Daemon *d, int64_t timeout_ms) {
 }
 
 static void end(Daemon *d) {
-        if (d->http)
-                d->http->vtable->stop(d->http);
+        Executor *const executors[] = {d->http, d->transform, d->plugins};
+        for (size_t i = 0; i < N_ELEMENTS(executors); i++)
+                if (executors[i])
+                        executors[i]->vtable->stop(executors[i]);
         subjects_free(d->subjects);
         runtime_free(d->runtime);
         store_close(d->store);
