@@ -61,13 +61,11 @@ void http_call_finish(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                 list_remove(&c->cancel_node);
         else if (map_get(&e->calls, call_key_slice(c)) == c)
                 map_remove(&e->calls, call_key_slice(c));
+        e->n_open--; /* before its result is out: whoever has the result finds the call closed */
         pthread_mutex_unlock(&e->lock);
         if (!cancelled)
                 http_result_post(e, c, fault);
         call_free(e, c);
-        pthread_mutex_lock(&e->lock);
-        e->n_open--;
-        pthread_mutex_unlock(&e->lock);
 }
 
 static void begin(HttpEngine *e, HttpCall *c) {
