@@ -20,21 +20,23 @@ typedef struct QueryVerb {
         const char *name;
         const char *arg; /* what follows in the subject; NULL: nothing */
         QueryHandler handle;
+        QueryHandler prepare; /* takes the body as it is, before the read transaction; NULL: it is JSON */
 } QueryVerb;
 
 /* Alphabetical. README.md documents every row; tests/tidy checks that. */
 /* clang-format off */
 static const QueryVerb verbs[] = {
-        {"approvals", NULL, query_approvals},
-        {"audit", "execution id", query_audit},
-        {"evidence", "execution id", query_evidence},
-        {"execution", "execution id", query_execution},
-        {"executions", NULL, query_executions},
-        {"history", "execution id", query_history},
-        {"logs", "execution id", query_logs},
-        {"runbook", "runbook id", query_runbook},
-        {"runbooks", NULL, query_runbooks},
-        {"stats", NULL, query_stats},
+        {"approvals", NULL, query_approvals, NULL},
+        {"audit", "execution id", query_audit, NULL},
+        {"evidence", "execution id", query_evidence, NULL},
+        {"execution", "execution id", query_execution, NULL},
+        {"executions", NULL, query_executions, NULL},
+        {"history", "execution id", query_history, NULL},
+        {"logs", "execution id", query_logs, NULL},
+        {"runbook", "runbook id", query_runbook, NULL},
+        {"runbooks", NULL, query_runbooks, NULL},
+        {"stats", NULL, query_stats, NULL},
+        {"validate", NULL, query_validate, query_validate_prepare},
 };
 /* clang-format on */
 
@@ -132,6 +134,12 @@ static int begin(Query *q, Subjects *s, const QueryVerb *verb, const SubjectPart
                                    &q->report);
         if (r)
                 return r;
+        size_t payload = bus_payload_max(s->bus) / 3 * 2;
+        q->budget = payload < QUERY_REPLY_BYTES ? payload : QUERY_REPLY_BYTES;
+        if (verb->prepare) {
+                q->text = m->body;
+                return verb->prepare(q);
+        }
         q->body = m->body.n == 0 ? json_object() : json_parse(m->body, BODY_SMALL_MAX, &q->report);
         if (!q->body)
                 return report_is_error(&q->report) ? -EINVAL : -ENOMEM;
@@ -144,8 +152,6 @@ static int begin(Query *q, Subjects *s, const QueryVerb *verb, const SubjectPart
         q->cursor = query_get_string(q, "cursor");
         if (q->cursor.n > QUERY_CURSOR_MAX)
                 query_bad_cursor(q);
-        size_t payload = bus_payload_max(s->bus) / 3 * 2;
-        q->budget = payload < QUERY_REPLY_BYTES ? payload : QUERY_REPLY_BYTES;
         return report_is_error(&q->report) ? -EINVAL : 0;
 }
 
@@ -204,6 +210,7 @@ void query_handle(Subjects *s, const SubjectParts *parts, const Message *m, Answ
         else
                 answer_fitting(&q, answer);
         json_decref(q.body);
+        runbook_unref(q.runbook);
         report_deinit(&q.report);
         buf_deinit(&q.out);
         arena_deinit(&q.arena);

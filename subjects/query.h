@@ -14,8 +14,10 @@ typedef struct Query {
         Subjects *subjects;
         Arena arena;
         Slice tenant, user;
-        Slice arg;    /* the token behind the query's name, decoded; empty where it takes none */
-        json_t *body; /* owned object */
+        Slice arg;        /* the token behind the query's name, decoded; empty where it takes none */
+        Slice text;       /* the body as it came, where the query takes it so */
+        Runbook *runbook; /* `validate`: what the text says; owned, NULL else */
+        json_t *body;     /* owned object; NULL where the text is taken */
         JsonAt at;
         Report report;
         StoreTxn *txn;
@@ -41,6 +43,8 @@ int query_logs(Query *q);
 int query_runbook(Query *q);
 int query_runbooks(Query *q);
 int query_stats(Query *q);
+int query_validate(Query *q);
+int query_validate_prepare(Query *q);
 
 /**
  * Load the execution that q->arg names, if this user may read it; owned. -EINVAL with the report set, or

@@ -543,3 +543,52 @@ Test(query, tenants_that_have_nothing) {
                 json_decref(reply);
         }
 }
+
+/* ---- validate ---------------------------------------------------------------------------------------------- */
+
+#define VALID                                                                                                \
+        "{\"id\":\"%s\",\"name\":\"V\",\"version\":\"1\",\"steps\":[{\"id\":\"w\",\"name\":\"%s\","          \
+        "\"type\":\"wait\",\"config\":{\"durationMs\":1}}]}"
+
+Test(query, validate_says_what_registering_would) {
+        char text[512];
+        snprintf(text, sizeof(text), VALID, "v", "W");
+        json_t *reply = query("alice", "validate", "", text);
+        cr_assert_str_eq(str(reply, "status"), "new");
+        cr_assert_eq(num(json_object_get(reply, "runbook"), "stepCount"), 1);
+        cr_assert_str_eq(str(json_object_get(reply, "definition"), "id"), "v");
+        json_decref(reply);
+        refused("alice", "runbook", "v", "", RUNBOOK_RUNBOOK_NOT_FOUND);
+
+        register_text(text);
+        reply = query("alice", "validate", "", text);
+        cr_assert_str_eq(str(reply, "status"), "unchanged");
+        json_decref(reply);
+        snprintf(text, sizeof(text), VALID, "v", "other");
+        refused("alice", "validate", "", text, RUNBOOK_VERSION_CONFLICT);
+}
+
+Test(query, validate_takes_yaml) {
+        json_t *reply = query("alice", "validate", "",
+                              "id: y\nname: Y\nversion: '1'\nsteps:\n"
+                              "  - {id: w, name: W, type: wait, config: {durationMs: 1}}\n");
+        cr_assert_str_eq(str(json_object_get(reply, "runbook"), "id"), "y");
+        cr_assert_eq(json_array_size(json_object_get(json_object_get(reply, "definition"), "steps")), 1);
+        json_decref(reply);
+}
+
+Test(query, validate_gives_all_errors_with_their_places) {
+        Sent *sent = house_ask(
+                        h, "acme.query.alice.validate",
+                        "{\"id\":\"v\",\"name\":\"V\",\"version\":\"1\",\"steps\":[{\"id\":\"w\",\"name\":"
+                        "\"W\",\"type\":\"wiat\",\"dependsOn\":[\"nobody\"]}]}");
+        json_t *reply = json_parse_own((Slice){sent->body, sent->n_body});
+        const json_t *details = json_object_get(reply, "details");
+        cr_assert_str_eq(str(reply, "error"), "INVALID_RUNBOOK");
+        cr_assert_eq(json_array_size(details), 2);
+        cr_assert_str_eq(str(json_array_get(details, 0), "path"), "/steps/0/type");
+        json_decref(reply);
+        refused("alice", "validate", "", "", RUNBOOK_INVALID_REQUEST);
+        refused("alice", "validate", "", "{", RUNBOOK_INVALID_JSON);
+        refused("alice", "validate", "", "- just\n- a list\n", RUNBOOK_INVALID_RUNBOOK);
+}
