@@ -98,6 +98,17 @@ static void put_waiting_for(const RunbookStep *step, const StepState *state, Jso
                         {RUNBOOK_STEP_AWAITING_EVENT, "event", "deadline"},
                         {RUNBOOK_STEP_WAITING, "time", "until"},
         };
+        if (state->asking) {
+                json_key(w, "waitingFor");
+                json_begin_object(w);
+                json_key(w, "type");
+                json_put_str(w, "authorization");
+                json_key(w, "permissions");
+                json_begin_array(w);
+                put_names(w, step->required_permissions, step->n_required_permissions);
+                json_end_array(w);
+                json_end_object(w);
+        }
         for (size_t i = 0; i < N_ELEMENTS(kinds); i++) {
                 if (kinds[i].status != state->status)
                         continue;

@@ -17,9 +17,9 @@ static const char *check_instance(const Execution *x, uint32_t i, Totals *t) {
         t->skipped += s->status == RUNBOOK_STEP_SKIPPED;
         t->cancelled += s->status == RUNBOOK_STEP_CANCELLED;
         t->active += step_status_is_active(s->status);
-        if (s->status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(step->type)) {
+        if (execution_holds_slot(x, i)) {
                 t->running++;
-                t->tasks += step->type != STEP_TYPE_RUN_RUNBOOK;
+                t->tasks += step->type != STEP_TYPE_RUN_RUNBOOK || s->asking;
                 t->quiet += s->extra && s->extra->child_quiet;
         }
         if (s->n_open > step->n_deps || s->n_branches_open > s->n_open ||
@@ -39,7 +39,10 @@ static const char *check_instance(const Execution *x, uint32_t i, Totals *t) {
                 return "a waiting step has no timer";
         if (runbook_step_status_is_final((RunbookStepStatus)s->status) && (s->timer_ms[0] || s->timer_ms[1]))
                 return "a final step has a timer";
-        if (step_status_is_active(s->status) && s->status != RUNBOOK_STEP_READY && s->attempt == 0)
+        if (s->asking && (s->status != RUNBOOK_STEP_READY || step->n_required_permissions == 0 || x->is_dry_run))
+                return "a step asks for leave that needs none";
+        if (step_status_is_active(s->status) && (s->status != RUNBOOK_STEP_READY || s->asking) &&
+            s->attempt == 0)
                 return "a started step has no attempt";
         return NULL;
 }

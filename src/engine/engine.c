@@ -191,6 +191,7 @@ static void (*const handlers[N_INPUT_KINDS])(Move *m) = {
                 [INPUT_RETRY] = control_retry,          [INPUT_EVENT] = wait_event,
                 [INPUT_TASK_RESULT] = step_task_result, [INPUT_TIMER] = timer_due,
                 [INPUT_CHILD_DONE] = child_done,        [INPUT_CHILD_STATE] = child_state,
+                [INPUT_AUTHZ] = authz_answer,
 };
 
 int engine_step(Execution *x, const EngineSettings *settings, const Input *in, Update *out) {
@@ -211,6 +212,8 @@ int engine_reopen_tasks(Execution *x, const EngineSettings *settings, Update *ou
         Move m = move_begin(x, settings, &none, out);
         for (uint32_t i = 0; i < x->n_instances && !out->oom; i++) {
                 StepType type = execution_step(x, i)->type;
+                if (x->steps[i].asking)
+                        authz_submit(&m, i);
                 if (x->steps[i].status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(type) &&
                     type != STEP_TYPE_RUN_RUNBOOK)
                         step_submit(&m, i, false);

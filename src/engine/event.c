@@ -71,20 +71,20 @@ static bool put_value_digest(JsonWriter *w, const char *key, Value *v) {
         return true;
 }
 
-static void put_users(JsonWriter *w, const char *key, const Slice *users, size_t n) {
+static void put_strings(JsonWriter *w, const char *key, const Slice *texts, size_t n) {
         if (n == 0)
                 return;
         json_key(w, key);
         json_begin_array(w);
         for (size_t i = 0; i < n; i++)
-                json_put_string(w, users[i]);
+                json_put_string(w, texts[i]);
         json_end_array(w);
 }
 
 static bool put_data(JsonWriter *w, const EventData *d) {
         bool ok = true;
         json_begin_object(w);
-        put_users(w, "approvers", d->approvers, d->n_approvers);
+        put_strings(w, "approvers", d->approvers, d->n_approvers);
         put_number(w, "attempt", d->attempt > 0, d->attempt);
         put_slice(w, "by", d->by);
         put_uuid(w, "childExecutionId", d->child_execution_id);
@@ -109,6 +109,7 @@ static bool put_data(JsonWriter *w, const EventData *d) {
         put_uuid(w, "originalExecutionId", d->original_execution_id);
         ok &= put_value_digest(w, "outputSha256", d->output_sha);
         put_uuid(w, "parentExecutionId", d->parent_execution_id);
+        put_strings(w, "permissions", d->permissions, d->n_permissions);
         put_value(w, "prompt", d->prompt);
         put_slice(w, "reason", d->reason);
         if (d->runbook) {

@@ -36,6 +36,8 @@ typedef struct EventData {
         Uuid original_execution_id;
         Value *output_sha; /* likewise */
         Uuid parent_execution_id;
+        const Slice *permissions;
+        size_t n_permissions;
         Value *prompt;
         Slice reason;
         const Runbook *runbook; /* runbookDigest, runbookId, runbookVersion */

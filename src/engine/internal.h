@@ -31,6 +31,7 @@ static inline void move_oom(Move *m) { m->out->oom = m->x->broken = true; }
 
 /* machine.c: the transition tables; the only place where a status changes */
 void step_set_status(Move *m, uint32_t instance, RunbookStepStatus to);
+void step_set_asking(Move *m, uint32_t instance, bool asking); /* a ready one; a question holds a slot */
 void execution_set_status(Move *m, RunbookExecutionStatus to);
 
 /* record.c: events, logs, evidence of this execution */
@@ -48,6 +49,10 @@ void record_log(Move *m, const char *level, uint32_t instance, const char *forma
  */
 void record_result_logs(Move *m, uint32_t instance, Value *logs);
 void record_result_evidence(Move *m, uint32_t instance, Value *evidence);
+/**
+ * The authorization service's decision, with its evidence: who was asked, the digest of what it said. @reason may be empty.
+ */
+void record_authorization(Move *m, uint32_t instance, bool allow, Slice reason, Value *evidence);
 /** Evidence that the definition asks for at a step's completion. */
 void record_spec_evidence(Move *m, uint32_t instance);
 /** {"code","message","retryable"}; NULL and move_oom when out of memory. */
@@ -86,7 +91,9 @@ void schedule_stop_scope(Move *m, uint32_t scope,
 Value *schedule_collect(Move *m, uint32_t scope); /* what a scope's sinks give: one output, or {id: output} */
 
 /* step.c: the life of one step */
-void step_start(Move *m, uint32_t instance);
+void step_start(Move *m, uint32_t instance); /* or ask whether it may start */
+void step_run(Move *m, uint32_t instance);   /* start it, whoever was to be asked */
+Value *step_config(Move *m, uint32_t instance, Value **ret_error); /* resolved, owned; NULL: error or OOM */
 void step_complete(Move *m, uint32_t instance, Value *output); /* takes @output */
 void step_skip(Move *m, uint32_t instance, SkipReason reason);
 void step_fail(Move *m, uint32_t instance, Value *error); /* takes @error; for good */
@@ -99,6 +106,12 @@ void step_submit(Move *m, uint32_t instance,
                  bool announce); /* resolve the configuration and hand the attempt out */
 void timer_set(Move *m, uint32_t instance, TimerSlot slot, int64_t at_ms);
 void timer_clear(Move *m, uint32_t instance, TimerSlot slot);
+
+/* authz.c: leave to run, for steps with requiredPermissions */
+void authz_ask(Move *m, uint32_t instance);
+void authz_submit(Move *m, uint32_t instance); /* put the question, of the attempt that was begun by authz_ask */
+void authz_answer(Move *m);
+void authz_withdraw(Move *m, uint32_t instance);
 
 /* schema_check.c */
 /** False: *ret_error says what is wrong (owned), or out of memory. @what: "input" or "output". */

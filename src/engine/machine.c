@@ -8,7 +8,7 @@
  *        │  ▲       │  ▲      │ │  └──► failed ──► ready        (a person's retry)
  *        │  └───────┘  │      │ └─────► cancelled ─► pending    (likewise, for what the failure had stopped)
  *        │  withdrawn  │      ▼
- *        │             └── retrying
+ *        │             └── retrying ◄── ready    (nobody answered whether it may run)
  *        ├──► running, awaiting_approval, awaiting_event, waiting    (a free slot, nothing paused)
  *        └──► skipped, failed (its condition can't be evaluated), completed (conditionals at once)
  *     awaiting_* and waiting ──► completed, failed, cancelled
@@ -33,7 +33,7 @@
 
 static const uint16_t step_moves[RUNBOOK_N_STEP_STATUSES] = {
                 [RUNBOOK_STEP_PENDING] = TO(READY) | STARTS | TO(SKIPPED) | TO(FAILED),
-                [RUNBOOK_STEP_READY] = TO(PENDING) | STARTS | TO(FAILED) | TO(SKIPPED),
+                [RUNBOOK_STEP_READY] = TO(PENDING) | STARTS | TO(FAILED) | TO(SKIPPED) | TO(RETRYING),
                 [RUNBOOK_STEP_RUNNING] = TO(RETRYING) | ENDS,
                 [RUNBOOK_STEP_RETRYING] = TO(READY) | TO(RUNNING) | TO(FAILED) | TO(CANCELLED),
                 [RUNBOOK_STEP_AWAITING_APPROVAL] = ENDS,
@@ -95,11 +95,21 @@ static void count(Move *m, uint32_t instance, uint8_t status, int by) {
                 x->n_running += n;
 }
 
+void step_set_asking(Move *m, uint32_t instance, bool asking) {
+        StepState *s = &m->x->steps[instance];
+
+        assert(s->status == RUNBOOK_STEP_READY && s->asking != asking);
+        s->asking = asking;
+        m->x->n_running += asking ? 1u : -1u;
+        execution_touch(m->x, instance);
+        m->out->applied = true;
+}
+
 void step_set_status(Move *m, uint32_t instance, RunbookStepStatus to) {
         Execution *x = m->x;
         StepState *s = &x->steps[instance];
 
-        assert(step_moves[s->status] & (1u << to));
+        assert((step_moves[s->status] & (1u << to)) && !s->asking);
         count(m, instance, s->status, -1);
         s->status = (uint8_t)to;
         count(m, instance, s->status, +1);

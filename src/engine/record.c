@@ -185,6 +185,7 @@ void record_result_logs(Move *m, uint32_t instance, Value *logs) {
 typedef struct EvidenceRaw {
         Slice type, source, sha256, value;
         double confidence; /* 0–1 */
+        EventData event;   /* what else its event tells */
 } EvidenceRaw;
 
 static Slice sha_of(Move *m, Slice value, char text[DIGEST_TEXT_SIZE + 1]) {
@@ -232,11 +233,12 @@ static void put_evidence(Move *m, uint32_t instance, const EvidenceRaw *e) {
         x->n_evidence++;
         move_state(m, instance)->n_evidence++;
         execution_touch(x, instance);
-        record_step(m, "evidence.recorded", instance,
-                    &(EventData){.evidence_id = id,
-                                 .evidence_type_raw = e->type,
-                                 .sha256 = sha,
-                                 .source_ref_raw = e->source});
+        EventData event = e->event;
+        event.evidence_id = id;
+        event.evidence_type_raw = e->type;
+        event.sha256 = sha;
+        event.source_ref_raw = e->source;
+        record_step(m, "evidence.recorded", instance, &event);
 }
 
 static double clamp(double v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
@@ -251,13 +253,14 @@ static double confidence_of(Slice raw) {
         return clamp(c);
 }
 
-void record_result_evidence(Move *m, uint32_t instance, Value *evidence) {
+static void put_result_evidence(Move *m, uint32_t instance, Value *evidence, const EventData *event) {
         Slice list = value_bytes(evidence), entry;
         size_t at = 0, n = 0;
         while (json_scan_next(list, &at, &entry)) {
                 EvidenceRaw e = {.type = member_of(entry, "type", '"'),
                                  .source = member_of(entry, "sourceRef", '"'),
-                                 .sha256 = member_of(entry, "sha256", '"')};
+                                 .sha256 = member_of(entry, "sha256", '"'),
+                                 .event = *event};
                 Slice confidence = SLICE_NULL;
                 if (++n > LIMIT_EVIDENCE_PER_RESULT || e.type.n == 0)
                         continue;
@@ -270,6 +273,19 @@ void record_result_evidence(Move *m, uint32_t instance, Value *evidence) {
                 record_log(m, "warn", instance,
                            "%zu further evidence records of this attempt were dropped (at most %d are kept)",
                            n - LIMIT_EVIDENCE_PER_RESULT, LIMIT_EVIDENCE_PER_RESULT);
+}
+
+void record_result_evidence(Move *m, uint32_t instance, Value *evidence) {
+        put_result_evidence(m, instance, evidence, &(EventData){0});
+}
+
+void record_authorization(Move *m, uint32_t instance, bool allow, Slice reason, Value *evidence) {
+        const RunbookStep *step = move_step(m, instance);
+        put_result_evidence(m, instance, evidence,
+                            &(EventData){.decision = allow ? SLICE("allow") : SLICE("deny"),
+                                         .permissions = step->required_permissions,
+                                         .n_permissions = step->n_required_permissions,
+                                         .reason = reason});
 }
 
 /* @t's value in canonical bytes, in @keep; empty (and a warning in the log) where it can't be resolved. */

@@ -168,7 +168,7 @@ static bool start_next(Move *m) {
                 return false;
         }
         heap_pop(&x->ready, &key);
-        if (status != RUNBOOK_STEP_PENDING && status != RUNBOOK_STEP_READY)
+        if ((status != RUNBOOK_STEP_PENDING && status != RUNBOOK_STEP_READY) || x->steps[instance].asking)
                 return true; /* it left the line by another way */
         if (schedule_is_stopped(x, instance)) {
                 if (status == RUNBOOK_STEP_READY)
@@ -210,6 +210,8 @@ void schedule_run(Move *m) {
 static void stop_instance(Move *m, uint32_t instance, bool abort) {
         switch (move_state(m, instance)->status) {
         case RUNBOOK_STEP_READY:
+                if (move_state(m, instance)->asking)
+                        authz_withdraw(m, instance);
                 step_set_status(m, instance, RUNBOOK_STEP_PENDING);
                 break;
         case RUNBOOK_STEP_RUNNING:

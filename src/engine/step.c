@@ -177,6 +177,13 @@ static void start_dry(Move *m, uint32_t instance) {
         }
         json_key(&w, "dryRun");
         json_put_bool(&w, true);
+        if (step->n_required_permissions > 0) {
+                json_key(&w, "requiredPermissions");
+                json_begin_array(&w);
+                for (size_t i = 0; i < step->n_required_permissions; i++)
+                        json_put_string(&w, step->required_permissions[i]);
+                json_end_array(&w);
+        }
         json_key(&w, "type");
         json_put_string(&w, step->type_name);
         if (unresolved) {
@@ -199,16 +206,16 @@ static bool check_input(Move *m, uint32_t instance) {
 }
 
 void step_start(Move *m, uint32_t instance) {
+        if (move_step(m, instance)->n_required_permissions > 0 && !m->x->is_dry_run)
+                authz_ask(m, instance);
+        else
+                step_run(m, instance);
+}
+
+void step_run(Move *m, uint32_t instance) {
         const RunbookStep *step = move_step(m, instance);
         bool inside = step->type == STEP_TYPE_CONDITIONAL || step->type == STEP_TYPE_LOOP;
 
-        if (step->n_required_permissions > 0) {
-                step_fail(m, instance,
-                          move_error(m, "AUTHZ_UNAVAILABLE", false,
-                                     "the step requires permissions and no authorization service is "
-                                     "configured (AUTHZ_URL); no answer means denied"));
-                return;
-        }
         if (m->x->is_dry_run && !inside) {
                 start_dry(m, instance);
                 return;
@@ -265,7 +272,7 @@ int engine_idempotency_key(const Execution *x, uint32_t instance, char ret[DIGES
         return 0;
 }
 
-static Value *resolve_config(Move *m, uint32_t instance, Value **ret_error) {
+Value *step_config(Move *m, uint32_t instance, Value **ret_error) {
         const RunbookStep *step = move_step(m, instance);
         if (step->config_value)
                 return value_ref(step->config_value);
@@ -284,7 +291,7 @@ void step_submit(Move *m, uint32_t instance, bool announce) {
         if (announce)
                 record_step(m, "step.started", instance,
                             &(EventData){.idempotency_key = slice_from_str(key)});
-        _cleanup_(value_unref_p) Value *config = resolve_config(m, instance, &error);
+        _cleanup_(value_unref_p) Value *config = step_config(m, instance, &error);
         _cleanup_(value_unref_p) Value *input = config ? step_input(m, instance, &error) : NULL;
         if (!config || !input) {
                 if (error && announce)

@@ -73,6 +73,7 @@ typedef struct StepState {
         bool continued;      /* failed, but onFailure is "continue" */
         bool compensated;
         bool timed_out;
+        bool asking;         /* ready, and the authorization service was asked whether `attempt` may run */
         uint32_t n_open;     /* in-edges not resolved yet */
         uint32_t n_done;     /* dependency edges that completed */
         uint32_t n_taken;    /* branch edges taken */
@@ -144,7 +145,7 @@ typedef struct Execution {
         int64_t global_deadline_ms; /* 0: none or not armed */
         uint32_t n_instances, n_scopes;
         uint32_t n_completed, n_failed, n_skipped, n_cancelled; /* instances by final status */
-        uint32_t n_running;      /* instances in status running whose type holds a slot: attempts in flight */
+        uint32_t n_running;      /* instances that hold a slot: attempts in flight, questions out */
         uint32_t n_active;       /* instances ready, running (loops too), retrying, awaiting_* or waiting */
         uint32_t n_quiet;        /* of n_running: run-runbook steps whose child is paused */
         uint32_t n_refused;
@@ -198,13 +199,21 @@ static inline bool step_type_holds_slot(StepType type) {
         return type == STEP_TYPE_CALL_SERVICE || type == STEP_TYPE_CUSTOM || type == STEP_TYPE_PUBLISH_EVENT ||
                type == STEP_TYPE_RUN_RUNBOOK || type == STEP_TYPE_TRANSFORM;
 }
+/** Does @instance hold a slot now: by an attempt in flight, or by a question to the authorization service? */
+static inline bool execution_holds_slot(const Execution *x, uint32_t instance) {
+        const StepState *s = &x->steps[instance];
+        return s->asking || (s->status == RUNBOOK_STEP_RUNNING &&
+                             step_type_holds_slot(x->runbook->steps[s->step].type));
+}
 /** Is @status one of ready … waiting? */
 static inline bool step_status_is_active(uint8_t status) {
         return status >= RUNBOOK_STEP_READY && status <= RUNBOOK_STEP_WAITING;
 }
 /** Key of @instance in `ready`: steps that need no slot come first, then by instance number. */
 static inline uint64_t execution_ready_key(const Execution *x, uint32_t instance) {
-        return (uint64_t)step_type_holds_slot(x->runbook->steps[x->steps[instance].step].type) << 32 | instance;
+        const RunbookStep *step = &x->runbook->steps[x->steps[instance].step];
+        bool needs_slot = step_type_holds_slot(step->type) || step->n_required_permissions > 0;
+        return (uint64_t)needs_slot << 32 | instance;
 }
 /** The step's extra, made on first use; NULL when out of memory (then x->broken). */
 StepExtra *execution_extra(Execution *x, uint32_t instance);

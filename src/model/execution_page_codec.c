@@ -193,7 +193,8 @@ enum {
         STEP_COMPENSATED = 1 << 20,
         STEP_TIMER_0 = 1 << 21,
         STEP_TIMER_1 = 1 << 22,
-        STEP_ALL = (1 << 23) - 1
+        STEP_ASKING = 1 << 23,
+        STEP_ALL = (1 << 24) - 1
 };
 
 #define AT(field) offsetof(StepState, field)
@@ -223,7 +224,8 @@ static uint32_t step_mask(const StepState *s) {
         unsigned mask = (s->status ? STEP_STATUS : 0) | (s->skip_reason ? STEP_SKIP_REASON : 0) |
                         (s->continued ? STEP_CONTINUED : 0) | (s->compensated ? STEP_COMPENSATED : 0) |
                         (s->timed_out ? STEP_TIMED_OUT : 0) | (s->output ? STEP_OUTPUT : 0) |
-                        (s->error ? STEP_ERROR : 0) | (s->extra ? STEP_EXTRA : 0);
+                        (s->error ? STEP_ERROR : 0) | (s->extra ? STEP_EXTRA : 0) |
+                        (s->asking ? STEP_ASKING : 0);
 
         for (size_t i = 0; i < N_ELEMENTS(step_counts); i++)
                 mask |= *MEMBER(uint32_t, s, step_counts[i].at) ? step_counts[i].bit : 0;
@@ -286,6 +288,7 @@ static int take_step(Execution *x, Reader *r, const Fetcher *f, uint32_t instanc
         s->continued = mask & STEP_CONTINUED;
         s->compensated = mask & STEP_COMPENSATED;
         s->timed_out = mask & STEP_TIMED_OUT;
+        s->asking = mask & STEP_ASKING;
         if (mask & STEP_OUTPUT)
                 error = codec_page_value(x, r, f, instance, EXECUTION_VALUE_OUTPUT);
         if (error == 0 && mask & STEP_ERROR)
@@ -296,6 +299,7 @@ static int take_step(Execution *x, Reader *r, const Fetcher *f, uint32_t instanc
                 return error;
         /* step_mask: whatever was said to be there must differ from its default. */
         return r->failed || s->status >= RUNBOOK_N_STEP_STATUSES || s->skip_reason >= N_SKIP_REASONS ||
+                                               (s->asking && s->status != RUNBOOK_STEP_READY) ||
                                                step_mask(s) != mask
                                ? -EBADMSG
                                : 0;
@@ -370,9 +374,9 @@ int execution_finish_load(Execution *x) {
                 uint8_t status = x->steps[i].status;
                 n[status]++;
                 n_active += step_status_is_active(status);
-                n_running += status == RUNBOOK_STEP_RUNNING &&
-                             step_type_holds_slot(execution_step(x, i)->type);
-                if (status == RUNBOOK_STEP_READY && heap_push(&x->ready, execution_ready_key(x, i)) < 0)
+                n_running += execution_holds_slot(x, i);
+                if (status == RUNBOOK_STEP_READY && !x->steps[i].asking &&
+                    heap_push(&x->ready, execution_ready_key(x, i)) < 0)
                         return -ENOMEM;
         }
         if (n[RUNBOOK_STEP_COMPLETED] != x->n_completed || n[RUNBOOK_STEP_FAILED] != x->n_failed ||

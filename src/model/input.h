@@ -22,7 +22,9 @@ typedef enum InputKind {
         INPUT_TASK_PROGRESS = 10, /* instance, attempt; number; logs */
         INPUT_CHILD_DONE = 11, /* instance; text: the child's id; ok; value: output; error */
         INPUT_CHILD_STATE = 12, /* instance; text: the child's id; flag: paused */
-        INPUT_AUTHZ = 13,  /* instance, attempt; ok; text: reason */
+        /* instance, attempt; ok: there was an answer; value: {"allow", "reason"?}; evidence; else error,
+         * retry_after_ms */
+        INPUT_AUTHZ = 13,
         N_INPUT_KINDS
 } InputKind;
 

@@ -24,7 +24,9 @@ typedef enum EffectKind {
         EFFECT_SIGNAL_PARENT,
         /* done after the commit */
         EFFECT_TASK,            /* instance, attempt; value = resolved config; input */
-        EFFECT_TASK_CANCEL      /* instance, attempt */
+        EFFECT_TASK_CANCEL,     /* instance, attempt */
+        EFFECT_AUTHZ,           /* instance, attempt; value = the question: {"input": {…}} */
+        EFFECT_AUTHZ_CANCEL     /* instance, attempt */
 } EffectKind;
 
 typedef struct Effect {

@@ -435,7 +435,7 @@ void batch_dispatch(Batch *b) {
 
         for (size_t i = 0; i < b->n_cancels; i++) {
                 const TaskCancel *c = &b->cancels[i];
-                Executor *executor = r->executors[c->type];
+                Executor *executor = runtime_executor(r, c->type, c->is_question);
                 if (executor)
                         executor->vtable->cancel(executor, c->execution_id, c->instance, c->attempt);
                 open_task_free(open_tasks_take(&r->tasks, c->execution_id, c->instance, c->attempt));
@@ -444,7 +444,7 @@ void batch_dispatch(Batch *b) {
         LIST_FOREACH_SAFE(node, next, &b->tasks) {
                 OpenTask *t = LIST_ENTRY(node, OpenTask, node);
                 Task *task = STEAL(t->task);
-                Executor *executor = r->executors[t->type];
+                Executor *executor = runtime_executor(r, t->type, t->is_question);
 
                 list_remove(&t->node);
                 n++;

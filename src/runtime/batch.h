@@ -51,6 +51,7 @@ typedef struct Chained {
 
 typedef struct TaskCancel {
         StepType type;
+        bool is_question;
         Uuid execution_id;
         uint32_t instance, attempt;
 } TaskCancel;

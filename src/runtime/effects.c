@@ -127,11 +127,17 @@ static int idempotency_claim(Batch *b, Execution *x, const Effect *e) {
 /** No executor for this type of step: the attempt fails at once, after the commit, by the road of all
  * results. */
 static int fill_executor_missing(OpenTask *t, const Task *task) {
+        Slice type = task->step->type_name;
         TaskResult result = {
-                .error = value_new(json_pack("{s:s, s:s+%, s:b}", "code", "EXECUTOR_MISSING", "message",
-                                             "This engine has no executor for steps of type ",
-                                             task->step->type_name.data, task->step->type_name.n, "retryable",
-                                             1)),
+                .error = value_new(
+                        task->is_question
+                                ? json_pack("{s:s, s:s, s:b}", "code", "AUTHZ_UNAVAILABLE", "message",
+                                            "The step requires permissions and this engine has no "
+                                            "authorization service to ask (AUTHZ_URL). No answer means denied",
+                                            "retryable", 0)
+                                : json_pack("{s:s, s:s+%, s:b}", "code", "EXECUTOR_MISSING", "message",
+                                            "This engine has no executor for steps of type ", type.data,
+                                            type.n, "retryable", 1)),
         };
         if (!result.error)
                 return -ENOMEM;
@@ -151,7 +157,7 @@ static int task_send(Batch *b, Execution *x, const Effect *e) {
         if (r < 0)
                 return r;
         list_push_back(&b->tasks, &t->node);
-        return b->r->executors[t->type] ? 0 : fill_executor_missing(t, t->task);
+        return runtime_executor(b->r, t->type, t->is_question) ? 0 : fill_executor_missing(t, t->task);
 }
 
 static int task_cancel(Batch *b, Execution *x, const Effect *e) {
@@ -174,6 +180,7 @@ static int task_cancel(Batch *b, Execution *x, const Effect *e) {
         }
         b->cancels[b->n_cancels++] = (TaskCancel){
                 .type = execution_step(x, e->instance)->type,
+                .is_question = e->kind == EFFECT_AUTHZ_CANCEL,
                 .execution_id = x->id,
                 .instance = e->instance,
                 .attempt = e->attempt,
@@ -265,6 +272,8 @@ static int (*const appliers[])(Batch *b, Execution *x, const Effect *e) = {
         [EFFECT_SIGNAL_PARENT] = signal_parent,
         [EFFECT_TASK] = task_send,
         [EFFECT_TASK_CANCEL] = task_cancel,
+        [EFFECT_AUTHZ] = task_send,
+        [EFFECT_AUTHZ_CANCEL] = task_cancel,
 };
 
 int effects_apply(Batch *b, CacheEntry *e) {

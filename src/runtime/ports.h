@@ -35,10 +35,13 @@ typedef struct Task {
         uint32_t instance, attempt;
         Runbook *runbook;         /* reference owned: `step` points into it */
         const RunbookStep *step;  /* type, secret_headers, evidence… */
+        /* Not the attempt itself: may it start? For the authorization executor; its result is a decision */
+        bool is_question;
         Slice tenant, initiated_by, step_path, traceparent; /* NUL-terminated */
         char idempotency_key[DIGEST_TEXT_SIZE + 1];
         int64_t timeout_ms;       /* for this attempt; 0: the executor's own default */
-        Value *config, *input, *context; /* references owned; config is the resolved one */
+        /* References owned; config is the resolved one. Of a question only the input is there: {"input": {…}} */
+        Value *config, *input, *context;
 } Task;
 void task_free(Task *task); /* NULL-safe; runtime/task.c */
 
@@ -47,7 +50,7 @@ typedef struct TaskResult {
         Uuid execution_id;
         uint32_t instance, attempt;
         bool ok;
-        Value *output;   /* ok */
+        Value *output;   /* ok; of a question: {"allow": bool, "reason"?} */
         Value *error;    /* !ok: {"code":"HTTP_503","message":…,"retryable":bool, "details"?} */
         Value *logs;     /* array of {"level","message","metadata"?}; NULL: none */
         Value *evidence; /* array of {"type","sourceRef","confidence","sha256","value"?}; NULL: none */

@@ -171,6 +171,8 @@ ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, S
 
 void runtime_set_executor(Runtime *r, StepType type, Executor *executor) { r->executors[type] = executor; }
 
+void runtime_set_authz(Runtime *r, Executor *authz) { r->authz = authz; }
+
 int runtime_runbook_lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version,
                            Runbook **ret) {
         Runtime *r = userdata;

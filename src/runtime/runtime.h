@@ -48,6 +48,11 @@ int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids 
 ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, Slice tenant, Slice name),
                                    void *userdata);
 void runtime_set_executor(Runtime *r, StepType type, Executor *executor);
+/**
+ * Who is asked before an attempt of a step with requiredPermissions starts. Without one such steps fail
+ * with AUTHZ_UNAVAILABLE, not retryable.
+ */
+void runtime_set_authz(Runtime *r, Executor *authz);
 /** Recover (open tasks again, overdue timers) and start the writer and outbox threads. */
 int runtime_start(Runtime *r, Report *report);
 /** Refuse new requests, finish what is in the inbox, publish what the outbox can within @timeout_ms, stop the

@@ -44,6 +44,7 @@ struct Runtime {
         Clock clock;
         Ids ids;
         Executor *executors[N_STEP_TYPES];
+        Executor *authz; /* who may start a step with requiredPermissions; NULL: nobody to ask */
         char *(*secret)(void *userdata, Slice tenant, Slice name);
         void *secret_userdata;
 
@@ -81,6 +82,11 @@ struct Runtime {
         pthread_mutex_t stats_lock;
         RuntimeStats stats;
 };
+
+/** Who takes a task of this kind; NULL: nobody. */
+static inline Executor *runtime_executor(const Runtime *r, StepType type, bool is_question) {
+        return is_question ? r->authz : r->executors[type];
+}
 
 /* batch_upkeep.c: what a batch does beside its items */
 /** Write what is due: marks, expiries, the time. *ret_wrote: was there anything? */

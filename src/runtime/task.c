@@ -42,11 +42,13 @@ static void attempt_key(Uuid id, uint32_t instance, uint32_t attempt, uint8_t re
 
 Task *task_new(const Execution *x, const Effect *e) {
         const RunbookStep *step = execution_step(x, e->instance);
+        bool is_question = e->kind == EFFECT_AUTHZ;
         Buf path = {0};
         Task *t = NULL;
 
         execution_put_path(x, e->instance, &path);
-        if (path.error || !value_share(x->context) || (input_is_kept(x, e) && !value_share(e->input)))
+        if (path.error || (!is_question && (!value_share(x->context) ||
+                                            (input_is_kept(x, e) && !value_share(e->input)))))
                 goto out;
         t = calloc(1, sizeof(*t) + x->tenant.n + x->initiated_by.n + path.n + x->traceparent.n + 4);
         if (!t)
@@ -62,10 +64,15 @@ Task *task_new(const Execution *x, const Effect *e) {
         t->initiated_by = put_string(&p, x->initiated_by);
         t->step_path = put_string(&p, buf_slice(&path));
         t->traceparent = put_string(&p, x->traceparent);
-        t->timeout_ms = step->timeout_ms;
-        t->config = value_ref(e->value);
-        t->input = value_ref(e->input);
-        t->context = value_ref(x->context);
+        t->is_question = is_question;
+        if (is_question) {
+                t->input = value_ref(e->value);
+        } else {
+                t->timeout_ms = step->timeout_ms;
+                t->config = value_ref(e->value);
+                t->input = value_ref(e->input);
+                t->context = value_ref(x->context);
+        }
         if (engine_idempotency_key(x, e->instance, t->idempotency_key) < 0) {
                 task_free(t);
                 t = NULL;
@@ -121,8 +128,9 @@ int open_tasks_add(OpenTasks *o, Task *task, OpenTask **ret) {
         list_init(&t->result.node);
         t->task = task;
         t->type = task->step->type;
+        t->is_question = task->is_question;
         t->result.kind = REQUEST_TASK_RESULT;
-        t->result.input.kind = INPUT_TASK_RESULT;
+        t->result.input.kind = task->is_question ? INPUT_AUTHZ : INPUT_TASK_RESULT;
         t->result.input.execution_id = task->execution_id;
         t->result.input.instance = task->instance;
         t->result.input.attempt = task->attempt;

@@ -7,7 +7,7 @@
 #include "model/update.h"
 #include "runtime/ports.h"
 
-/** The task of EFFECT_TASK @e of @x, owned by the caller; NULL when out of memory. */
+/** The task of EFFECT_TASK (or the question of EFFECT_AUTHZ) @e of @x, owned by the caller; NULL when out of memory. */
 Task *task_new(const Execution *x, const Effect *e);
 
 /**
@@ -19,6 +19,7 @@ typedef struct OpenTask {
         List node;       /* the batch's, until it is dispatched */
         Task *task;      /* owned until it is dispatched */
         StepType type;
+        bool is_question; /* to the authorization service */
         uint8_t key[24]; /* execution, instance, attempt */
 } OpenTask;
 

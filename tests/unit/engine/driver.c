@@ -102,9 +102,10 @@ static void remove_timer(Driver *d, int64_t at_ms, uint32_t instance, uint8_t sl
                 }
 }
 
-static void remove_task(Driver *d, uint32_t instance, uint32_t attempt) {
+static void remove_task(Driver *d, uint32_t instance, uint32_t attempt, bool is_question) {
         for (size_t i = 0; i < d->n_tasks; i++)
-                if (d->tasks[i].instance == instance && d->tasks[i].attempt == attempt) {
+                if (d->tasks[i].instance == instance && d->tasks[i].attempt == attempt &&
+                    d->tasks[i].is_question == is_question) {
                         free(d->tasks[i].config);
                         free(d->tasks[i].input);
                         d->tasks[i] = d->tasks[--d->n_tasks];
@@ -121,13 +122,20 @@ static void take_effect(Driver *d, const Effect *e) {
                 remove_timer(d, e->at_ms, e->instance, e->slot);
                 break;
         case EFFECT_TASK:
+        case EFFECT_AUTHZ:
                 CHECK(d->n_tasks < DRIVER_MAX, "too many tasks");
+                /* the runtime knows both by step and attempt alone */
+                for (size_t i = 0; i < d->n_tasks; i++)
+                        CHECK(d->tasks[i].instance != e->instance || d->tasks[i].attempt != e->attempt,
+                              "attempt %u is out twice", e->attempt);
                 d->tasks[d->n_tasks++] =
-                                (DriverTask){e->instance, e->attempt, slice_dup(value_bytes(e->value)),
+                                (DriverTask){e->instance, e->attempt, e->kind == EFFECT_AUTHZ,
+                                             slice_dup(value_bytes(e->value)),
                                              slice_dup(value_bytes(e->input))};
                 break;
         case EFFECT_TASK_CANCEL:
-                remove_task(d, e->instance, e->attempt);
+        case EFFECT_AUTHZ_CANCEL:
+                remove_task(d, e->instance, e->attempt, e->kind == EFFECT_AUTHZ_CANCEL);
                 break;
         case EFFECT_START_CHILD:
                 d->child = d->x->steps[e->instance].extra->child;
@@ -137,6 +145,16 @@ static void take_effect(Driver *d, const Effect *e) {
         default:
                 break;
         }
+}
+
+/* Exactly the questions of the state are out. */
+static void check_questions(Driver *d) {
+        size_t asking = 0, out = 0;
+        for (uint32_t i = 0; i < d->x->n_instances; i++)
+                asking += d->x->steps[i].asking;
+        for (size_t i = 0; i < d->n_tasks; i++)
+                out += d->tasks[i].is_question;
+        CHECK(asking == out, "%zu steps ask, %zu questions are out", asking, out);
 }
 
 /* Exactly the armed timers of the state are in the list, unless the clocks stand still. */
@@ -164,6 +182,7 @@ static void absorb(Driver *d) {
         const char *broken = engine_check(d->x);
         CHECK(!broken, "invariant: %s", broken);
         check_timers(d);
+        check_questions(d);
         d->last_error[0] = '\0';
         if (d->out.refusal.code)
                 snprintf(d->last_error, sizeof(d->last_error), "%s: %s",
@@ -213,7 +232,7 @@ void driver_free(Driver *d) {
         if (!d)
                 return;
         while (d->n_tasks)
-                remove_task(d, d->tasks[0].instance, d->tasks[0].attempt);
+                remove_task(d, d->tasks[0].instance, d->tasks[0].attempt, d->tasks[0].is_question);
         execution_free(d->x);
         runbook_unref(d->runbook);
         update_deinit(&d->out);
@@ -257,15 +276,44 @@ const char *driver_task_config(Driver *d, const char *path) {
 
 static void answer(Driver *d, const char *path, bool ok, const char *json) {
         DriverTask *t = find_task(d, path);
-        CHECK(t, "step %s has no open task", path);
+        CHECK(t && !t->is_question, "step %s has no open task", path);
         _cleanup_(value_unref_p) Value *v = value_of(json);
         Input in = {.kind = INPUT_TASK_RESULT, .instance = t->instance, .attempt = t->attempt, .ok = ok};
         if (ok)
                 in.value = v;
         else
                 in.error = v;
-        remove_task(d, t->instance, t->attempt);
+        remove_task(d, t->instance, t->attempt, false);
         driver_apply(d, &in);
+}
+
+void driver_authz(Driver *d, const char *path, const char *answer) {
+        DriverTask *t = find_task(d, path);
+        CHECK(t && t->is_question, "step %s asks nothing", path);
+        bool is_answer = answer[0] != 'A';
+        char error[256];
+        snprintf(error, sizeof(error), "{\"code\":\"%s\",\"message\":\"nobody\",\"retryable\":true}", answer);
+        _cleanup_(value_unref_p) Value *v = value_of(
+                        !strcmp(answer, "allow")  ? "{\"allow\":true}"
+                        : !strcmp(answer, "deny") ? "{\"allow\":false,\"reason\":\"not today\"}"
+                        : is_answer               ? answer
+                                                  : error);
+        _cleanup_(value_unref_p) Value *evidence =
+                        value_of("[{\"type\":\"authorization\",\"sourceRef\":\"test\",\"value\":1}]");
+        Input in = {.kind = INPUT_AUTHZ,
+                    .instance = t->instance,
+                    .attempt = t->attempt,
+                    .ok = is_answer,
+                    .value = is_answer ? v : NULL,
+                    .error = is_answer ? NULL : v,
+                    .evidence = is_answer ? evidence : NULL};
+        remove_task(d, t->instance, t->attempt, true);
+        driver_apply(d, &in);
+}
+
+bool driver_is_asking(Driver *d, const char *path) {
+        DriverTask *t = find_task(d, path);
+        return t && t->is_question;
 }
 
 void driver_ok(Driver *d, const char *path, const char *output) { answer(d, path, true, output); }

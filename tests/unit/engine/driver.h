@@ -15,6 +15,7 @@ typedef struct DriverTimer {
 } DriverTimer;
 typedef struct DriverTask {
         uint32_t instance, attempt;
+        bool is_question; /* to the authorization service: config is what is asked */
         char *config;
         char *input;
 } DriverTask;
@@ -51,6 +52,12 @@ void driver_apply(Driver *d, Input *in);
 /** Answer the open task of step @path. */
 void driver_ok(Driver *d, const char *path, const char *output);
 void driver_fail(Driver *d, const char *path, const char *code, bool retryable);
+/**
+ * Answer the open question of step @path: "allow", "deny", a decision's JSON, or "AUTHZ_…": no answer, an
+ * error with that code.
+ */
+void driver_authz(Driver *d, const char *path, const char *answer);
+bool driver_is_asking(Driver *d, const char *path);
 bool driver_has_task(Driver *d, const char *path);
 const char *driver_task_config(Driver *d, const char *path);
 /** Let @ms pass, firing due timers in order. */

@@ -153,7 +153,10 @@ static void answer_some(Driver *d, const Graph *g, Random *r) {
         Buf path = {0};
         execution_put_path(d->x, d->tasks[which].instance, &path);
         char *text = buf_steal_str(&path);
-        if (g && g->nodes[atoi(text + 1)].fails)
+        if (d->tasks[which].is_question) {
+                static const char *const answers[] = {"allow", "allow", "allow", "deny", "AUTHZ_UNAVAILABLE"};
+                driver_authz(d, text, answers[draw(r, N_ELEMENTS(answers))]);
+        } else if (g && g->nodes[atoi(text + 1)].fails)
                 driver_fail(d, text, "X", false);
         else
                 driver_ok(d, text, "{\"v\":1}");
@@ -202,7 +205,8 @@ static void put_wild_step(Buf *b, Random *r, int i, bool in_loop) {
                         "\"type\":\"call-service\",\"compensateWith\":\"undo\",\"config\":{\"url\":\"https://"
                         "x.example/\"}",
         };
-        buf_printf(b, "{\"id\":\"s%d\",%s,\"dependsOn\":[", i, kinds[draw(r, 7)]);
+        buf_printf(b, "{\"id\":\"s%d\",%s,%s\"dependsOn\":[", i, kinds[draw(r, 7)],
+                   draw(r, 4) ? "" : "\"requiredPermissions\":[\"p\"],");
         if (i > 0 && !in_loop)
                 buf_printf(b, "\"s%u\"", draw(r, (uint32_t)i));
         buf_put_str(b, "]},");
@@ -218,14 +222,14 @@ static char *wild_definition(Random *r) {
                 put_wild_step(&b, r, i, false);
         if (draw(r, 2)) {
                 buf_printf(&b,
-                           "{\"id\":\"l\",\"type\":\"loop\",\"config\":{\"bodyStepId\":\"s%d\"},"
+                           "{\"id\":\"l\",\"type\":\"loop\",%s\"config\":{\"bodyStepId\":\"s%d\"},"
                            "\"loopConfig\":{\"iterateOver\":\"input.items\",\"concurrency\":%u,"
                            "\"failureTolerance\":%u}},",
-                           n, 1 + draw(r, 3), draw(r, 2));
+                           draw(r, 3) ? "" : "\"requiredPermissions\":[\"p\"],", n, 1 + draw(r, 3), draw(r, 2));
                 put_wild_step(&b, r, n, true);
         }
-        buf_put_str(&b, "{\"id\":\"undo\",\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
-                        "undo\"},\"retryPolicy\":{\"maxAttempts\":1}}]}");
+        buf_put_str(&b, "{\"id\":\"undo\",\"requiredPermissions\":[\"undo\"],\"type\":\"call-service\","
+                        "\"config\":{\"url\":\"https://x.example/undo\"},\"retryPolicy\":{\"maxAttempts\":1}}]}");
         char *text = buf_steal_str(&b);
         if (!strstr(text, "compensateWith\":\"undo\"")) {
                 char *last = strstr(text, ",{\"id\":\"undo\"");
@@ -273,8 +277,13 @@ static void act(Driver *d, Random *r) {
         case 2:
                 if (d->n_tasks == 0)
                         break;
+                size_t which = draw(r, (uint32_t)d->n_tasks);
+                if (d->tasks[which].is_question) {
+                        answer_some(d, NULL, r);
+                        break;
+                }
                 Buf b = {0};
-                execution_put_path(d->x, d->tasks[draw(r, (uint32_t)d->n_tasks)].instance, &b);
+                execution_put_path(d->x, d->tasks[which].instance, &b);
                 char *task = buf_steal_str(&b);
                 if (draw(r, 3))
                         driver_ok(d, task, "{\"v\":1}");

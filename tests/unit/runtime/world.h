@@ -75,7 +75,7 @@ typedef struct World {
         RuntimeSettings settings;
         int64_t now_ms;
         uint64_t random;
-        FakeExecutor executor;
+        FakeExecutor executor; /* of calls, and of questions whether a step may run */
         FakeAudit audit;
         bool with_audit;
         Reply replies[WORLD_REPLIES_MAX];
