@@ -108,6 +108,8 @@ void bus_stop(Bus *b, int64_t timeout_ms);
 /** Send what waits, close, free. NULL-safe. */
 void bus_free(Bus *b);
 bool bus_is_connected(const Bus *b);
+/** How often a lost connection was won back. Any thread. */
+uint64_t bus_n_reconnects(const Bus *b);
 /** Bytes that the server takes in one message. */
 size_t bus_payload_max(const Bus *b);
 

@@ -88,6 +88,7 @@ void link_on_reconnected(natsConnection *nc, void *closure) {
         note_payload(l->bus, nc);
         pthread_mutex_lock(&l->bus->lock);
         l->is_away = false;
+        __atomic_add_fetch(&l->bus->n_reconnects, 1, __ATOMIC_RELAXED);
         if (l->id == BUS_LINK_MAIN) {
                 l->bus->setup_wanted =
                                 true; /* the server may have lost what it had: streams, consumer positions */

@@ -214,6 +214,8 @@ void bus_free(Bus *b) {
         free(b);
 }
 
+uint64_t bus_n_reconnects(const Bus *b) { return __atomic_load_n(&b->n_reconnects, __ATOMIC_RELAXED); }
+
 bool bus_is_connected(const Bus *b) {
         bool all = true;
         for (int i = 0; i < N_BUS_LINKS; i++) {

@@ -36,6 +36,7 @@ struct Bus {
         Link links[N_BUS_LINKS];
         Delivery deliveries[BUS_SUBSCRIPTIONS_MAX + 1]; /* the last one is the durable queue's */
         size_t payload_max;                             /* atomic */
+        uint64_t n_reconnects;                          /* atomic */
 
         pthread_t manager;
         bool has_manager;

@@ -41,26 +41,6 @@ static Slice keep(Call *c, Slice s) {
         return copy;
 }
 
-/**
- * W3C trace context, version 00: "00-<32 hex>-<16 hex>-<2 hex>", ids not all zero. Anything else is as if
- * absent.
- */
-static bool is_traceparent(Slice s) {
-        static const char shape[] = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
-        bool trace = false, span = false;
-        if (s.n != sizeof(shape) - 1)
-                return false;
-        for (size_t i = 0; i < s.n; i++) {
-                char ch = s.data[i];
-                bool hex = (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f');
-                if (shape[i] == 'h' ? !hex : ch != shape[i])
-                        return false;
-                trace |= i >= 3 && i < 35 && ch != '0';
-                span |= i >= 36 && i < 52 && ch != '0';
-        }
-        return trace && span;
-}
-
 static void take_command_id(Call *c, Slice id, const char *where) {
         if (name_is_valid(id, LIMIT_COMMAND_ID_BYTES))
                 c->request->input.command_id = keep(c, id);
@@ -89,7 +69,8 @@ void call_begin(Call *c, Subjects *s, const SubjectParts *parts, const Message *
         else if (default_command_id.n > 0)
                 in->command_id = keep(c, default_command_id);
         Slice trace = slice_from_str(message_header(m, "traceparent"));
-        if (is_traceparent(trace))
+        TraceContext ignored;
+        if (trace_parse(trace, &ignored)) /* anything else is as if absent */
                 in->traceparent = keep(c, trace);
 }
 

@@ -222,4 +222,6 @@ void subjects_free(Subjects *s) {
 
 bool subjects_is_connected(const Subjects *s) { return bus_is_connected(s->bus); }
 
+uint64_t subjects_n_reconnects(const Subjects *s) { return bus_n_reconnects(s->bus); }
+
 const AuditStream *subjects_audit_stream(Subjects *s) { return &s->audit; }

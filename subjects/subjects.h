@@ -54,5 +54,7 @@ int subjects_start(Subjects *s);
 void subjects_stop(Subjects *s, int64_t timeout_ms);
 void subjects_free(Subjects *s); /* NULL-safe */
 bool subjects_is_connected(const Subjects *s);
+/** How often a lost connection was won back. Any thread. */
+uint64_t subjects_n_reconnects(const Subjects *s);
 /** The audit stream for the outbox; valid until subjects_free. */
 const AuditStream *subjects_audit_stream(Subjects *s);

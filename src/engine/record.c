@@ -50,11 +50,22 @@ void record_step(Move *m, const char *type, uint32_t instance, EventData *data) 
         data->step_type = step->type_name;
         data->status = runbook_step_status_name((RunbookStepStatus)s->status);
         data->attempt = s->attempt;
+        update_fact(m->out, &(UpdateFact){.type = type,
+                                          .instance = instance,
+                                          .attempt = s->attempt,
+                                          .step_type = (uint8_t)step->type,
+                                          .start_ms = data->has_duration ? s->start_ms : 0,
+                                          .end_ms = data->has_duration ? s->end_ms : 0});
         render(m, type, move_path(m, instance), data);
 }
 
 void record_execution(Move *m, const char *type, EventData *data) {
-        data->status = runbook_execution_status_name((RunbookExecutionStatus)m->x->status);
+        Execution *x = m->x;
+        data->status = runbook_execution_status_name((RunbookExecutionStatus)x->status);
+        update_fact(m->out, &(UpdateFact){.type = type,
+                                          .instance = INSTANCE_NONE,
+                                          .start_ms = data->has_duration ? x->start_ms : 0,
+                                          .end_ms = data->has_duration ? x->end_ms : 0});
         render(m, type, SLICE_NULL, data);
 }
 

@@ -14,7 +14,7 @@ void update_reset(Update *u) {
         for (size_t i = 0; i < u->n_effects; i++)
                 effect_deinit(&u->effects[i]);
         effect_deinit(&u->scratch);
-        u->n_effects = 0;
+        u->n_effects = u->n_facts = 0;
         buf_reset(&u->events);
         buf_reset(&u->logs);
         buf_reset(&u->evidence);
@@ -29,6 +29,7 @@ void update_reset(Update *u) {
 void update_deinit(Update *u) {
         update_reset(u);
         free(u->effects);
+        free(u->facts);
         buf_deinit(&u->events);
         buf_deinit(&u->logs);
         buf_deinit(&u->evidence);
@@ -53,6 +54,20 @@ Effect *update_effect(Update *u, EffectKind kind, uint32_t instance) {
         Effect *e = &u->effects[u->n_effects++];
         *e = (Effect){.kind = kind, .instance = instance};
         return e;
+}
+
+void update_fact(Update *u, const UpdateFact *fact) {
+        if (u->n_facts == u->cap_facts) {
+                size_t cap = u->cap_facts ? u->cap_facts * 2 : 16;
+                UpdateFact *bigger = realloc(u->facts, cap * sizeof(*bigger));
+                if (!bigger) {
+                        u->oom = true;
+                        return;
+                }
+                u->facts = bigger;
+                u->cap_facts = cap;
+        }
+        u->facts[u->n_facts++] = *fact;
 }
 
 bool frame_next(Slice frames, size_t *offset, Slice *ret_type, Slice *ret_json) {

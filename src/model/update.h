@@ -39,10 +39,21 @@ typedef struct Effect {
         size_t n_users;
 } Effect;
 
+/** Something that happened, for those who measure and trace; the events say the same for people. */
+typedef struct UpdateFact {
+        const char *type;  /* of the event, "step.completed"; a literal */
+        uint32_t instance; /* INSTANCE_NONE: the execution itself */
+        uint32_t attempt;
+        uint8_t step_type; /* StepType */
+        int64_t start_ms, end_ms; /* where it ended something that had started; else zeros */
+} UpdateFact;
+
 /** Zero-initialised is empty and valid. Reused from input to input: update_reset keeps the memory. */
 typedef struct Update {
         Effect *effects;
         size_t n_effects, cap_effects;
+        UpdateFact *facts;
+        size_t n_facts, cap_facts;
         Effect scratch; /* what update_effect gives when out of memory */
         /*
          * Lifecycle events rendered as CloudEvents JSON, each as: u32 length, u8 type length, type
@@ -68,6 +79,9 @@ void update_reset(Update *u);
 void update_deinit(Update *u);
 /** A zeroed effect appended; a scratch one when out of memory (u->oom is set). */
 Effect *update_effect(Update *u, EffectKind kind, uint32_t instance);
+
+/** Append @fact; u->oom when there is no memory. */
+void update_fact(Update *u, const UpdateFact *fact);
 
 /** Iterate the framed buffers above: start with offset 0; false at the end or on damage. Slices borrow. */
 bool frame_next(Slice frames, size_t *offset, Slice *ret_type, Slice *ret_json);

@@ -22,6 +22,7 @@
 #include "json/json_write.h"
 #include "runtime/runtime_private.h"
 
+#define FACTS_MIN 256
 #define SPARE_MAX 1024              /* Touched kept for the next batch */
 #define SPARE_BUFFER_BYTES (16 << 10) /* bigger buffers are given back */
 
@@ -47,6 +48,7 @@ void batch_deinit(Batch *b) {
                 touched_free(LIST_ENTRY(node, Touched, node));
         free(b->cancels);
         free(b->entries);
+        free(b->facts);
         update_deinit(&b->update);
         buf_deinit(&b->scratch);
         buf_deinit(&b->reply);
@@ -125,6 +127,8 @@ Touched *batch_touch(Batch *b, CacheEntry *e) {
                 list_init(&t->node);
         }
         t->entry = e;
+        t->is_new = false;
+        t->status_before = e->x->status;
         e->touched = t;
         list_push_back(&b->touched, &t->node);
         return t;
@@ -149,6 +153,24 @@ static int collect(Buf *to, uint32_t *n_to, const Buf *from, uint32_t n) {
         return to->error;
 }
 
+static int keep_facts(Batch *b, CacheEntry *e) {
+        const Update *u = &b->update;
+
+        if (b->n_facts + u->n_facts > b->cap_facts) {
+                size_t cap = b->cap_facts ? b->cap_facts : FACTS_MIN;
+                while (cap < b->n_facts + u->n_facts)
+                        cap *= 2;
+                BatchFact *bigger = realloc(b->facts, cap * sizeof(*bigger));
+                if (!bigger)
+                        return -ENOMEM;
+                b->facts = bigger;
+                b->cap_facts = cap;
+        }
+        for (size_t i = 0; i < u->n_facts; i++)
+                b->facts[b->n_facts++] = (BatchFact){.entry = e, .fact = u->facts[i]};
+        return 0;
+}
+
 int batch_absorb(Batch *b, CacheEntry *e, const Input *in, bool keep_input) {
         Update *u = &b->update;
         Touched *t = e->touched;
@@ -167,6 +189,8 @@ int batch_absorb(Batch *b, CacheEntry *e, const Input *in, bool keep_input) {
         if (r == 0)
                 r = collect(&t->evidence, &t->n_evidence, &u->evidence, u->n_evidence);
         b->n_bytes += u->events.n + u->logs.n + u->evidence.n;
+        if (r == 0)
+                r = keep_facts(b, e);
         return r ? r : effects_apply(b, e);
 }
 
@@ -263,10 +287,58 @@ static void batch_begin(Batch *b, const Item *items, size_t n, int64_t now_ms) {
         b->now_ms = now_ms;
         b->random = n ? items[0].random[2] : 0;
         b->n_chained = 0;
-        b->n_bytes = b->n_cancels = b->n_entries = 0;
+        b->n_bytes = b->n_cancels = b->n_entries = b->n_facts = 0;
         b->outbox_row = 0;
         b->upkeep = (Upkeep){0};
         b->n_inputs = b->n_started = b->n_ended = b->n_timers = b->n_late = 0;
+}
+
+/* ---- those who watch ---------------------------------------------------------------------------------- */
+
+static bool is_bad_end(const char *outcome) { return !strcmp(outcome, "failed") || !strcmp(outcome, "cancelled"); }
+
+static void put_span(Batch *b, const Execution *x, const UpdateFact *f) {
+        TraceSpan span = {.context = trace_of_execution(x->id, x->traceparent),
+                          .execution = x,
+                          .outcome = strchr(f->type, '.') + 1,
+                          .attempt = f->attempt,
+                          .start_ms = f->start_ms,
+                          .end_ms = f->end_ms};
+
+        if (!(span.context.flags & 1) || (strcmp(span.outcome, "completed") != 0 && !is_bad_end(span.outcome)))
+                return;
+        trace_span_id(x->id, f->instance, span.span_id);
+        if (f->instance != INSTANCE_NONE) {
+                trace_span_id(x->id, INSTANCE_NONE, span.context.parent_id);
+                span.step = execution_step(x, f->instance);
+                buf_reset(&b->scratch);
+                execution_put_path(x, f->instance, &b->scratch);
+                span.path = buf_slice(&b->scratch);
+        }
+        b->r->spans.span(b->r->spans.userdata, &span);
+}
+
+/** The transaction is committed: count it, and tell who wants to know what has ended. */
+static void tell_watchers(Batch *b, int64_t us, size_t n_items) {
+        Runtime *r = b->r;
+
+        measures_begin(&r->measures);
+        if (n_items > 0)
+                measures_commit(&r->measures, us, n_items);
+        LIST_FOREACH(node, &b->touched) {
+                const Touched *t = LIST_ENTRY(node, Touched, node);
+                const Execution *x = t->entry->x;
+                if (t->is_new)
+                        measures_add(&r->measures, x, true);
+                else if (x->status != t->status_before)
+                        measures_move(&r->measures, x, t->status_before);
+        }
+        for (size_t i = 0; i < b->n_facts; i++)
+                measures_fact(&r->measures, b->facts[i].entry->x, &b->facts[i].fact);
+        measures_end(&r->measures);
+        for (size_t i = 0; r->spans.span && i < b->n_facts; i++)
+                if (b->facts[i].fact.start_ms > 0)
+                        put_span(b, b->facts[i].entry->x, &b->facts[i].fact);
 }
 
 /** Nothing of this batch ever happened. */
@@ -407,6 +479,7 @@ static int run_once(Batch *b, Item *items, size_t n, int64_t now_ms, size_t *ret
         } else {
                 r->next_timer_ms = timer_ms;
                 upkeep_committed(b);
+                tell_watchers(b, us, *ret_n);
                 batch_done(b);
         }
         if (n || upkept || rc)

@@ -31,6 +31,8 @@ typedef struct Touched {
         List node;
         CacheEntry *entry;
         Buf events, logs, evidence;
+        bool is_new;
+        RunbookExecutionStatus status_before; /* unless it is new */
         uint32_t n_events, n_logs, n_evidence;
         uint64_t first_seq;
 } Touched;
@@ -62,6 +64,12 @@ typedef struct Upkeep {
         OutboxMark wanted;
 } Upkeep;
 
+/** What the engine told about @entry's execution. */
+typedef struct BatchFact {
+        CacheEntry *entry;
+        UpdateFact fact;
+} BatchFact;
+
 typedef struct Batch {
         Runtime *r;
         StoreTxn *txn;
@@ -78,6 +86,8 @@ typedef struct Batch {
         size_t n_cancels, cap_cancels;
         StoreOutboxEntry *entries; /* of the outbox row */
         size_t n_entries, cap_entries;
+        BatchFact *facts;
+        size_t n_facts, cap_facts;
         Update update;
         Buf scratch, reply;
         uint64_t outbox_row; /* the row that this batch wrote; 0: none */

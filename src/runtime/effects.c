@@ -193,13 +193,15 @@ static int task_cancel(Batch *b, Execution *x, const Effect *e) {
 static int start_child(Batch *b, Execution *x, const Effect *e) {
         const json_t *config = value_json(e->value);
         Chained *c = chained_new(b, INPUT_START, x->steps[e->instance].extra->child);
+        char trace[TRACEPARENT_SIZE + 1];
 
         if (!config || !c)
                 return -ENOMEM;
         Input *in = &c->input;
         in->tenant = arena_dup(&b->arena, x->tenant);
         in->user = arena_dup(&b->arena, x->initiated_by);
-        in->traceparent = arena_dup(&b->arena, x->traceparent);
+        trace_put_step(x->id, x->traceparent, e->instance, trace);
+        in->traceparent = arena_dup(&b->arena, (Slice){trace, TRACEPARENT_SIZE});
         c->runbook_id = arena_dup(&b->arena, json_string_slice(json_object_get(config, "runbookId")));
         c->version = arena_dup(&b->arena, json_string_slice(json_object_get(config, "version")));
         in->parent = x->id;

@@ -66,6 +66,7 @@ int start_execution(Batch *b, Runbook *runbook, Input *in, CacheEntry **ret) {
                 cache_drop(&b->r->cache, e);
                 return -ENOMEM;
         }
+        e->touched->is_new = true;
         b->n_inputs++;
         b->n_started++;
         b->n_ended += runbook_execution_status_is_final(x->status);

@@ -11,6 +11,7 @@
 #include "base/uuid.h"
 #include "model/execution.h"
 #include "model/input.h"
+#include "model/trace.h"
 
 /* ---- time and randomness --------------------------------------------------------------------------- */
 
@@ -83,6 +84,26 @@ typedef struct ExecutorVtable {
         void (*stop)(Executor *e);
 } ExecutorVtable;
 struct Executor { const ExecutorVtable *vtable; };
+
+/* ---- traces ---------------------------------------------------------------------------------------- */
+
+/** A piece of work that has ended. Everything is borrowed for the call. */
+typedef struct TraceSpan {
+        TraceContext context; /* the trace; parent_id: the span around this one, zeros: none */
+        uint8_t span_id[8];
+        const Execution *execution;
+        const RunbookStep *step; /* NULL: the span of the execution itself */
+        Slice path;              /* of the step */
+        const char *outcome;     /* "completed", "failed", "cancelled" */
+        uint32_t attempt;
+        int64_t start_ms, end_ms;
+} TraceSpan;
+
+typedef struct SpanSink {
+        /** Called by the writer after the commit; must not block. */
+        void (*span)(void *userdata, const TraceSpan *span);
+        void *userdata;
+} SpanSink;
 
 /* ---- requests ---------------------------------------------------------------------------------- */
 

@@ -79,6 +79,9 @@ static int reopen_one(Batch *b, Uuid id) {
                 log_damaged(id, rc == STORE_E_NOT_FOUND ? -EBADMSG : rc);
                 return 0;
         }
+        measures_begin(&b->r->measures);
+        measures_add(&b->r->measures, e->x, false);
+        measures_end(&b->r->measures);
         update_reset(&b->update);
         rc = engine_reopen_tasks(e->x, &b->r->settings.engine, &b->update);
         return rc ? rc : effects_apply(b, e);

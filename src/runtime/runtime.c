@@ -33,7 +33,7 @@ static void settle(RuntimeSettings *s) {
 }
 
 static int make_parts(Runtime *r, const AuditStream *audit) {
-        uint64_t seeds[6];
+        uint64_t seeds[8];
 
         r->source = slice_dup(r->settings.engine.source);
         r->prefix = slice_dup(r->settings.subject_prefix);
@@ -43,7 +43,7 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
                 return -ENOMEM;
         r->settings.engine.source = slice_from_str(r->source);
         r->settings.subject_prefix = slice_from_str(r->prefix);
-        r->ids.random(r->ids.userdata, seeds, 6);
+        r->ids.random(r->ids.userdata, seeds, N_ELEMENTS(seeds));
         int rc = inbox_init(&r->inbox, r->settings.inbox_max, RUNTIME_INBOX_BYTES);
         if (rc < 0)
                 return rc;
@@ -57,6 +57,7 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
         cache_init(&r->cache, r->settings.cache_bytes_max, seeds[4], seeds[5]);
         verifier_init(&r->verifier);
         batch_init(&r->batch, r);
+        measures_init(&r->measures, seeds[6], seeds[7]);
         pthread_mutex_init(&r->stats_lock, NULL);
         return 0;
 }
@@ -111,6 +112,7 @@ void runtime_free(Runtime *r) {
         refuse_list(r, &r->inbox.results);
         refuse_list(r, &r->held);
         verifier_deinit(&r->verifier);
+        measures_deinit(&r->measures);
         batch_deinit(&r->batch);
         cache_deinit(&r->cache);
         open_tasks_deinit(&r->tasks);
@@ -191,10 +193,59 @@ void runtime_stats(Runtime *r, RuntimeStats *ret) {
         pthread_mutex_lock(&r->outbox.lock);
         ret->outbox_row = r->outbox.last_row;
         ret->outbox_published_row = r->outbox.published_row;
+        ret->outbox_n_published = r->outbox.n_published;
+        ret->outbox_n_rewinds = r->outbox.n_resent;
         int64_t oldest_ms = r->outbox.oldest_ms;
         pthread_mutex_unlock(&r->outbox.lock);
         ret->outbox_age_ms = oldest_ms && now_ms > oldest_ms ? now_ms - oldest_ms : 0;
 }
+
+void runtime_put_metrics(Runtime *r, MetricsWriter *w) {
+        RuntimeStats s;
+        KvStats kv = {0};
+
+        runtime_stats(r, &s);
+        (void)store_stats(r->store, &kv); /* zeros where it can't be told */
+        measures_put(&r->measures, w);
+        const struct {
+                MetricKind kind;
+                const char *name, *help;
+                double value;
+        } singles[] = {
+                {METRIC_COUNTER, "runbook_commits_failed_total", "Transactions that failed and were undone.",
+                 (double)s.n_commits_failed},
+                {METRIC_GAUGE, "runbook_inbox_requests", "Requests and results waiting for the writer.",
+                 (double)s.inbox_depth},
+                {METRIC_GAUGE, "runbook_tasks_open", "Attempts that are out with executors.", (double)s.n_tasks},
+                {METRIC_COUNTER, "runbook_timers_fired_total", "Timers that fired.", (double)s.n_timers_fired},
+                {METRIC_COUNTER, "runbook_timers_late_total", "Timers that fired more than a second late.",
+                 (double)s.n_timers_late},
+                {METRIC_GAUGE, "runbook_outbox_rows", "Committed rows that the audit stream does not hold yet.",
+                 (double)(s.outbox_row - s.outbox_published_row)},
+                {METRIC_GAUGE, "runbook_outbox_age_seconds", "Age of the oldest such row.",
+                 (double)s.outbox_age_ms / 1000},
+                {METRIC_COUNTER, "runbook_outbox_published_total", "Messages that the audit stream has confirmed.",
+                 (double)s.outbox_n_published},
+                {METRIC_COUNTER, "runbook_outbox_rewinds_total",
+                 "Times that the outbox stepped back because the stream had lost messages.",
+                 (double)s.outbox_n_rewinds},
+                {METRIC_GAUGE, "runbook_cache_executions", "Executions kept in memory.", (double)s.cache_executions},
+                {METRIC_GAUGE, "runbook_cache_bytes", "Memory that they take.", (double)s.cache_bytes},
+                {METRIC_GAUGE, "runbook_store_used_bytes", "Bytes of the store in use.", (double)kv.used_bytes},
+                {METRIC_GAUGE, "runbook_store_map_bytes", "Bytes of the store's file.", (double)kv.map_bytes},
+                {METRIC_GAUGE, "runbook_store_map_max_bytes", "Bytes that the store's file can grow to.",
+                 (double)kv.map_max_bytes},
+                {METRIC_GAUGE, "runbook_store_writable", "1 if the last commit went through.", s.writable},
+        };
+        for (size_t i = 0; i < N_ELEMENTS(singles); i++)
+                metrics_single(w, singles[i].kind, singles[i].name, singles[i].help, singles[i].value);
+        metrics_family(w, METRIC_COUNTER, "runbook_refused_total", "Commands and queries refused, by error code.");
+        for (unsigned code = 1; code < RUNBOOK_N_CODES; code++)
+                metrics_sample(w, (MetricLabel[]){{"code", slice_from_str(runbook_code_name(code))}}, 1,
+                               (double)s.n_refused[code]);
+}
+
+void runtime_set_span_sink(Runtime *r, SpanSink sink) { r->spans = sink; }
 
 /* ---- threads ---------------------------------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
  * owns all executions of a partition; everyone else hands it requests and reads committed state.
  */
 
+#include "base/metrics.h"
 #include "engine/engine.h"
 #include "runtime/ports.h"
 #include "storage/store.h"
@@ -47,6 +48,8 @@ int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids 
 /** What executors are made with: bind before runtime_start. */
 ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, Slice tenant, Slice name),
                                    void *userdata);
+/** Where spans of sampled traces go; before runtime_start. */
+void runtime_set_span_sink(Runtime *r, SpanSink sink);
 void runtime_set_executor(Runtime *r, StepType type, Executor *executor);
 /**
  * Who is asked before an attempt of a step with requiredPermissions starts. Without one such steps fail
@@ -83,8 +86,11 @@ typedef struct RuntimeStats {
         uint64_t n_started, n_ended, n_tasks, n_timers_fired, n_timers_late;
         uint64_t inbox_depth, outbox_row, outbox_published_row, cache_executions, cache_bytes;
         uint64_t commit_us_total, commit_us_max, batch_inputs_max;
+        uint64_t outbox_n_published, outbox_n_rewinds;
         int64_t outbox_age_ms;
         bool writable; /* last commit went through */
 } RuntimeStats;
 /** A consistent-enough snapshot; any thread. */
 void runtime_stats(Runtime *r, RuntimeStats *ret);
+/** Write the metrics of executions, steps, commits, queues and the store. Any thread. */
+void runtime_put_metrics(Runtime *r, MetricsWriter *w);

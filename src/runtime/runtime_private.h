@@ -8,6 +8,7 @@
 #include "runtime/batch.h"
 #include "runtime/cache.h"
 #include "runtime/inbox.h"
+#include "runtime/measures.h"
 #include "runtime/outbox.h"
 #include "runtime/runbook_cache.h"
 #include "runtime/runtime.h"
@@ -79,6 +80,8 @@ struct Runtime {
         size_t n_threads;
         bool running;
 
+        SpanSink spans; /* span NULL: nobody wants them */
+        Measures measures;
         pthread_mutex_t stats_lock;
         RuntimeStats stats;
 };

@@ -43,6 +43,7 @@ static void attempt_key(Uuid id, uint32_t instance, uint32_t attempt, uint8_t re
 Task *task_new(const Execution *x, const Effect *e) {
         const RunbookStep *step = execution_step(x, e->instance);
         bool is_question = e->kind == EFFECT_AUTHZ;
+        char trace[TRACEPARENT_SIZE + 1];
         Buf path = {0};
         Task *t = NULL;
 
@@ -50,7 +51,7 @@ Task *task_new(const Execution *x, const Effect *e) {
         if (path.error || (!is_question && (!value_share(x->context) ||
                                             (input_is_kept(x, e) && !value_share(e->input)))))
                 goto out;
-        t = calloc(1, sizeof(*t) + x->tenant.n + x->initiated_by.n + path.n + x->traceparent.n + 4);
+        t = calloc(1, sizeof(*t) + x->tenant.n + x->initiated_by.n + path.n + TRACEPARENT_SIZE + 4);
         if (!t)
                 goto out;
         char *p = (char *)(t + 1);
@@ -63,7 +64,8 @@ Task *task_new(const Execution *x, const Effect *e) {
         t->tenant = put_string(&p, x->tenant);
         t->initiated_by = put_string(&p, x->initiated_by);
         t->step_path = put_string(&p, buf_slice(&path));
-        t->traceparent = put_string(&p, x->traceparent);
+        trace_put_step(x->id, x->traceparent, e->instance, trace);
+        t->traceparent = put_string(&p, (Slice){trace, TRACEPARENT_SIZE});
         t->is_question = is_question;
         if (is_question) {
                 t->input = value_ref(e->value);

@@ -481,3 +481,72 @@ Test(runtime, the_clock_going_back_moves_nothing_back) {
         execution_free(y);
         world_free(w);
 }
+
+/* ---- those who watch ----------------------------------------------------------------------------------- */
+
+static void expect_metric(World *w, const char *line) {
+        Buf page = {0};
+        MetricsWriter writer = metrics_writer(&page);
+        runtime_put_metrics(w->rt, &writer);
+        char *text = buf_steal_str(&page);
+        cr_assert(strstr(text, line), "no \"%s\" in\n%s", line, text);
+        free(text);
+}
+
+Test(runtime, what_happened_is_counted_once) {
+        World *w = fresh();
+        world_register(w, RUNBOOK("r", "1", CALL("a", "") "," CALL("b", "\"a\"")));
+        const char *id = world_start(w, "r", NULL), *other = world_start(w, "r", NULL);
+        expect_metric(w, "runbook_executions{tenant=\"acme\",runbook=\"r\",status=\"running\"} 2\n");
+        world_answer(w, world_task(w, id, "a"), true, "{}");
+        world_pass(w, 2000);
+        world_answer(w, world_task(w, id, "b"), true, "{}");
+        world_answer(w, world_task(w, other, "a"), false,
+                     "{\"code\":\"X\",\"message\":\"no\",\"retryable\":false}");
+        world_run(w);
+        expect_metric(w, "runbook_executions{tenant=\"acme\",runbook=\"r\",status=\"running\"} 0\n");
+        expect_metric(w, "runbook_executions_started_total{tenant=\"acme\",runbook=\"r\"} 2\n");
+        expect_metric(w, "runbook_executions_ended_total{tenant=\"acme\",runbook=\"r\",status=\"completed\"} 1\n");
+        expect_metric(w, "runbook_executions_ended_total{tenant=\"acme\",runbook=\"r\",status=\"failed\"} 1\n");
+        expect_metric(w, "runbook_step_duration_seconds_count{type=\"call-service\",outcome=\"completed\"} 2\n");
+        expect_metric(w, "runbook_step_duration_seconds_sum{type=\"call-service\",outcome=\"completed\"} 2\n");
+        expect_metric(w, "runbook_step_duration_seconds_count{type=\"call-service\",outcome=\"failed\"} 1\n");
+        expect_metric(w, "runbook_step_attempts_bucket{type=\"call-service\",le=\"1\"} 3\n");
+        /* Retried by a person: it runs again, and ends a second time. */
+        Request *retry = request_command(INPUT_RETRY, other, "alice");
+        retry->input.path = SLICE("a");
+        cr_assert_eq(world_ask(w, retry)->code, RUNBOOK_OK);
+        expect_metric(w, "runbook_executions{tenant=\"acme\",runbook=\"r\",status=\"running\"} 1\n");
+        world_free(w);
+}
+
+typedef struct Spans { char names[8][64]; TraceSpan all[8]; unsigned n; } Spans;
+
+static void take_span(void *userdata, const TraceSpan *span) {
+        Spans *s = userdata;
+        cr_assert_lt(s->n, 8);
+        snprintf(s->names[s->n], sizeof(s->names[0]), "%.*s %s", SLICE_ARG(span->path), span->outcome);
+        s->all[s->n++] = *span;
+}
+
+Test(runtime, spans_of_steps_hang_below_the_executions_own) {
+        World *w = fresh();
+        Spans spans = {0};
+        runtime_set_span_sink(w->rt, (SpanSink){take_span, &spans});
+        world_register(w, RUNBOOK("r", "1", CALL("a", "")));
+        const char *id = world_start(w, "r", NULL);
+        Task *task = world_task(w, id, "a");
+        TraceContext sent;
+        cr_assert(trace_parse(task->traceparent, &sent));
+        world_pass(w, 300);
+        world_answer(w, task, true, "{}");
+        world_run(w);
+        cr_assert_eq(spans.n, 2);
+        cr_assert_str_eq(spans.names[0], "a completed");
+        cr_assert_str_eq(spans.names[1], " completed");
+        cr_assert_eq(spans.all[0].end_ms - spans.all[0].start_ms, 300);
+        cr_assert_eq(memcmp(spans.all[0].context.parent_id, spans.all[1].span_id, 8), 0);
+        cr_assert_eq(memcmp(spans.all[0].span_id, sent.parent_id, 8), 0, "the receiver's parent is the step's span");
+        cr_assert_eq(memcmp(spans.all[0].context.trace_id, sent.trace_id, 16), 0);
+        world_free(w);
+}

@@ -36,6 +36,7 @@ int bus_new(const BusOptions *options, Report *report, Bus **ret) { return -ENOS
 int bus_start(Bus *b) { return -ENOSYS; }
 void bus_stop(Bus *b, int64_t timeout_ms) {}
 void bus_free(Bus *b) {}
+uint64_t bus_n_reconnects(const Bus *b) { return 0; }
 bool bus_is_connected(const Bus *b) { return true; }
 int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret) {
         return -EAGAIN;

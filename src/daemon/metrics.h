@@ -1,0 +1,20 @@
+#pragma once
+/* The page that Prometheus scrapes. */
+
+#include "runtime/runtime.h"
+#include "subjects/subjects.h"
+
+/** What the page is made of; borrowed. */
+typedef struct MetricsSources {
+        Runtime *runtime;
+        Subjects *subjects;
+        const char *version; /* of the program */
+        struct {
+                const char *name;
+                Executor *executor; /* NULL: this engine has none */
+        } executors[8];
+        size_t n_executors;
+} MetricsSources;
+
+/** Append the page to @b. Any thread, while the sources live. */
+void metrics_page_put(const MetricsSources *sources, Buf *b);
