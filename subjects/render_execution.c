@@ -161,6 +161,10 @@ static void put_step(const Execution *x, uint32_t instance, size_t most, JsonWri
         }
         if (s->extra && !uuid_is_nil(s->extra->child))
                 put_uuid(w, "childExecutionId", s->extra->child);
+        if (s->status == RUNBOOK_STEP_RUNNING && s->extra && s->extra->progress > 0) {
+                json_key(w, "progress");
+                json_put_double(w, s->extra->progress);
+        }
         put_i64(w, "evidenceCount", s->n_evidence);
         put_i64(w, "logCount", s->n_logs);
         put_waiting_for(step, s, w);

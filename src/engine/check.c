@@ -44,6 +44,9 @@ static const char *check_instance(const Execution *x, uint32_t i, Totals *t) {
         if (step_status_is_active(s->status) && (s->status != RUNBOOK_STEP_READY || s->asking) &&
             s->attempt == 0)
                 return "a started step has no attempt";
+        if (s->extra && s->extra->progress != 0 &&
+            (step->type != STEP_TYPE_CUSTOM || !(s->extra->progress > 0 && s->extra->progress <= 1)))
+                return "a step has a progress that it can't have";
         return NULL;
 }
 

@@ -192,6 +192,7 @@ static void (*const handlers[N_INPUT_KINDS])(Move *m) = {
                 [INPUT_TASK_RESULT] = step_task_result, [INPUT_TIMER] = timer_due,
                 [INPUT_CHILD_DONE] = child_done,        [INPUT_CHILD_STATE] = child_state,
                 [INPUT_AUTHZ] = authz_answer,
+                [INPUT_TASK_PROGRESS] = step_task_progress,
 };
 
 int engine_step(Execution *x, const EngineSettings *settings, const Input *in, Update *out) {

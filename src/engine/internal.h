@@ -113,6 +113,10 @@ void authz_submit(Move *m, uint32_t instance); /* put the question, of the attem
 void authz_answer(Move *m);
 void authz_withdraw(Move *m, uint32_t instance);
 
+/* progress.c */
+void step_task_progress(Move *m);
+void step_progress_reset(Move *m, uint32_t instance); /* a new attempt begins at 0 */
+
 /* schema_check.c */
 /** False: *ret_error says what is wrong (owned), or out of memory. @what: "input" or "output". */
 bool schema_admits(Move *m, const Schema *schema, Value *value, const char *what, Value **ret_error);

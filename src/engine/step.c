@@ -155,6 +155,7 @@ static void begin_attempt(Move *m, uint32_t instance, RunbookStepStatus status) 
         if (s->start_ms == 0)
                 s->start_ms = m->in->now_ms;
         s->timed_out = false;
+        step_progress_reset(m, instance);
         step_set_status(m, instance, status);
 }
 

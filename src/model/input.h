@@ -19,7 +19,7 @@ typedef enum InputKind {
         INPUT_EVENT = 7,   /* instance, attempt; text: event id; value: payload. Matched by the runtime */
         INPUT_TASK_RESULT = 8, /* instance, attempt; ok; value: output; error; logs; evidence; retry_after_ms */
         INPUT_TIMER = 9,   /* instance, slot, at_ms */
-        INPUT_TASK_PROGRESS = 10, /* instance, attempt; number; logs */
+        INPUT_TASK_PROGRESS = 10, /* instance, attempt; flag: number (0–1) is given; logs; evidence */
         INPUT_CHILD_DONE = 11, /* instance; text: the child's id; ok; value: output; error */
         INPUT_CHILD_STATE = 12, /* instance; text: the child's id; flag: paused */
         /* instance, attempt; ok: there was an answer; value: {"allow", "reason"?}; evidence; else error,

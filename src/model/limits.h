@@ -41,6 +41,7 @@
 #define LIMIT_REFUSALS_AUDITED 1000     /* refused commands kept in one execution's history */
 #define LIMIT_LOGS_PER_RESULT 1000
 #define LIMIT_EVIDENCE_PER_RESULT 100
+#define LIMIT_PROGRESS_RECORDS 10000    /* logs and evidence of a step; then attempts under way add none */
 #define LIMIT_AUTHORIZED_USERS 10000
 
 /* Early events */

@@ -61,6 +61,11 @@ int inbox_put(Inbox *i, Request *r) {
 
 void inbox_put_result(Inbox *i, Request *r) {
         pthread_mutex_lock(&i->lock);
+        if (i->closed) {
+                pthread_mutex_unlock(&i->lock);
+                request_free(r);
+                return;
+        }
         list_push_back(&i->results, &r->node);
         i->n_results++;
         unlock_and_wake(i);
@@ -102,6 +107,12 @@ void inbox_stop(Inbox *i) {
         pthread_mutex_lock(&i->lock);
         i->stopping = i->poked = true;
         unlock_and_wake(i);
+}
+
+void inbox_close(Inbox *i) {
+        pthread_mutex_lock(&i->lock);
+        i->closed = true;
+        pthread_mutex_unlock(&i->lock);
 }
 
 static struct timespec deadline_after(int64_t ms) {

@@ -13,6 +13,7 @@ typedef struct Inbox {
         size_t max;     /* requests waiting at most; results are bounded by the tasks that are out */
         size_t n_bytes, bytes_max; /* of the requests' memory, by their n_bytes */
         bool stopping;  /* no more requests */
+        bool closed;    /* no more results either */
         bool poked;     /* somebody wants a turn although nothing is queued */
         bool sleeping;  /* the writer waits: only then a put pays for a wake-up */
 } Inbox;
@@ -23,8 +24,10 @@ void inbox_deinit(Inbox *i);
 /** Any thread. 0: taken; -EAGAIN: full, -ESHUTDOWN: stopping (the caller keeps @r). One request fits always.
  */
 int inbox_put(Inbox *i, Request *r);
-/** Any thread. Takes @r always. */
+/** Any thread. Takes @r always; what comes after inbox_close is freed. */
 void inbox_put_result(Inbox *i, Request *r);
+/** Nobody will take anything any more. */
+void inbox_close(Inbox *i);
 /** Move up to @max of what is queued to the end of @to: results first, but neither sort starves the other.
  * Returns how many. */
 size_t inbox_take(Inbox *i, size_t max, List *to);

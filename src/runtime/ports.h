@@ -56,12 +56,34 @@ typedef struct TaskResult {
         Value *logs;     /* array of {"level","message","metadata"?}; NULL: none */
         Value *evidence; /* array of {"type","sourceRef","confidence","sha256","value"?}; NULL: none */
         int64_t retry_after_ms; /* what the receiver asked for; 0: nothing */
+        /**
+         * NULL, or called exactly once, by any thread: it is committed, or it never will be (the attempt was
+         * not open any more, or the engine ends). Not after runtime_stop. Must not block.
+         */
+        void (*settled)(void *userdata, bool committed);
+        void *settled_userdata;
 } TaskResult;
+
+/** Word from an attempt under way. Values and `settled` as in TaskResult. */
+typedef struct TaskProgress {
+        Uuid execution_id;
+        uint32_t instance, attempt;
+        bool has_number;
+        double number; /* 0–1: how far it is */
+        Value *logs, *evidence;
+        void (*settled)(void *userdata, bool committed);
+        void *settled_userdata;
+} TaskProgress;
 
 /** What executors may call; all of it from any thread. */
 typedef struct ExecutorHost {
         /** Takes the values inside @result. Never blocks: results have room kept for them. */
         void (*post_result)(void *userdata, const TaskResult *result);
+        /**
+         * Takes the values inside. Applied before a result that the same thread posts later. Nothing bounds
+         * the queue: no executor may have more than a few of an attempt unsettled.
+         */
+        void (*post_progress)(void *userdata, const TaskProgress *progress);
         /** The secret @name of @tenant as an owned string (wipe and free), NULL if there is none. */
         char *(*secret)(void *userdata, Slice tenant, Slice name);
         Clock clock;
@@ -114,7 +136,7 @@ typedef enum RequestKind {
         REQUEST_REPLAY,      /* of input.execution_id; text "rerun" or "verify" */
         REQUEST_START,       /* runbook_id, version, input.{value,context,idempotency_key,pause_at,dry_run},
                                 input.execution_id or nil */
-        REQUEST_TASK_RESULT, /* made by runtime itself from post_result */
+        REQUEST_TASK_RESULT, /* made by runtime itself from post_result and post_progress */
         N_REQUEST_KINDS
 } RequestKind;
 

@@ -155,6 +155,14 @@ static void post_result(void *userdata, const TaskResult *result) {
         inbox_put_result(&r->inbox, &t->result);
 }
 
+static void post_progress(void *userdata, const TaskProgress *progress) {
+        Runtime *r = userdata;
+        Request *q = task_progress_new(progress);
+
+        if (q)
+                inbox_put_result(&r->inbox, q); /* among the results: so none overtakes it */
+}
+
 static char *find_secret(void *userdata, Slice tenant, Slice name) {
         Runtime *r = userdata;
         return r->secret ? r->secret(r->secret_userdata, tenant, name) : NULL;
@@ -165,6 +173,7 @@ ExecutorHost runtime_executor_host(Runtime *r, char *(*secret)(void *userdata, S
         r->secret = secret;
         r->secret_userdata = userdata;
         return (ExecutorHost){.post_result = post_result,
+                              .post_progress = post_progress,
                               .secret = find_secret,
                               .clock = r->clock,
                               .ids = r->ids,
@@ -356,4 +365,8 @@ void runtime_stop(Runtime *r, int64_t timeout_ms) {
         r->running = false;
         write_last_mark(r);
         refuse_waiting(r); /* after a fatal error, or what was still to be verified */
+        inbox_close(&r->inbox);
+        refuse_list(r, &r->inbox.results); /* who waits for its commit is told that there will be none */
+        refuse_list(r, &r->held);
+        r->inbox.n_results = r->n_held = 0;
 }

@@ -177,6 +177,57 @@ size_t open_tasks_count(OpenTasks *o) {
         return n;
 }
 
+/* ---- who wants to know what became of it ---------------------------------------------------------- */
+
+static void settle(OpenTask *t, bool committed) {
+        void (*settled)(void *userdata, bool committed) = t->settled;
+        t->settled = NULL;
+        if (settled)
+                settled(t->settled_userdata, committed);
+}
+
+/** Request.done: only what was committed gets here. */
+static void on_done(Request *q, RunbookCode code, Slice body, bool durable) {
+        settle((OpenTask *)q, code == RUNBOOK_OK);
+}
+
+/** Request.release: the last word, unless there was one. */
+static void on_release(void *userdata) { settle(userdata, false); }
+
+static void ask(OpenTask *t, void (*settled)(void *userdata, bool committed), void *userdata) {
+        if (!settled)
+                return;
+        t->settled = settled;
+        t->settled_userdata = userdata;
+        t->result.done = on_done;
+        t->result.release = on_release;
+        t->result.userdata = t;
+}
+
+Request *task_progress_new(const TaskProgress *p) {
+        OpenTask *t = calloc(1, sizeof(*t));
+        if (!t) {
+                value_unref(p->logs);
+                value_unref(p->evidence);
+                if (p->settled)
+                        p->settled(p->settled_userdata, false);
+                return NULL;
+        }
+        list_init(&t->node);
+        list_init(&t->result.node);
+        t->result.kind = REQUEST_TASK_RESULT;
+        t->result.input = (Input){.kind = INPUT_TASK_PROGRESS,
+                                  .execution_id = p->execution_id,
+                                  .instance = p->instance,
+                                  .attempt = p->attempt,
+                                  .flag = p->has_number,
+                                  .number = p->has_number ? p->number : 0,
+                                  .logs = p->logs,
+                                  .evidence = p->evidence};
+        ask(t, p->settled, p->settled_userdata);
+        return &t->result;
+}
+
 void open_task_fill(OpenTask *t, const TaskResult *result) {
         Input *in = &t->result.input;
 
@@ -186,6 +237,7 @@ void open_task_fill(OpenTask *t, const TaskResult *result) {
         in->logs = result->logs;
         in->evidence = result->evidence;
         in->retry_after_ms = result->retry_after_ms;
+        ask(t, result->settled, result->settled_userdata);
 }
 
 void task_result_drop(const TaskResult *result) {
@@ -193,4 +245,6 @@ void task_result_drop(const TaskResult *result) {
         value_unref(result->error);
         value_unref(result->logs);
         value_unref(result->evidence);
+        if (result->settled)
+                result->settled(result->settled_userdata, false);
 }

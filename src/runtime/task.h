@@ -21,6 +21,8 @@ typedef struct OpenTask {
         StepType type;
         bool is_question; /* to the authorization service */
         uint8_t key[24]; /* execution, instance, attempt */
+        void (*settled)(void *userdata, bool committed); /* the result's; NULL: nobody asks, or was told */
+        void *settled_userdata;
 } OpenTask;
 
 typedef struct OpenTasks {
@@ -44,5 +46,7 @@ size_t open_tasks_count(OpenTasks *o);
 void open_task_free(OpenTask *t); /* NULL-safe */
 /** Move the values of @result into the room kept for it. */
 void open_task_fill(OpenTask *t, const TaskResult *result);
-/** Release the values of a result that nobody waits for. */
+/** Release the values of a result that nobody waits for, and say so. */
 void task_result_drop(const TaskResult *result);
+/** @p as a request for the writer; NULL when out of memory (dropped then, as if nobody had waited for it). */
+Request *task_progress_new(const TaskProgress *p);

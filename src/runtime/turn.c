@@ -62,7 +62,9 @@ static void finish_items(Runtime *r, Item *items, size_t n) {
                 Request *q = STEAL(it->request);
                 if (!q)
                         continue;
-                if (q->kind == REQUEST_TASK_RESULT)
+                if (q->kind == REQUEST_TASK_RESULT && q->done)
+                        runtime_finish_request(r, q, RUNBOOK_OK, SLICE_NULL, true);
+                else if (q->kind == REQUEST_TASK_RESULT)
                         request_free(q);
                 else if (!it->later)
                         runtime_finish_request(r, q, it->code, it->body, it->durable);

@@ -325,6 +325,19 @@ void driver_fail(Driver *d, const char *path, const char *code, bool retryable) 
         answer(d, path, false, json);
 }
 
+void driver_progress(Driver *d, const char *path, double number, const char *logs, const char *evidence) {
+        DriverTask *t = find_task(d, path);
+        CHECK(t, "step %s has no open task", path);
+        _cleanup_(value_unref_p) Value *l = logs ? value_of(logs) : NULL, *e = evidence ? value_of(evidence) : NULL;
+        driver_apply(d, &(Input){.kind = INPUT_TASK_PROGRESS,
+                                 .instance = t->instance,
+                                 .attempt = t->attempt,
+                                 .flag = number >= 0,
+                                 .number = number >= 0 ? number : 0,
+                                 .logs = l,
+                                 .evidence = e});
+}
+
 void driver_advance(Driver *d, int64_t ms) {
         int64_t until = d->now_ms + ms;
         for (;;) {

@@ -64,6 +64,8 @@ const char *driver_task_config(Driver *d, const char *path);
 void driver_advance(Driver *d, int64_t ms);
 void driver_event(Driver *d, const char *path, const char *payload);
 void driver_vote(Driver *d, const char *user, const char *path, VoteDecision decision);
+/** Word from @path's attempt under way; @number below 0: no progress given; @logs, @evidence: JSON or NULL. */
+void driver_progress(Driver *d, const char *path, double number, const char *logs, const char *evidence);
 void driver_command(Driver *d, InputKind kind, const char *path);
 const char *driver_status(Driver *d);
 const char *driver_step(Driver *d, const char *path);   /* status name; "absent" */

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include "base/cleanup.h"
 #include "driver.h"
 #include "../leaks.h"
 
@@ -387,6 +388,62 @@ Test(engine, late_and_foreign_results_are_ignored) {
         cr_assert_eq(d->n_events, n);
         driver_ok(d, "a", "1");
         driver_apply(d, &(Input){.kind = INPUT_TASK_RESULT, .instance = 0, .attempt = 1, .ok = true});
+        cr_status(d, "completed");
+        finish(d);
+}
+
+#define CUSTOM(id, deps) STEP(id, "\"type\":\"custom:geo\",\"dependsOn\":[" deps "]")
+
+static double progress_of(Driver *d, const char *path) {
+        const StepState *s = &d->x->steps[execution_find_path(d->x, slice_from_str(path))];
+        return s->extra ? s->extra->progress : 0;
+}
+
+Test(engine, progress_is_kept_and_its_records_are_recorded) {
+        Driver *d = driver_start(RUNBOOK(CUSTOM("a", "") "," CUSTOM("b", "\"a\"")), NULL, NULL);
+        uint64_t n_logs = d->x->n_logs, n_journal = d->x->n_journal;
+        driver_progress(d, "a", 0.25, "[{\"level\":\"info\",\"message\":\"a quarter\"}]", NULL);
+        cr_assert_float_eq(progress_of(d, "a"), 0.25, 0);
+        cr_assert_eq(d->x->n_logs, n_logs + 1);
+        driver_progress(d, "a", 0.25, NULL, NULL); /* nothing new */
+        cr_assert_eq(d->x->n_journal, n_journal + 1);
+        driver_progress(d, "a", -1, NULL, "[{\"type\":\"scan\",\"sourceRef\":\"x\",\"confidence\":1,\"value\":1}]");
+        cr_assert_eq(driver_count(d, "evidence.recorded", "a"), 1);
+        cr_assert_float_eq(progress_of(d, "a"), 0.25, 0);
+        driver_fail(d, "a", "X", true);
+        cr_step(d, "a", "retrying");
+        driver_advance(d, 60000);
+        cr_step(d, "a", "running");
+        cr_assert_float_eq(progress_of(d, "a"), 0, 0, "a new attempt begins at 0");
+        driver_apply(d, &(Input){.kind = INPUT_TASK_PROGRESS, .attempt = 1, .flag = true, .number = 0.5});
+        cr_assert_float_eq(progress_of(d, "a"), 0, 0, "the attempt before has nothing to say any more");
+        driver_apply(d, &(Input){.kind = INPUT_TASK_PROGRESS, .attempt = 2, .flag = true, .number = 7});
+        driver_apply(d, &(Input){.kind = INPUT_TASK_PROGRESS, .instance = 9, .attempt = 1, .flag = true});
+        cr_assert_float_eq(progress_of(d, "a"), 0, 0);
+        driver_progress(d, "a", 1, NULL, NULL);
+        driver_ok(d, "a", "1");
+        driver_ok(d, "b", "2");
+        cr_status(d, "completed");
+        finish(d);
+}
+
+Test(engine, an_attempt_under_way_cannot_fill_the_disk) {
+        Driver *d = driver_start(RUNBOOK(CUSTOM("a", "")), NULL, NULL);
+        _cleanup_(buf_deinit) Buf logs = {0};
+        buf_put_char(&logs, '[');
+        for (int i = 0; i < LIMIT_LOGS_PER_RESULT; i++)
+                buf_printf(&logs, "%s{\"level\":\"info\",\"message\":\"m\"}", i > 0 ? "," : "");
+        buf_put(&logs, "]", 2);
+        for (int i = 0; i < LIMIT_PROGRESS_RECORDS / LIMIT_LOGS_PER_RESULT; i++)
+                driver_progress(d, "a", -1, logs.data, NULL);
+        uint64_t n = d->x->n_logs, n_journal = d->x->n_journal;
+        cr_assert_geq(n, LIMIT_PROGRESS_RECORDS);
+        driver_progress(d, "a", -1, logs.data, NULL);
+        cr_assert_eq(d->x->n_logs, n);
+        cr_assert_eq(d->x->n_journal, n_journal);
+        driver_progress(d, "a", 0.5, logs.data, NULL);
+        cr_assert_eq(d->x->n_journal, n_journal + 1);
+        driver_ok(d, "a", "1");
         cr_status(d, "completed");
         finish(d);
 }

@@ -194,8 +194,8 @@ static void put_wild_step(Buf *b, Random *r, int i, bool in_loop) {
         static const char *const kinds[] = {
                         "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
                         "\"},\"retryPolicy\":{\"maxAttempts\":2,\"initialDelayMs\":50,\"jitter\":0.5}",
-                        "\"type\":\"call-service\",\"onFailure\":\"continue\",\"config\":{\"url\":\"https://"
-                        "x.example/\"},\"retryPolicy\":{\"maxAttempts\":1}",
+                        "\"type\":\"custom:geo\",\"onFailure\":\"continue\",\"retryPolicy\":{\"maxAttempts\":2,"
+                        "\"initialDelayMs\":20}",
                         "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\",\"carol\"],"
                         "\"minApprovals\":1,\"timeoutMs\":300,\"timeoutAction\":\"fail\",\"escalateTo\":["
                         "\"dave\"],\"escalateAfterMs\":100}",
@@ -271,6 +271,12 @@ static void act(Driver *d, Random *r) {
         static const InputKind commands[] = {INPUT_PAUSE, INPUT_RESUME, INPUT_RESUME,
                                              INPUT_RETRY, INPUT_RETRY,  INPUT_CANCEL};
         _cleanup_free_ char *path = some_path(d, r);
+        if (d->n_tasks > 0 && draw(r, 8) == 0)
+                driver_apply(d, &(Input){.kind = INPUT_TASK_PROGRESS,
+                                         .instance = d->tasks[0].instance,
+                                         .attempt = d->tasks[0].attempt,
+                                         .flag = draw(r, 4),
+                                         .number = draw(r, 12) / 10.0});
         switch (draw(r, 8)) {
         case 0:
         case 1:

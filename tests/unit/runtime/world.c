@@ -174,6 +174,7 @@ void world_open(World *w) {
         runtime_executor_host(w->rt, NULL, NULL);
         runtime_set_executor(w->rt, STEP_TYPE_CALL_SERVICE, &w->executor.base);
         runtime_set_authz(w->rt, &w->executor.base);
+        runtime_set_executor(w->rt, STEP_TYPE_CUSTOM, &w->executor.base);
         cr_assert_eq(runtime_recover(w->rt, &report), 0, "%s", report.message);
         report_deinit(&report);
 }
