@@ -26,6 +26,8 @@ typedef struct Config {
         /* other steps */
         const char *jq_path, *plugin_dir;
         int64_t transform_pool, transform_memory_mb, plugin_threads;
+        /* traces */
+        const char *otlp_endpoint, *otlp_headers, *otlp_service;
         /* the process */
         const char *log_level;
         int64_t drain_timeout_ms;

@@ -16,6 +16,7 @@
 #include "daemon/secrets.h"
 #include "daemon/signals.h"
 #include "executors/http.h"
+#include "executors/otlp.h"
 #include "executors/plugin.h"
 #include "executors/transform.h"
 #include "runtime/clock_system.h"
@@ -39,6 +40,7 @@ typedef struct Daemon {
         Store *store;
         Subjects *subjects;
         Runtime *runtime;
+        Otlp *otlp; /* NULL: traces go nowhere */
         Executor *http, *transform, *plugins;
         bool is_running; /* the runtime's threads run */
 } Daemon;
@@ -200,6 +202,22 @@ static int make_executors(Daemon *d, Report *report) {
         return 0;
 }
 
+static int make_exporter(Daemon *d, Report *report) {
+        const Config *c = &d->config;
+        if (!c->otlp_endpoint)
+                return 0;
+        OtlpSettings settings = {.endpoint = c->otlp_endpoint,
+                                 .headers = c->otlp_headers,
+                                 .service = c->otlp_service,
+                                 .version = RUNBOOK_VERSION,
+                                 .instance = d->engine_id,
+                                 .ca_file = c->http_ca_file};
+        int r = otlp_new(&settings, report, &d->otlp);
+        if (r == 0)
+                runtime_set_span_sink(d->runtime, otlp_sink(d->otlp));
+        return r;
+}
+
 static void set_definitions(Daemon *d) {
         const Config *c = &d->config;
         d->definitions = runbook_defaults_builtin;
@@ -222,6 +240,8 @@ static int start(Daemon *d, Report *report) {
         if (!r)
                 r = make_executors(d, report);
         if (!r)
+                r = make_exporter(d, report);
+        if (!r)
                 r = runtime_start(d->runtime, report);
         d->is_running = r == 0;
         if (!r)
@@ -243,6 +263,7 @@ static void end(Daemon *d) {
         for (size_t i = 0; i < N_ELEMENTS(executors); i++)
                 if (executors[i])
                         executors[i]->vtable->stop(executors[i]);
+        otlp_free(d->otlp);
         subjects_free(d->subjects);
         runtime_free(d->runtime);
         store_close(d->store);

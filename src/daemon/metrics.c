@@ -74,5 +74,7 @@ void metrics_page_put(const MetricsSources *s, Buf *b) {
                        (double)subjects_n_reconnects(s->subjects));
         put_executors(s, &w);
         runtime_put_metrics(s->runtime, &w);
+        if (s->otlp)
+                otlp_put_metrics(s->otlp, &w);
         put_process(&w);
 }

@@ -1,6 +1,7 @@
 #pragma once
 /* The page that Prometheus scrapes. */
 
+#include "executors/otlp.h"
 #include "runtime/runtime.h"
 #include "subjects/subjects.h"
 
@@ -8,6 +9,7 @@
 typedef struct MetricsSources {
         Runtime *runtime;
         Subjects *subjects;
+        Otlp *otlp;          /* NULL: none */
         const char *version; /* of the program */
         struct {
                 const char *name;

@@ -76,7 +76,7 @@ THIRD_PARTY = {
     r"yaml\.h": [r"src/json/yaml\.c"],
     r"nats(/nats)?\.h": [r"subjects/bus_[^/]*", r"src/client/[^/]*"],
     r"lmdb\.h": [r"storage/kv_lmdb[^/]*"],
-    r"curl/": [r"src/executors/http[^/]*"],
+    r"curl/": [r"src/executors/http[^/]*", r"src/executors/otlp\.c"],
     r"j[qv]\.h": [r"src/executors/jq_child/[^/]*"],
     r"dlfcn\.h": [r"src/executors/plugin[^/]*"],
     r"pcre2\.h": [r"src/expr/[^/]*", r"src/schema/pattern\.c"],

@@ -67,6 +67,7 @@ class Receiver {
       });
       const answers = this.answers.get(path) ?? { status: 200, body: { ok: true } };
       const answer = typeof answers === 'function' ? await answers(kept, this.toPath(path).length) : answers;
+      kept.status = answer.status ?? 200; // what it was or will be answered
       if (answer.hang) return;
       if (answer.delayMs) await new Promise((resolve) => setTimeout(resolve, answer.delayMs));
       if (answer.reset) {
@@ -78,7 +79,7 @@ class Receiver {
         ...(answer.body !== undefined && !isText ? { 'Content-Type': 'application/json' } : {}),
         ...answer.headers,
       };
-      response.writeHead(answer.status ?? 200, headers);
+      response.writeHead(kept.status, headers);
       response.end(answer.body === undefined ? undefined : isText ? answer.body : JSON.stringify(answer.body));
     });
   }
