@@ -4,7 +4,7 @@
 
 const { test, run, assert, eventually } = require('./lib/tap.js');
 const { House } = require('./lib/house.js');
-const { call, wait, runbook } = require('./lib/runbooks.js');
+const { call, step, wait, runbook } = require('./lib/runbooks.js');
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const CALLER = 'b7ad6b7169203331';
@@ -87,7 +87,7 @@ test('a trace that its caller does not sample is not exported, but passed on', a
 
 test('a child execution hangs below the step that runs it', async () => {
   const child = runbook('child', [wait('inside', 1)]);
-  const parent = runbook('parent', [{ id: 'sub', name: 'sub', type: 'run-runbook', dependsOn: [], config: { runbookId: child.id, input: {} } }]);
+  const parent = runbook('parent', [step('sub', 'run-runbook', [], { config: { runbookId: child.id, input: {} } })]);
   await alice.register(child);
   await alice.register(parent);
   const id = await alice.startId(parent.id, {});
