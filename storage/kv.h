@@ -23,7 +23,14 @@ typedef struct KvCursor KvCursor;
 #define KV_E_NOT_FOUND 1
 #define KV_E_MAP_FULL  2 /* the write transaction outgrew the map: abort it, kv_grow, run it again */
 
+typedef enum KvAccess {
+        KV_OWN,    /* the engine's: reads and writes, alone */
+        KV_READ,   /* reads a directory that must be there, and keeps engines out of it meanwhile */
+        KV_BESIDE, /* reads beside an engine that may be running: for copies; short, or the store grows */
+} KvAccess;
+
 typedef struct KvOptions {
+        KvAccess access;
         const char *path;    /* data directory; NULL for memory */
         size_t map_size;     /* initial bytes; 0: default 1 GiB (address space, not disk) */
         size_t map_size_max; /* kv_grow refuses past it; 0: 1 TiB */

@@ -69,6 +69,11 @@ typedef struct KvDir {
  * sentence in @report each time.
  */
 int kv_dir_open(const char *path, Report *report, KvDir *ret);
+/**
+ * The same for reading: @path must be there and have @file in it; nothing is made but the lock file, where that is
+ * possible (where it is not, nobody could write there). With @locked false the lock is left alone.
+ */
+int kv_dir_open_reading(const char *path, const char *file, bool locked, Report *report, KvDir *ret);
 void kv_dir_close(KvDir *d);
 /** Make the directory's entries themselves durable. 0 or negative errno. */
 int kv_dir_sync(const char *path);

@@ -64,7 +64,7 @@ static int dir_make(const char *path) {
         }
 }
 
-static int dir_check_kind(const char *path, Report *report) {
+static int dir_check_kind(const char *path, bool reading, Report *report) {
         struct statfs fs;
         struct stat st;
 
@@ -87,12 +87,13 @@ static int dir_check_kind(const char *path, Report *report) {
                                    path, remote_file_systems[i].name);
                         return -EOPNOTSUPP;
                 }
-        if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
+        if (faccessat(AT_FDCWD, path, R_OK | X_OK | (reading ? 0 : W_OK), AT_EACCESS) < 0) {
                 report_set(report, RUNBOOK_UNAVAILABLE,
                            "The data directory %s belongs to user %u with mode %04o; this program runs as "
-                           "user %u and may not write there. Give it to that user or choose another "
+                           "user %u and may not %s there. Give it to that user or choose another "
                            "directory.",
-                           path, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777), (unsigned)geteuid());
+                           path, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777), (unsigned)geteuid(),
+                           reading ? "read" : "write");
                 return -EACCES;
         }
         return 0;
@@ -122,7 +123,14 @@ static int lock_report_taken(int fd, const char *path, Report *report) {
         return -EBUSY;
 }
 
-static int lock_take(const char *path, Report *report, int *ret_fd) {
+static int lock_open(const char *name, bool reading) {
+        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0 && reading && (errno == EROFS || errno == EACCES || errno == ENOSPC))
+                fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd;
+}
+
+static int lock_take(const char *path, bool reading, Report *report, int *ret_fd) {
         _cleanup_free_ char *name = NULL;
         char text[24];
 
@@ -130,7 +138,9 @@ static int lock_take(const char *path, Report *report, int *ret_fd) {
                 name = NULL;
                 return -ENOMEM;
         }
-        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = lock_open(name, reading);
+        if (fd < 0 && reading)
+                return 0; /* nothing can be written here, by anybody */
         if (fd < 0) {
                 int e = errno;
                 report_set(report, RUNBOOK_UNAVAILABLE, "The lock file %s can't be opened: %s.", name,
@@ -165,13 +175,41 @@ int kv_dir_open(const char *path, Report *report, KvDir *ret) {
                            strerror(-r));
                 return r;
         }
-        r = dir_check_kind(path, report);
+        r = dir_check_kind(path, false, report);
         if (r < 0)
                 return r;
         ret->path = strdup(path);
         if (!ret->path)
                 return -ENOMEM;
-        r = lock_take(path, report, &ret->lock_fd);
+        r = lock_take(path, false, report, &ret->lock_fd);
+        if (r < 0)
+                kv_dir_close(ret);
+        return r;
+}
+
+int kv_dir_open_reading(const char *path, const char *file, bool locked, Report *report, KvDir *ret) {
+        _cleanup_free_ char *name = NULL;
+
+        *ret = (KvDir){.lock_fd = -1};
+        int r = dir_check_kind(path, true, report);
+        if (r < 0)
+                return r;
+        if (asprintf(&name, "%s/%s", path, file) < 0) {
+                name = NULL;
+                return -ENOMEM;
+        }
+        if (access(name, R_OK) < 0) {
+                r = -errno;
+                report_set(report, RUNBOOK_UNAVAILABLE,
+                           r == -ENOENT ? "%s is not a data directory: there is no %s in it."
+                                        : "The store in %s can't be read: its file %s belongs to somebody else.",
+                           path, file);
+                return r;
+        }
+        ret->path = strdup(path);
+        if (!ret->path)
+                return -ENOMEM;
+        r = locked ? lock_take(path, true, report, &ret->lock_fd) : 0;
         if (r < 0)
                 kv_dir_close(ret);
         return r;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
+#define DATA_FILE            "data.mdb"
 #define MAP_SIZE_DEFAULT     ((size_t)1 << 30)
 #define MAP_SIZE_MAX_DEFAULT ((size_t)1 << 40)
 #define READERS_MAX          512               /* read transactions at a time; more are told -EAGAIN */
@@ -47,6 +48,7 @@ typedef struct Lmdb {
         MDB_env *env;
         KvDir dir;
         size_t map_size, map_size_max;
+        bool is_reading;    /* opened for reading only */
         atomic_bool broken; /* an I/O error: what is on disk is unknown until opened anew */
         LmdbTxn writer;
         MDB_dbi tables[KV_TABLES_MAX];
@@ -192,6 +194,8 @@ static int lmdb_begin(Kv *kv, bool write, KvTxn **ret) {
                 return -EIO;
         if (!write)
                 return begin_read(l, ret);
+        if (l->is_reading)
+                return -EROFS;
         l->writer = (LmdbTxn){.base = {.kv = kv, .write = true}};
         int r = error_from_lmdb(mdb_txn_begin(l->env, NULL, 0, &l->writer.txn));
         if (r == 0)
@@ -409,7 +413,7 @@ static int lmdb_stats(Kv *kv, KvStats *ret) {
 static int copy_sync(const char *path) {
         _cleanup_free_ char *name = NULL;
 
-        if (asprintf(&name, "%s/data.mdb", path) < 0) {
+        if (asprintf(&name, "%s/" DATA_FILE, path) < 0) {
                 name = NULL;
                 return -ENOMEM;
         }
@@ -488,7 +492,7 @@ static const KvBackend lmdb_backend = {
 
 /** Tables that are there already are opened without writing; only new ones need a commit. */
 static int open_tables(Lmdb *l, const char *const *tables, size_t n_tables) {
-        for (int create = 0; create <= 1; create++) {
+        for (int create = 0; create <= !l->is_reading; create++) {
                 MDB_txn *txn;
                 int rc = mdb_txn_begin(l->env, NULL, create ? 0 : MDB_RDONLY, &txn);
                 if (rc)
@@ -501,7 +505,7 @@ static int open_tables(Lmdb *l, const char *const *tables, size_t n_tables) {
                 if (rc != MDB_NOTFOUND)
                         return error_from_lmdb(rc);
         }
-        return -EIO;
+        return l->is_reading ? -ENOENT : -EIO;
 }
 
 /** A map nearly filled by what is there is doubled now, rather than by the first batch. */
@@ -523,7 +527,10 @@ static int leave_room(Lmdb *l) {
 
 static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables, size_t n_tables,
                     Report *report) {
-        unsigned flags = MDB_NOTLS | (options->no_sync ? MDB_NOSYNC : 0);
+        /* Alone (engine.lock is ours) LMDB's own locks need not be touched; beside an engine they are what keeps
+         * the pages that we read. */
+        static const unsigned access_flags[] = {[KV_READ] = MDB_RDONLY | MDB_NOLOCK, [KV_BESIDE] = MDB_RDONLY};
+        unsigned flags = MDB_NOTLS | (options->no_sync ? MDB_NOSYNC : 0) | access_flags[options->access];
         int n_dead;
 
         int rc = mdb_env_create(&l->env);
@@ -531,7 +538,7 @@ static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables
                 rc = mdb_env_set_maxdbs(l->env, KV_TABLES_MAX);
         if (rc == 0)
                 rc = mdb_env_set_maxreaders(l->env, READERS_MAX);
-        if (rc == 0)
+        if (rc == 0 && !l->is_reading)
                 rc = mdb_env_set_mapsize(l->env, l->map_size);
         if (rc == 0)
                 rc = mdb_env_open(l->env, l->dir.path, flags, 0600);
@@ -548,16 +555,17 @@ static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables
                 return r;
         }
         (void)mdb_reader_check(l->env, &n_dead);
-        int r = leave_room(l);
+        int r = l->is_reading ? 0 : leave_room(l);
         if (r == 0)
                 r = open_tables(l, tables, n_tables);
-        if (r == 0)
+        if (r == 0 && !l->is_reading)
                 r = kv_dir_sync(l->dir.path);
         if (r > 0)
                 r = -ENOSPC; /* a map too small for the bare tables */
         if (r < 0)
                 report_set(report, RUNBOOK_UNAVAILABLE, "The tables of the store in %s can't be opened: %s.",
-                           l->dir.path, strerror(-r));
+                           l->dir.path,
+                           r == -ENOENT ? "some are not there yet; start the engine on it once" : strerror(-r));
         return r;
 }
 
@@ -579,7 +587,9 @@ int kv_open_lmdb(const KvOptions *options, const char *const *tables, size_t n_t
         pthread_mutex_init(&l->lock, NULL);
         pthread_cond_init(&l->changed, NULL);
 
-        int r = kv_dir_open(options->path, report, &l->dir);
+        l->is_reading = options->access != KV_OWN;
+        int r = l->is_reading ? kv_dir_open_reading(options->path, DATA_FILE, options->access == KV_READ, report, &l->dir)
+                              : kv_dir_open(options->path, report, &l->dir);
         if (r == 0)
                 r = open_env(l, options, tables, n_tables, report);
         if (r < 0) {

@@ -20,11 +20,6 @@ const char *const store_table_names[N_STORE_TABLES] = {
                 [TABLE_OUTBOX] = "outbox",       [TABLE_MARKS] = "marks",
 };
 
-/* The store's own rows of TABLE_META begin with a dot; store_meta_put's names must not. */
-#define META_FORMAT ".format" /* u32; the one record whose form never changes */
-#define META_ENGINE ".engine" /* the engine id, 16 bytes */
-#define META_ORDER  ".order"  /* u64 last order given, i64 latest created_ms */
-
 /* ---- rows
  * --------------------------------------------------------------------------------------------------- */
 
@@ -268,6 +263,32 @@ static int settle_format(StoreTxn *t, Uuid fresh_id, Report *report) {
         return format < STORE_FORMAT_VERSION ? store_migrate(t, format, fresh_id) : 0;
 }
 
+/** Nothing may be written: the format must be this program's. */
+static int expect_format(Store *s, Report *report) {
+        uint32_t format = 0;
+        StoreTxn *t;
+        Slice found;
+
+        int r = store_begin_read(s, &t);
+        if (r)
+                return r;
+        r = store_meta_get(t, META_FORMAT, &found);
+        if (r == 0) {
+                Reader reader = reader_from_slice(found);
+                format = reader_u32(&reader);
+                r = reader.failed ? -EBADMSG : format == STORE_FORMAT_VERSION ? 0 : -EPROTONOSUPPORT;
+        } else if (r == STORE_E_NOT_FOUND) {
+                r = -EBADMSG;
+        }
+        store_abort(t);
+        if (r == -EPROTONOSUPPORT)
+                report_set(report, RUNBOOK_UNAVAILABLE,
+                           "The store has format %u, this program reads format %u%s.", format, STORE_FORMAT_VERSION,
+                           format < STORE_FORMAT_VERSION ? "; start the engine on it once, which brings it up to date"
+                                                         : "; use the newer version that wrote it");
+        return r;
+}
+
 static int settle(Store *s, Uuid fresh_id, Report *report) {
         StoreTxn *t;
         int r;
@@ -318,7 +339,8 @@ static int load_memory(Store *s) {
 static int open_kv(const StoreOptions *options, Report *report, Kv **ret) {
         KvOptions kv = {.path = options->path,
                         .map_size = options->map_size,
-                        .map_size_max = options->map_size_max};
+                        .map_size_max = options->map_size_max,
+                        .access = options->access};
 
         if (!strcmp(options->backend, "lmdb"))
                 return kv_open_lmdb(&kv, store_table_names, N_STORE_TABLES, report, ret);
@@ -337,7 +359,7 @@ int store_open(const StoreOptions *options, Uuid fresh_id, Report *report, Store
         }
         int r = open_kv(options, report, &s->kv);
         if (r == 0)
-                r = settle(s, fresh_id, report);
+                r = options->access == KV_OWN ? settle(s, fresh_id, report) : expect_format(s, report);
         if (r == 0)
                 r = load_memory(s);
         if (r) {

@@ -20,6 +20,7 @@ typedef struct StoreOptions {
         const char *backend;           /* "lmdb" or "memory" */
         const char *path;              /* DATA_DIR; made if missing (0700) */
         size_t map_size, map_size_max; /* 0: defaults */
+        KvAccess access;               /* other than KV_OWN: nothing is made, migrated or written */
 } StoreOptions;
 
 /** Open, check the format version (newer: refused with a sentence; older: migrated), make the engine id from

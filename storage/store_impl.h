@@ -29,6 +29,11 @@ typedef enum StoreTable {
         N_STORE_TABLES
 } StoreTable;
 
+/* The store's own rows of TABLE_META begin with a dot; store_meta_put's names must not. */
+#define META_FORMAT ".format" /* u32; the one record whose form never changes */
+#define META_ENGINE ".engine" /* the engine id, 16 bytes */
+#define META_ORDER  ".order"  /* u64 last order given, i64 latest created_ms */
+
 #define RECORD_VERSION 1 /* first byte of every value that is not empty or fixed for ever */
 
 /* Rows of TABLE_EXECUTIONS, all of one execution side by side: id, one of these, and what the README says. */
@@ -42,6 +47,9 @@ typedef enum ExecutionRow {
         ROW_CHILD = 10,
         ROW_WAIT = 11
 } ExecutionRow;
+
+/* Kinds of rows of TABLE_LISTING: the first byte of their keys. */
+typedef enum ListKind { LIST_TENANT = 1, LIST_RUNBOOK = 2, LIST_STATUS = 3 } ListKind;
 
 /* ---- keys (store_key.c) ----------------------------------------------------------------------- */
 

@@ -15,8 +15,6 @@
 #include "model/codec.h"
 #include "model/execution_codec.h"
 
-typedef enum ListKind { LIST_TENANT = 1, LIST_RUNBOOK = 2, LIST_STATUS = 3 } ListKind;
-
 /* ---- counters
  * ------------------------------------------------------------------------------------------------- */
 

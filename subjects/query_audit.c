@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "json/json_write.h"
+#include "model/event_seal.h"
 #include "model/update.h"
 #include "subjects/query.h"
 
@@ -43,42 +44,24 @@ static void fault(AuditWalk *a, uint64_t sequence, const char *name, const char 
         json_end_object(w);
 }
 
-/** SHA-256 of the event's canonical form without its hash, as text. */
-static int hash_event(json_t *event, char ret[DIGEST_TEXT_SIZE + 1]) {
-        _cleanup_(buf_deinit) Buf canonical = {0};
-        Digest d;
-        json_object_del(event, "hash");
-        int r = json_canonical(event, &canonical);
-        if (!r)
-                r = digest_slice(buf_slice(&canonical), &d);
-        if (!r)
-                digest_format(&d, ret);
-        return r;
-}
-
 static int check_event(AuditWalk *a, uint64_t sequence, Slice text) {
-        char computed[DIGEST_TEXT_SIZE + 1], hash[DIGEST_TEXT_SIZE + 1] = "";
-        json_t *event = json_parse_own(text);
-        const char *said = json_string_value(json_object_get(event, "hash"));
-        const char *prev = json_string_value(json_object_get(event, "prevhash"));
-        const json_t *number = json_object_get(event, "sequence");
-        int r = 0;
-        if (!said || !prev || strlen(said) != DIGEST_TEXT_SIZE) {
+        EventSeal seal;
+        int r = event_seal(text, &seal);
+        if (r < 0)
+                return r;
+        if (!seal.well_formed) {
                 fault(a, sequence, "malformed", "the event is not JSON with hash and prevhash");
         } else {
-                memcpy(hash, said, sizeof(hash));
-                if (json_integer_value(number) != (json_int_t)sequence)
+                if (seal.sequence != sequence)
                         fault(a, sequence, "order", "the event's sequence is not its place in the history");
-                if (a->prev[0] && strcmp(a->prev, prev) != 0)
+                if (a->prev[0] && strcmp(a->prev, seal.prev) != 0)
                         fault(a, sequence, "link", "prevhash is not the hash of the event before");
-                r = hash_event(event, computed); /* takes `hash` out: `said` is gone with it */
-                if (!r && strcmp(computed, hash) != 0)
+                if (strcmp(seal.computed, seal.hash) != 0)
                         fault(a, sequence, "hash",
                               "the event's content does not give its hash: it was altered");
         }
-        json_decref(event);
-        memcpy(a->prev, hash, sizeof(hash));
-        return r;
+        memcpy(a->prev, seal.hash, sizeof(seal.hash));
+        return 0;
 }
 
 /** Take the hash of the event before the page on trust: it was checked by the page before. */

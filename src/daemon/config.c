@@ -206,22 +206,60 @@ static int set(Config *c, const Setting *s, const char *value, Report *report) {
 
 /* ---- the command line -------------------------------------------------------------- */
 
+/* What the program is asked to do instead of running, and how. Up to two words stand behind it. */
+static const struct {
+        const char *name;
+        size_t flag;
+        size_t words[2]; /* where they go; 0: none (no word goes to the very first member) */
+        unsigned n_needed;
+        const char *help;
+} actions[] = {
+                {"--backup", AT(backup), {AT(data_dir), AT(backup_to)}, 2,
+                 "copy a store, also while its engine runs: --backup DATA_DIR TARGET"},
+                {"--check", AT(check_store), {AT(data_dir)}, 0,
+                 "check the store that no engine has open: --check [DATA_DIR]"},
+                {"--check-config", AT(check_only), {0}, 0, "check the settings, print them, end"},
+                {"--deep", AT(deep), {0}, 0, "with --check: replay every journal, too"},
+                {"--help", AT(show_help), {0}, 0, "this text"},
+                {"--json", AT(json), {0}, 0, "with --check: the outcome as JSON"},
+                {"--version", AT(show_version), {0}, 0, "the version"},
+};
+
 static int unknown_option(const char *argument, Report *report) {
-        char names[N_ELEMENTS(settings) + 3][OPTION_MAX];
-        const char *candidates[N_ELEMENTS(settings) + 3];
+        char names[N_ELEMENTS(settings)][OPTION_MAX];
+        const char *candidates[N_ELEMENTS(settings) + N_ELEMENTS(actions)];
         size_t n = N_ELEMENTS(settings);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 option_name(settings[i].name, names[i]);
-        strcpy(names[n++], "help");
-        strcpy(names[n++], "version");
-        strcpy(names[n++], "check-config");
-        for (size_t i = 0; i < n; i++)
                 candidates[i] = names[i];
+        }
+        for (size_t i = 0; i < N_ELEMENTS(actions); i++)
+                candidates[n++] = actions[i].name + 2;
         Slice name = {argument + 2, strcspn(argument + 2, "=")};
         const char *near = strncmp(argument, "--", 2) ? NULL : slice_nearest(name, candidates, n);
         return report_set(report, RUNBOOK_INVALID_REQUEST,
                           "there is no option \"%s\"%s%s%s (runbookd --help lists them)", argument,
                           near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+}
+
+/** Take the action that argument *i names, with its words. 0: it is one; 1: it is none; -EINVAL. */
+static int take_action(Config *c, int argc, char *const *argv, int *i, Report *report) {
+        for (size_t a = 0; a < N_ELEMENTS(actions); a++) {
+                if (strcmp(argv[*i], actions[a].name) != 0 &&
+                    (strcmp(argv[*i], "-h") != 0 || actions[a].flag != AT(show_help)))
+                        continue;
+                *(bool *)((char *)c + actions[a].flag) = true;
+                for (unsigned w = 0; w < 2 && actions[a].words[w]; w++) {
+                        bool given = *i + 1 < argc && strncmp(argv[*i + 1], "--", 2) != 0;
+                        if (!given && w < actions[a].n_needed)
+                                return report_set(report, RUNBOOK_INVALID_REQUEST, "%s needs %u words: %s",
+                                                  actions[a].name, actions[a].n_needed, actions[a].help);
+                        if (given)
+                                *(const char **)((char *)c + actions[a].words[w]) = argv[++*i];
+                }
+                return 0;
+        }
+        return 1;
 }
 
 /** The setting that @argument names, with *ret_value what stands behind "="; NULL: none. */
@@ -242,18 +280,11 @@ static const Setting *find_option(const char *argument, const char **ret_value) 
 static int read_arguments(Config *c, int argc, char *const *argv, Report *report) {
         for (int i = 1; i < argc; i++) {
                 const char *value = NULL;
-                if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-                        c->show_help = true;
+                int r = take_action(c, argc, argv, &i, report);
+                if (r < 0)
+                        return r;
+                if (r == 0)
                         continue;
-                }
-                if (!strcmp(argv[i], "--version")) {
-                        c->show_version = true;
-                        continue;
-                }
-                if (!strcmp(argv[i], "--check-config")) {
-                        c->check_only = true;
-                        continue;
-                }
                 const Setting *s = find_option(argv[i], &value);
                 if (!s)
                         return unknown_option(argv[i], report);
@@ -263,7 +294,7 @@ static int read_arguments(Config *c, int argc, char *const *argv, Report *report
                         value = argv[++i];
                 if (!value)
                         return report_set(report, RUNBOOK_INVALID_REQUEST, "%s needs a value", argv[i]);
-                int r = set(c, s, value, report);
+                r = set(c, s, value, report);
                 if (r < 0)
                         return r;
         }
@@ -325,7 +356,7 @@ void config_deinit(Config *c) {
 void config_put_help(Buf *b) {
         buf_put_str(b, "runbookd: the durable runbook engine. Takes commands and events from NATS, keeps "
                        "executions in DATA_DIR.\n\n"
-                       "Usage: runbookd [--<setting> <value>]… [--check-config] [--version] [--help]\n\n"
+                       "Usage: runbookd [--<setting> <value>]… [--<action> …]\n\n"
                        "Settings come from the environment (NATS_URL) or as options (--nats-url), which "
                        "win:\n\n");
         for (size_t i = 0; i < N_ELEMENTS(settings); i++) {
@@ -333,10 +364,12 @@ void config_put_help(Buf *b) {
                 buf_printf(b, "  %-27s %s%s%s%s\n", s->name, s->help, s->fallback ? " (" : "",
                            s->fallback ? s->fallback : "", s->fallback ? ")" : "");
         }
-        buf_put_str(b, "\n  --check-config              check the settings, print them, end\n"
-                       "\nExit status: 0 stopped as asked · 1 could not start (the reason is the last line "
-                       "of the log) ·\n"
-                       "2 a setting is wrong · 70 the store failed while running · 128+n ended by a second "
+        buf_put_str(b, "\nInstead of running:\n\n");
+        for (size_t i = 0; i < N_ELEMENTS(actions); i++)
+                buf_printf(b, "  %-27s %s\n", actions[i].name, actions[i].help);
+        buf_put_str(b, "\nExit status: 0 stopped as asked · 1 could not start (the reason is the last line "
+                       "of the log), or what\n"
+                       "was to be checked has faults · 2 a setting is wrong · 70 the store failed while running · 128+n ended by a second "
                        "signal n\n");
 }
 

@@ -33,6 +33,9 @@ typedef struct Config {
         int64_t drain_timeout_ms;
         /* what the command line asks for */
         bool show_help, show_version, check_only;
+        bool check_store, backup; /* the other things that the program does instead of running: offline.c */
+        bool deep, json;
+        const char *backup_to;
         char *strings;      /* owned: where split lists live */
         const char *unused; /* names of settings that were given but do nothing in this program; "" for none
                              */

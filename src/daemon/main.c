@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/notify.h"
+#include "daemon/offline.h"
 #include "daemon/secrets.h"
 #include "daemon/signals.h"
 #include "executors/http.h"
@@ -160,9 +161,9 @@ static int make_subjects(Daemon *d, Report *report) {
         return subjects_new(&d->subjects_settings, &host, report, &d->subjects);
 }
 
-static int make_runtime(Daemon *d) {
+static RuntimeSettings runtime_settings(const Daemon *d) {
         const Config *c = &d->config;
-        RuntimeSettings settings = {
+        return (RuntimeSettings){
                         .engine =
                                         {
                                                         .max_concurrent_steps =
@@ -173,6 +174,10 @@ static int make_runtime(Daemon *d) {
                         .definitions = d->definitions,
                         .subject_prefix = slice_from_str(c->subject_prefix),
         };
+}
+
+static int make_runtime(Daemon *d) {
+        RuntimeSettings settings = runtime_settings(d);
         return runtime_new(&settings, d->store, clock_system(&d->clock), ids_system(&d->ids),
                            subjects_audit_stream(d->subjects), &d->runtime);
 }
@@ -292,6 +297,18 @@ static int run(Daemon *d) {
         return r < 0 ? EXIT_START : 0;
 }
 
+/** The check of a store; no part of the house but this one is made. */
+static int check_store(Daemon *d) {
+        clock_system_init(&d->clock, NULL);
+        ids_system_init(&d->ids);
+        set_definitions(d);
+        OfflineSettings settings = {runtime_settings(d), clock_system(&d->clock), ids_system(&d->ids)};
+        int status = offline_check(&d->config, &settings);
+        ids_system_deinit(&d->ids);
+        clock_system_deinit(&d->clock);
+        return status;
+}
+
 static int print(void (*put)(Buf *b)) {
         _cleanup_(buf_deinit) Buf text = {0};
         put(&text);
@@ -330,6 +347,10 @@ int main(int argc, char **argv) {
                 status = 0;
         } else if (d.config.check_only) {
                 status = print_values(&d.config);
+        } else if (d.config.check_store) {
+                status = check_store(&d);
+        } else if (d.config.backup) {
+                status = offline_backup(&d.config);
         } else {
                 set_log_level(d.config.log_level);
                 signals_block();

@@ -86,12 +86,21 @@ static void withdraw_consent(Runbook *r, Slice tenant) {
 static int compile(const RunbookCache *c, Slice tenant, const StoreRunbook *row, Runbook **ret) {
         RunbookDefaults defaults = c->defaults;
         Report report = {0};
-        json_t *tree = json_parse_own(row->definition);
+        Digest digest;
 
+        int r = digest_slice(row->definition, &digest);
+        if (r < 0)
+                return r;
+        if (!digest_eq(&digest, &row->digest)) {
+                log_printf(LOG_ERROR, "runbook %.*s %.*s of tenant %.*s is damaged: it is not what was registered",
+                           SLICE_ARG(row->id), SLICE_ARG(row->version), SLICE_ARG(tenant));
+                return -EBADMSG;
+        }
+        json_t *tree = json_parse_own(row->definition);
         if (!tree)
                 return -ENOMEM;
         defaults.allow_timeout_approve = true;
-        int r = runbook_compile(tree, &defaults, &report, ret);
+        r = runbook_compile(tree, &defaults, &report, ret);
         json_decref(tree);
         if (r == -EINVAL) {
                 log_printf(LOG_ERROR, "runbook %.*s %.*s of tenant %.*s can't be compiled any more: %s%s%s",

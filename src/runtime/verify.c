@@ -252,7 +252,7 @@ static void put_answer(Verify *v, Buf *body) {
         json_end_object(&w);
 }
 
-int verify_execution(Runtime *r, Uuid id, Buf *body) {
+int verify_execution(Runtime *r, Uuid id, Buf *body, bool *ret_identical) {
         Verify v = {.r = r};
         StoreTxn *t;
 
@@ -264,6 +264,7 @@ int verify_execution(Runtime *r, Uuid id, Buf *body) {
         store_abort(t);
         if (rc == 0)
                 rc = replay(&v);
+        *ret_identical = rc == 0 && v.n_divergences == 0;
         if (rc == 0)
                 put_answer(&v, body);
         if (rc == 0)
@@ -331,7 +332,8 @@ static void log_failure(Uuid id, int error) {
 static void answer(Runtime *r, Request *q) {
         _cleanup_(buf_deinit) Buf body = {0};
 
-        int rc = verify_execution(r, q->input.execution_id, &body);
+        bool identical;
+        int rc = verify_execution(r, q->input.execution_id, &body, &identical);
         if (rc)
                 log_failure(q->input.execution_id, rc);
         if (rc == 0)

@@ -35,4 +35,4 @@ void verifier_stop(Verifier *v);
  * Verify execution @id as it is stored: append {"version":"v1","identical":…,"divergences":[…]} to @body. 0,
  * STORE_E_NOT_FOUND or negative.
  */
-int verify_execution(Runtime *r, Uuid id, Buf *body);
+int verify_execution(Runtime *r, Uuid id, Buf *body, bool *ret_identical);

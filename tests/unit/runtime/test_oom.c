@@ -92,6 +92,7 @@ static bool scenario(World *w, long after, long run) {
                 world_answer(w, w->executor.tasks[0], true, "1");
                 world_run(w);
         }
+        world_check(w, false);
         return !reached;
 }
 

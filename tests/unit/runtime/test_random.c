@@ -128,6 +128,7 @@ static void act_crash(Life *l) {
         if (draw(l, 3) == 0)
                 l->w->now_ms -= 20000; /* the clock was set back meanwhile */
         world_restart(l->w);
+        world_check(l->w, false);
         for (size_t i = 0; i < l->w->executor.n; i++)
                 check_key(l, l->w->executor.tasks[i]);
 }
@@ -192,7 +193,9 @@ static void one_life(const char *backend, uint64_t seed) {
                 action(l);
         }
         world_run(w);
+        world_check(w, true);
         bring_to_rest(l);
+        world_check(w, true);
         for (size_t i = 0; i < l->n_ids; i++) {
                 const char *status = world_status(w, l->ids[i]);
                 cr_assert(!strcmp(status, "completed") || !strcmp(status, "failed") ||

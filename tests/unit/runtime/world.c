@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "json/json_read.h"
+#include "runtime/check.h"
 
 /* ---- the outside ------------------------------------------------------------------------------------ */
 
@@ -450,6 +451,19 @@ unsigned world_events(World *w, const char *execution, const char *type) {
                      (unsigned long long)at - 1, (unsigned long long)x->seq);
         execution_free(x);
         return n;
+}
+
+static void fail_on_fault(void *userdata, const char *table, const char *key, const char *sentence) {
+        cr_assert_fail("%s %s: %s", table, key, sentence);
+}
+
+void world_check(World *w, bool deep) {
+        RuntimeCheck check = {.deep = deep, .fault = fail_on_fault};
+        Clock clock = {fake_now, w};
+        Ids ids = {fake_random, w};
+        uint64_t random = w->random;
+        cr_assert_eq(runtime_check(&w->settings, w->store, clock, ids, &check), 0);
+        w->random = random; /* looking changes nothing of what comes */
 }
 
 const char *world_eventful(World *w) {

@@ -131,6 +131,9 @@ const char *world_step(World *w, const char *execution, const char *step);
 unsigned world_events(World *w, const char *execution, const char *type);
 Execution *world_load(World *w, const char *execution);
 
+/** The consistency check of the whole store finds nothing; @deep replays all journals. */
+void world_check(World *w, bool deep);
+
 /** A life with everything in it: failures, a retry, an event, a pause, votes; all but its last wait is over.
  */
 const char *world_eventful(World *w);
