@@ -588,7 +588,8 @@ int kv_open_lmdb(const KvOptions *options, const char *const *tables, size_t n_t
         pthread_cond_init(&l->changed, NULL);
 
         l->is_reading = options->access != KV_OWN;
-        int r = l->is_reading ? kv_dir_open_reading(options->path, DATA_FILE, options->access == KV_READ, report, &l->dir)
+        bool locked = options->access == KV_READ;
+        int r = l->is_reading ? kv_dir_open_reading(options->path, DATA_FILE, locked, report, &l->dir)
                               : kv_dir_open(options->path, report, &l->dir);
         if (r == 0)
                 r = open_env(l, options, tables, n_tables, report);

@@ -103,7 +103,8 @@ static void check_total(Check *c, StoreTable table, uint64_t n_expected) {
         check_count(c, check_table(table), n);
         if (n > n_expected)
                 store_check_fault(c->told, check_table(table), "",
-                                  "%llu row(s) belong to no execution: there are %llu, the executions account for %llu",
+                                  "%llu row(s) belong to no execution: there are %llu, the executions "
+                                  "account for %llu",
                                   (unsigned long long)(n - n_expected), (unsigned long long)n,
                                   (unsigned long long)n_expected);
 }
@@ -129,14 +130,16 @@ static int check_idempotency_row(Check *c, Slice key, Slice value) {
         if (r || execution_peek_summary(static_record, state_record, &s) < 0)
                 check_row_fault(c, TABLE_IDEMPOTENCY, key, "it names an execution that is not there");
         else if (s.status == RUNBOOK_EXECUTION_FAILED || s.status == RUNBOOK_EXECUTION_CANCELLED)
-                check_row_fault(c, TABLE_IDEMPOTENCY, key, "it names an execution that has failed or was cancelled");
+                check_row_fault(c, TABLE_IDEMPOTENCY, key,
+                                "it names an execution that has failed or was cancelled");
         return 0;
 }
 
 static void compare_counts(Check *c, Slice key, const uint64_t *stored, const CheckTenant *real) {
         for (unsigned i = 0; i < RUNBOOK_N_EXECUTION_STATUSES; i++)
                 if (stored[i] != real->executions[i])
-                        check_row_fault(c, TABLE_COUNTERS, key, "%llu execution(s) are counted as %s, there are %llu",
+                        check_row_fault(c, TABLE_COUNTERS, key,
+                                        "%llu execution(s) are counted as %s, there are %llu",
                                         (unsigned long long)stored[i], runbook_execution_status_name(i),
                                         (unsigned long long)real->executions[i]);
         if (stored[RUNBOOK_N_EXECUTION_STATUSES] != real->early)
@@ -230,7 +233,9 @@ static int check_meta_row(Check *c, Slice key, Slice value) {
         Reader reader = reader_from_slice(value);
 
         if (slice_starts_with(key, SLICE(META_CATALOG)))
-                return check_catalog(c, (Slice){key.data + strlen(META_CATALOG), key.n - strlen(META_CATALOG)}, value);
+                return check_catalog(c,
+                                     (Slice){key.data + strlen(META_CATALOG), key.n - strlen(META_CATALOG)},
+                                     value);
         if (slice_eq(key, SLICE(META_ORDER))) {
                 uint64_t order = reader_u64(&reader);
                 if (order < c->tally.order)
@@ -279,7 +284,8 @@ static int check_all(Check *c) {
         if (r == 0 && c->tally.versions != c->tally.registrations)
                 store_check_fault(c->told, check_table(TABLE_RUNBOOKS), "",
                                   "%llu version(s) are there, %llu were registered",
-                                  (unsigned long long)c->tally.versions, (unsigned long long)c->tally.registrations);
+                                  (unsigned long long)c->tally.versions,
+                                  (unsigned long long)c->tally.registrations);
         return r ? r : check_outbox(c);
 }
 

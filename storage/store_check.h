@@ -40,6 +40,6 @@ struct StoreCheck {
 int store_check(StoreTxn *t, StoreCheck *c);
 /** Tell a fault: for @judge's and @each's makers. */
 void store_check_fault(StoreCheck *c, const char *table, const char *key, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+                __attribute__((format(printf, 4, 5)));
 /** SHA-256 over every key and value of every table: two stores with the same are the same. 0 or negative. */
 int store_digest(StoreTxn *t, Digest *ret);

@@ -24,23 +24,27 @@ typedef struct Walk {
 
 /* ---- series ----------------------------------------------------------------------------------- */
 
-static int check_event(Check *c, uint64_t number, Slice text, const char *key, char prev[DIGEST_TEXT_SIZE + 1]) {
+static int check_event(Check *c, uint64_t number, Slice text, const char *key,
+                       char prev[DIGEST_TEXT_SIZE + 1]) {
         EventSeal seal;
         int r = event_seal(text, &seal);
 
         if (r < 0)
                 return r;
         if (!seal.well_formed)
-                store_check_fault(c->told, EXECUTIONS, key, "event %llu is not JSON with sequence, hash and prevhash",
+                store_check_fault(c->told, EXECUTIONS, key,
+                                  "event %llu is not JSON with sequence, hash and prevhash",
                                   (unsigned long long)number);
         else if (seal.sequence != number)
                 store_check_fault(c->told, EXECUTIONS, key, "event %llu says that it is number %llu",
                                   (unsigned long long)number, (unsigned long long)seal.sequence);
         else if (strcmp(seal.prev, prev) != 0)
-                store_check_fault(c->told, EXECUTIONS, key, "event %llu does not hang on the hash of the one before",
+                store_check_fault(c->told, EXECUTIONS, key,
+                                  "event %llu does not hang on the hash of the one before",
                                   (unsigned long long)number);
         else if (strcmp(seal.computed, seal.hash) != 0)
-                store_check_fault(c->told, EXECUTIONS, key, "event %llu was altered: its content has another hash",
+                store_check_fault(c->told, EXECUTIONS, key,
+                                  "event %llu was altered: its content has another hash",
                                   (unsigned long long)number);
         if (seal.well_formed)
                 memcpy(prev, seal.hash, DIGEST_TEXT_SIZE + 1);
@@ -52,7 +56,8 @@ static int check_record(Check *c, StoreSeries series, uint64_t number, Slice tex
         if (series == STORE_HISTORY)
                 return check_event(c, number, text, key, prev);
         if (text.n < 2 || text.data[0] != '{' || text.data[text.n - 1] != '}')
-                store_check_fault(c->told, EXECUTIONS, key, "a log or evidence record %llu is not a JSON object",
+                store_check_fault(c->told, EXECUTIONS, key,
+                                  "a log or evidence record %llu is not a JSON object",
                                   (unsigned long long)number);
         return 0;
 }
@@ -70,8 +75,8 @@ static void check_input(Check *c, uint64_t number, Slice record, const char *key
 }
 
 /** The records of one segment. */
-static int check_segment(Check *c, StoreSeries series, uint64_t first, uint32_t n, Slice frames, const char *key,
-                         char prev[DIGEST_TEXT_SIZE + 1]) {
+static int check_segment(Check *c, StoreSeries series, uint64_t first, uint32_t n, Slice frames,
+                         const char *key, char prev[DIGEST_TEXT_SIZE + 1]) {
         Slice type, text;
         size_t offset = 0;
         int r = 0;
@@ -82,7 +87,8 @@ static int check_segment(Check *c, StoreSeries series, uint64_t first, uint32_t 
         }
         for (uint32_t i = 0; i < n && r == 0; i++) {
                 if (!frame_next(frames, &offset, &type, &text)) {
-                        store_check_fault(c->told, EXECUTIONS, key, "a segment from record %llu on ends early",
+                        store_check_fault(c->told, EXECUTIONS, key,
+                                          "a segment from record %llu on ends early",
                                           (unsigned long long)first);
                         return 0;
                 }
@@ -110,8 +116,9 @@ int check_series(Check *c, StoreSeries series, Uuid id, uint64_t n_said, const c
                 if (next == 0 && first == 1)
                         next = 1; /* most starts have no record 0 */
                 if (first != next || n == 0) {
-                        store_check_fault(c->told, EXECUTIONS, key, "the %s has a gap or an overlap at record %llu",
-                                          names[series], (unsigned long long)next);
+                        store_check_fault(c->told, EXECUTIONS, key,
+                                          "the %s has a gap or an overlap at record %llu", names[series],
+                                          (unsigned long long)next);
                         if (n == 0 || first < next)
                                 return 0;
                 }
@@ -193,8 +200,9 @@ static int expect_timer(Check *c, const Walk *w, int64_t at_ms, uint32_t instanc
 /** Clocks of people's and events' time stand still while an execution is paused: those are not in the table. */
 static bool is_frozen(const Execution *x, uint32_t instance) {
         uint8_t status = x->steps[instance].status;
-        return x->paused_ms > 0 && (status == RUNBOOK_STEP_AWAITING_APPROVAL || status == RUNBOOK_STEP_AWAITING_EVENT ||
-                                    (status == RUNBOOK_STEP_WAITING && !execution_step(x, instance)->wait_until));
+        return x->paused_ms > 0 &&
+               (status == RUNBOOK_STEP_AWAITING_APPROVAL || status == RUNBOOK_STEP_AWAITING_EVENT ||
+                (status == RUNBOOK_STEP_WAITING && !execution_step(x, instance)->wait_until));
 }
 
 static int check_timers(Check *c, const Walk *w) {
@@ -218,15 +226,18 @@ static int check_wait(Check *c, const Walk *w, uint32_t i) {
 
         c->tally.waits++;
         if (!extra || !extra->event_type || !extra->correlation) {
-                store_check_fault(c->told, EXECUTIONS, w->key, "instance %u waits for an event that it does not name", i);
+                store_check_fault(c->told, EXECUTIONS, w->key,
+                                  "instance %u waits for an event that it does not name", i);
                 return 0;
         }
         store_key_u32(&owner, i);
         int r = store_get(c->t, TABLE_EXECUTIONS, &owner, &found);
         if (r) {
                 if (r == KV_E_NOT_FOUND)
-                        store_check_fault(c->told, EXECUTIONS, w->key,
-                                          "instance %u waits for an event, but nothing says where it is queued", i);
+                        store_check_fault(
+                                        c->told, EXECUTIONS, w->key,
+                                        "instance %u waits for an event, but nothing says where it is queued",
+                                        i);
                 return r < 0 ? r : 0;
         }
         Reader reader = reader_from_slice(found);
@@ -274,7 +285,8 @@ static int check_approvers(Check *c, const Walk *w, uint32_t i) {
         int r = 0;
 
         if (!a || !extra) {
-                store_check_fault(c->told, EXECUTIONS, w->key, "instance %u awaits an approval that nobody can give", i);
+                store_check_fault(c->told, EXECUTIONS, w->key,
+                                  "instance %u awaits an approval that nobody can give", i);
                 return 0;
         }
         for (size_t k = 0; k < a->n_approvers && r == 0; k++)
@@ -358,7 +370,8 @@ static int check_claim(Check *c, const Walk *w) {
                 return 0;
         store_key_begin(&key);
         store_key_put(&key, x->idempotency_digest.bytes, DIGEST_SIZE);
-        return expect(c, w, TABLE_IDEMPOTENCY, &key, "a second start with the same input would not be its duplicate");
+        return expect(c, w, TABLE_IDEMPOTENCY, &key,
+                      "a second start with the same input would not be its duplicate");
 }
 
 /** The row that leads from instance @i to its child. */
@@ -373,7 +386,8 @@ static int check_child(Check *c, const Walk *w, uint32_t i, Uuid child) {
         Reader reader = reader_from_slice(r == 0 ? found : SLICE_NULL);
         store_take_version(&reader);
         if (r || !uuid_eq(store_key_take_uuid(&reader), child) || reader.failed)
-                store_check_fault(c->told, EXECUTIONS, w->key, "the row of instance %u's child is missing or wrong", i);
+                store_check_fault(c->told, EXECUTIONS, w->key,
+                                  "the row of instance %u's child is missing or wrong", i);
         return 0;
 }
 
@@ -384,10 +398,12 @@ static int check_family(Check *c, const Walk *w) {
                 store_check_fault(c->told, EXECUTIONS, w->key, "its parent is not there");
         for (uint32_t i = 0; i < x->n_instances; i++) {
                 const StepState *s = &x->steps[i];
-                bool runs = s->status == RUNBOOK_STEP_RUNNING && execution_step(x, i)->type == STEP_TYPE_RUN_RUNBOOK;
+                bool runs = s->status == RUNBOOK_STEP_RUNNING &&
+                            execution_step(x, i)->type == STEP_TYPE_RUN_RUNBOOK;
                 if (!s->extra || uuid_is_nil(s->extra->child)) {
                         if (runs)
-                                store_check_fault(c->told, EXECUTIONS, w->key, "instance %u runs no child", i);
+                                store_check_fault(c->told, EXECUTIONS, w->key, "instance %u runs no child",
+                                                  i);
                         continue;
                 }
                 int r = check_child(c, w, i, s->extra->child);
@@ -395,7 +411,8 @@ static int check_family(Check *c, const Walk *w) {
                         return r;
                 /* One that was refused leaves its id behind, but its step doesn't run. */
                 if (runs && !store_execution_exists(c->t, s->extra->child))
-                        store_check_fault(c->told, EXECUTIONS, w->key, "instance %u runs a child that is not there", i);
+                        store_check_fault(c->told, EXECUTIONS, w->key,
+                                          "instance %u runs a child that is not there", i);
         }
         return 0;
 }
@@ -415,8 +432,8 @@ static int count_execution(Check *c, const Execution *x) {
 }
 
 static int check_execution(Check *c, Walk *w) {
-        static int (*const parts[])(Check *c, const Walk *w) = {check_timers, check_steps, check_listings,
-                                                                check_open,   check_claim, check_family};
+        static int (*const parts[])(Check * c, const Walk *w) = {check_timers, check_steps, check_listings,
+                                                                 check_open,   check_claim, check_family};
         const char *broken = c->told->judge ? c->told->judge(w->x) : NULL;
 
         if (broken)
@@ -435,10 +452,10 @@ static int check_execution(Check *c, Walk *w) {
 
 /** The rows of an execution: bytes of the key, and below which number its index must lie. */
 static bool row_is_sound(const Walk *w, Slice key, uint8_t row) {
-        static const uint8_t sizes[] = {[ROW_STATIC] = 17, [ROW_STATE] = 17,      [ROW_PAGE] = 21,
-                                        [ROW_SCOPE] = 21,  [ROW_VALUE] = 22,      [ROW_SERIES] = 25,
+        static const uint8_t sizes[] = {[ROW_STATIC] = 17,     [ROW_STATE] = 17,      [ROW_PAGE] = 21,
+                                        [ROW_SCOPE] = 21,      [ROW_VALUE] = 22,      [ROW_SERIES] = 25,
                                         [ROW_SERIES + 1] = 25, [ROW_SERIES + 2] = 25, [ROW_SERIES + 3] = 25,
-                                        [ROW_CHILD] = 21,  [ROW_WAIT] = 21};
+                                        [ROW_CHILD] = 21,      [ROW_WAIT] = 21};
         if (row >= N_ELEMENTS(sizes) || key.n != sizes[row])
                 return false;
         Reader reader = store_key_tail(key, key.n - 17);
@@ -451,7 +468,8 @@ static bool row_is_sound(const Walk *w, Slice key, uint8_t row) {
         case ROW_SCOPE:
                 return index > 0 && index < w->x->n_scopes;
         case ROW_VALUE:
-                return index < (reader_u8(&reader) == EXECUTION_VALUE_ITEM ? w->x->n_scopes : w->x->n_instances);
+                return index <
+                       (reader_u8(&reader) == EXECUTION_VALUE_ITEM ? w->x->n_scopes : w->x->n_instances);
         default:
                 return true;
         }
@@ -482,7 +500,8 @@ static void check_wait_note(Check *c, Walk *w, Slice key) {
 
         w->n_waits++;
         if (w->x && (i >= w->x->n_instances || w->x->steps[i].status != RUNBOOK_STEP_AWAITING_EVENT))
-                store_check_fault(c->told, EXECUTIONS, w->key, "instance %u is queued for an event and does not wait", i);
+                store_check_fault(c->told, EXECUTIONS, w->key,
+                                  "instance %u is queued for an event and does not wait", i);
 }
 
 int check_executions(Check *c) {
@@ -502,11 +521,13 @@ int check_executions(Check *c) {
                 if (r)
                         break;
                 if (reader.failed || !row_is_sound(&w, k, row))
-                        store_check_fault(c->told, EXECUTIONS, w.key, "a row of kind %u belongs to nothing", row);
+                        store_check_fault(c->told, EXECUTIONS, w.key, "a row of kind %u belongs to nothing",
+                                          row);
                 else if (row == ROW_WAIT)
                         check_wait_note(c, &w, k);
                 else if (!w.is_static && row != ROW_SERIES + STORE_HISTORY)
-                        store_check_fault(c->told, EXECUTIONS, w.key, "rows without an execution (kind %u)", row);
+                        store_check_fault(c->told, EXECUTIONS, w.key, "rows without an execution (kind %u)",
+                                          row);
         }
         execution_free(w.x);
         return r == KV_E_NOT_FOUND ? 0 : r;

@@ -15,12 +15,12 @@ typedef struct CheckTally {
         uint64_t executions, steps, open, timers, waits, approvals;
         uint64_t journal, events, logs, evidence; /* records */
         uint64_t announced;                       /* of them those of history and logs */
-        uint64_t versions, registrations; /* of runbooks; as the tenants' catalogs tell */
-        uint64_t counted; /* by all rows of TABLE_COUNTERS */
-        int64_t catalogs;      /* series without an execution that nobody has claimed */
-        uint64_t expiring[2];  /* keys of results and of events that are noted to expire, and there */
+        uint64_t versions, registrations;         /* of runbooks; as the tenants' catalogs tell */
+        uint64_t counted;                         /* by all rows of TABLE_COUNTERS */
+        int64_t catalogs;                         /* series without an execution that nobody has claimed */
+        uint64_t expiring[2];        /* keys of results and of events that are noted to expire, and there */
         uint64_t last_row, last_seq; /* of the outbox; of the mark seen last */
-        uint64_t order;                           /* the greatest one seen */
+        uint64_t order;              /* the greatest one seen */
 } CheckTally;
 
 typedef struct Check {
@@ -44,7 +44,7 @@ int check_outbox(Check *c);
 int check_walk(Check *c, StoreTable table, int (*each)(Check *c, Slice key, Slice value), uint64_t *ret);
 /** A fault of a row, with its key made readable. */
 void check_row_fault(Check *c, StoreTable table, Slice key, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+                __attribute__((format(printf, 4, 5)));
 void check_count(Check *c, const char *name, uint64_t n);
 static inline void check_see_order(Check *c, uint64_t order) {
         if (order > c->tally.order)

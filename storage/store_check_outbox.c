@@ -58,7 +58,8 @@ static int check_runbook_row(Check *c, Slice key, Slice value) {
         if (r == 0)
                 r = digest_slice(definition, &is);
         if (r == 0 && !digest_eq(&is, &digest))
-                check_row_fault(c, TABLE_RUNBOOKS, key, "the definition is not what was registered: its SHA-256 differs");
+                check_row_fault(c, TABLE_RUNBOOKS, key,
+                                "the definition is not what was registered: its SHA-256 differs");
         return r;
 }
 
@@ -122,7 +123,8 @@ static bool check_entry(void *userdata, const StoreOutboxEntry *e) {
                 return false;
         }
         if (e->series > STORE_LOGS || e->series == STORE_JOURNAL)
-                store_check_fault(c->told, check_table(TABLE_OUTBOX), key, "the row after %llu announces what is not published",
+                store_check_fault(c->told, check_table(TABLE_OUTBOX), key,
+                                  "the row after %llu announces what is not published",
                                   (unsigned long long)w->row);
         else if (r || first != e->first || n != e->n)
                 store_check_fault(c->told, check_table(TABLE_OUTBOX), key,
@@ -139,11 +141,12 @@ static int check_rows(Check *c, uint64_t *ret_last) {
 
         while ((r = store_outbox_read(c->t, last + 1, &row, &at_ms, check_entry, &w)) == 0 && w.error == 0) {
                 if (last > 0 && row != last + 1)
-                        store_check_fault(c->told, check_table(TABLE_OUTBOX), "", "rows %llu to %llu are missing",
-                                          (unsigned long long)last + 1, (unsigned long long)row - 1);
+                        store_check_fault(c->told, check_table(TABLE_OUTBOX), "",
+                                          "rows %llu to %llu are missing", (unsigned long long)last + 1,
+                                          (unsigned long long)row - 1);
                 if (at_ms < before_ms)
-                        store_check_fault(c->told, check_table(TABLE_OUTBOX), "", "row %llu is older than the one before",
-                                          (unsigned long long)row);
+                        store_check_fault(c->told, check_table(TABLE_OUTBOX), "",
+                                          "row %llu is older than the one before", (unsigned long long)row);
                 if (first == 0)
                         first = row;
                 before_ms = at_ms;

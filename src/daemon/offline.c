@@ -52,7 +52,8 @@ static void print_text(const RuntimeCheck *check, const Output *o, const char *p
                 printf("… and %llu more\n", (unsigned long long)(o->n - FAULTS_SHOWN));
         printf("checked %s:", path);
         for (size_t i = 0; i < told->n_counts; i++)
-                printf("%s %llu %s", i ? "," : "", (unsigned long long)told->counts[i].n, told->counts[i].name);
+                printf("%s %llu %s", i ? "," : "", (unsigned long long)told->counts[i].n,
+                       told->counts[i].name);
         if (check->deep)
                 printf("; %llu journal(s) replayed", (unsigned long long)check->n_replayed);
         printf("\n%llu fault(s)\n", (unsigned long long)told->n_faults);
@@ -101,8 +102,10 @@ static int open_store(const Config *config, KvAccess access, Store **ret) {
         if (r < 0)
                 fprintf(stderr, "runbookd: %s\n", report.message ? report.message : strerror(-r));
         if (r == -EBUSY)
-                fprintf(stderr, "runbookd: A running engine's store is checked by way of a copy: runbookd --backup %s "
-                                "COPY && runbookd --check COPY\n",
+                fprintf(stderr,
+                        "runbookd: A running engine's store is checked by way of a copy: runbookd --backup "
+                        "%s "
+                        "COPY && runbookd --check COPY\n",
                         config->data_dir);
         return r;
 }

@@ -32,9 +32,11 @@ static int replay(void *userdata, StoreCheck *told, const Execution *x) {
                 return r;
         c->check->n_replayed++;
         if (r)
-                store_check_fault(told, "executions", key, "its journal can't be replayed: a record is missing or damaged");
+                store_check_fault(told, "executions", key,
+                                  "its journal can't be replayed: a record is missing or damaged");
         else if (!identical)
-                store_check_fault(told, "executions", key, "its journal, replayed, gives something else: %.*s",
+                store_check_fault(told, "executions", key,
+                                  "its journal, replayed, gives something else: %.*s",
                                   SLICE_ARG(slice_cut_utf8(buf_slice(&body), 300)));
         return 0;
 }
@@ -47,13 +49,13 @@ int runtime_check(const RuntimeSettings *settings, Store *store, Clock clock, Id
         if (r < 0)
                 return r;
         check->told = (StoreCheck){
-                .lookup = runtime_runbook_lookup,
-                .lookup_userdata = c.runtime,
-                .judge = engine_check,
-                .each = check->deep ? replay : NULL,
-                .catalog_id = engine_catalog_id,
-                .fault = on_fault,
-                .userdata = &c,
+                        .lookup = runtime_runbook_lookup,
+                        .lookup_userdata = c.runtime,
+                        .judge = engine_check,
+                        .each = check->deep ? replay : NULL,
+                        .catalog_id = engine_catalog_id,
+                        .fault = on_fault,
+                        .userdata = &c,
         };
         r = store_begin_read(store, &t);
         if (r == 0) {

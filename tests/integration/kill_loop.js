@@ -136,6 +136,8 @@ test(`${N} executions under kill -9 (seed ${SEED})`, { timeoutMs: 120000 + N * 1
     assert.deepEqual(unique, history, `${id}: the stream has what the engine has`);
     assert.equal(published.length, unique.length, `${id}: nothing is in the stream twice`);
   }
+  await house.engine.end();
+  comment(await house.checkStore());
   assert.ok(kills >= 5, `only ${kills} kills: this has shown nothing`);
 });
 

@@ -347,6 +347,25 @@ class House {
     await this.engineReady();
   }
 
+  /** Run runbookd for something else than running (`--check`…); gives {code, out, err}. */
+  tool(args, { env = {}, timeoutMs = 60000 * TIME_FACTOR } = {}) {
+    return new Promise((resolve) => {
+      execFile(
+        RUNBOOKD,
+        args,
+        { env: { ...process.env, ...this.engineEnv(), ...env }, timeout: timeoutMs, maxBuffer: 64 << 20 },
+        (error, out, err) => resolve({ code: error ? (error.code ?? error.signal) : 0, out, err }),
+      );
+    });
+  }
+
+  /** The consistency check of a store that no engine has open (the house's own by default) finds nothing. */
+  async checkStore(dir = this.dataDir, args = ['--deep']) {
+    const { code, out, err } = await this.tool(['--check', dir, ...args]);
+    if (code !== 0) throw new Error(`runbookd --check ${dir} ended with ${code}:\n${out}${err}`);
+    return out;
+  }
+
   person(user, tenant) {
     return new Person(this.connection, user, tenant);
   }

@@ -50,12 +50,16 @@ static World *full_world(const char *backend) {
         world_register(w, RUNBOOK("calls", "1", CALL("a", "")));
         world_register(w, RUNBOOK("calls", "2", CALL("a", "") "," CALL("b", "\"a\"")));
         world_register(w, RUNBOOK("parent", "1",
-                                  STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"calls\",\"input\":{}}")));
+                                  STEP("c", "\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"calls\","
+                                            "\"input\":{}}")));
         world_register(w, RUNBOOK("votes", "1", APPROVE("ok", "")));
         world_register(w, RUNBOOK("waits", "1", WAIT_EVENT("e", "", "k")));
-        world_register(w, RUNBOOK("loop", "1",
-                                  STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"a\"},\"loopConfig\":"
-                                            "{\"maxIterations\":5,\"iterateOver\":\"input.items\"}") "," CALL("a", "")));
+        world_register(w,
+                       RUNBOOK("loop", "1",
+                               STEP("l",
+                                    "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"a\"},\"loopConfig\":"
+                                    "{\"maxIterations\":5,\"iterateOver\":\"input.items\"}") "," CALL("a",
+                                                                                                      "")));
         world_register(w, RUNBOOK_WITH("deadline", "\"globalTimeoutMs\":600000", CALL("a", "")));
         world_start(w, "parent", NULL);
         world_start(w, "votes", NULL);
@@ -63,7 +67,8 @@ static World *full_world(const char *backend) {
         world_start(w, "loop", "{\"items\":[1,2,3]}");
         world_start(w, "deadline", "{\"n\":1}");
         const char *failed = world_start(w, "calls", "{}");
-        world_answer(w, world_task(w, failed, "a"), false, "{\"code\":\"X\",\"message\":\"no\",\"retryable\":false}");
+        world_answer(w, world_task(w, failed, "a"), false,
+                     "{\"code\":\"X\",\"message\":\"no\",\"retryable\":false}");
         world_run(w);
         const char *paused = world_start(w, "votes", NULL);
         world_ask(w, request_command(INPUT_PAUSE, paused, "alice"));
@@ -104,7 +109,8 @@ static bool find_row(World *w, size_t n, Row *ret) {
                 KvCursor *c;
                 Slice k, v;
                 cr_assert_eq(kv_cursor_open(t->kv, table, &c), 0);
-                for (int r = kv_cursor_seek(c, SLICE_NULL, &k, &v); r == 0 && !found; r = kv_cursor_next(c, &k, &v)) {
+                for (int r = kv_cursor_seek(c, SLICE_NULL, &k, &v); r == 0 && !found;
+                     r = kv_cursor_next(c, &k, &v)) {
                         if (at++ != n)
                                 continue;
                         ret->table = table;
@@ -147,7 +153,8 @@ Test(check, finds_any_row_that_was_taken_away) {
         for (; find_row(w, n, &row); n++) {
                 put_row(w, &row, true, SLICE_NULL);
                 if (faults(w, false, &told) == 0 && !may_be_absent(&row))
-                        cr_assert_fail("row %zu of table %s is gone unnoticed", n, store_table_names[row.table]);
+                        cr_assert_fail("row %zu of table %s is gone unnoticed", n,
+                                       store_table_names[row.table]);
                 put_row(w, &row, false, buf_slice(&row.value));
         }
         cr_assert_gt(n, 100);
@@ -191,20 +198,26 @@ Test(check, finds_rows_that_belong_to_nothing) {
                 unsigned table;
                 Slice key, value;
         } strays[] = {
-                {TABLE_OPEN, SLICE("0123456789abcdef"), SLICE("")},
-                {TABLE_TIMERS, SLICE("01234567abcdefghijklmnop0123x"), SLICE("")},
-                {TABLE_LISTING, SLICE("\1acme\0\0012345678"), SLICE("\1")},
-                {TABLE_WAITS, SLICE("acme\0\0x\0\0k\0\00012345678"), SLICE("\1")},
-                {TABLE_APPROVALS, SLICE("acme\0\0bob\0\0000123456789abcdef0123"), SLICE("")},
-                {TABLE_IDEMPOTENCY, SLICE("0123456789abcdef0123456789abcdef"), SLICE("\1" "0123456789abcdef")},
-                {TABLE_RESULTS, SLICE("acme\0\0bob\0\0x\0\0"), SLICE("\1" "0")},
-                {TABLE_EVENTS, SLICE("acme\0\0x\0\0"), SLICE("\1\0")},
-                {TABLE_EARLY, SLICE("acme\0\0x\0\0y\0\00012345678"), SLICE("\1\0")},
-                {TABLE_EXPIRY, SLICE("\0030123456701234567"), SLICE("\1\4acmekey")},
-                {TABLE_COUNTERS, SLICE("other\0\0"), SLICE("\1\0\1\0\0\0\0\0\0\0")},
-                {TABLE_EXECUTIONS, SLICE("0123456789abcdef\7\0\0\0\0\0\0\0\1"), SLICE("\1\1\0")},
-                {TABLE_EXECUTIONS, SLICE("0123456789abcdef\2"), SLICE("\1")},
-                {TABLE_RUNBOOKS, SLICE("\2acme\0\0other\0\0"), SLICE("\1\1\1" "1")},
+                        {TABLE_OPEN, SLICE("0123456789abcdef"), SLICE("")},
+                        {TABLE_TIMERS, SLICE("01234567abcdefghijklmnop0123x"), SLICE("")},
+                        {TABLE_LISTING, SLICE("\1acme\0\0012345678"), SLICE("\1")},
+                        {TABLE_WAITS, SLICE("acme\0\0x\0\0k\0\00012345678"), SLICE("\1")},
+                        {TABLE_APPROVALS, SLICE("acme\0\0bob\0\0000123456789abcdef0123"), SLICE("")},
+                        {TABLE_IDEMPOTENCY, SLICE("0123456789abcdef0123456789abcdef"),
+                         SLICE("\1"
+                               "0123456789abcdef")},
+                        {TABLE_RESULTS, SLICE("acme\0\0bob\0\0x\0\0"),
+                         SLICE("\1"
+                               "0")},
+                        {TABLE_EVENTS, SLICE("acme\0\0x\0\0"), SLICE("\1\0")},
+                        {TABLE_EARLY, SLICE("acme\0\0x\0\0y\0\00012345678"), SLICE("\1\0")},
+                        {TABLE_EXPIRY, SLICE("\0030123456701234567"), SLICE("\1\4acmekey")},
+                        {TABLE_COUNTERS, SLICE("other\0\0"), SLICE("\1\0\1\0\0\0\0\0\0\0")},
+                        {TABLE_EXECUTIONS, SLICE("0123456789abcdef\7\0\0\0\0\0\0\0\1"), SLICE("\1\1\0")},
+                        {TABLE_EXECUTIONS, SLICE("0123456789abcdef\2"), SLICE("\1")},
+                        {TABLE_RUNBOOKS, SLICE("\2acme\0\0other\0\0"),
+                         SLICE("\1\1\1"
+                               "1")},
         };
         World *w = full_world(BACKEND);
         Row row = {0};
