@@ -223,7 +223,7 @@ int query_stats(Query *q) {
         json_key(&q->w, "startedAt");
         json_put_time_ms(&q->w, q->subjects->started_ms);
         if (q->subjects->host.put_stats)
-                q->subjects->host.put_stats(q->subjects->host.userdata, &q->w);
+                q->subjects->host.put_stats(q->subjects->host.userdata, q->tenant, &q->w);
         json_end_object(&q->w);
         return 0;
 }

@@ -14,7 +14,7 @@ typedef struct SubjectsHost {
         int (*submit)(void *userdata, Request *request);  /* runtime_submit */
         StoreRunbookLookup lookup;
         /** Append the members of the engine part of `query…stats` (counts, depths) to an open JSON object. */
-        void (*put_stats)(void *userdata, JsonWriter *w);
+        void (*put_stats)(void *userdata, Slice tenant, JsonWriter *w);
         Store *store;                /* for reading */
         const RunbookDefaults *definitions;
         Clock clock;

@@ -306,6 +306,26 @@ const CliCommand command_status = {
 
 /* ── stats ─────────────────────────────────────────────────────────────────────────────────────── */
 
+static void put_stats_line(Cli *cli, const char *prefix, const char *key, const char *text, Buf *b) {
+        _cleanup_(buf_deinit) Buf name = {0};
+
+        buf_printf(&name, "%s%s%s", prefix, *prefix ? "." : "", key);
+        text_pad(b, 32 - text_put(b, &cli->term, buf_slice(&name), TEXT_ANY_WIDTH));
+        buf_put_char(b, ' ');
+        text_put_str(b, &cli->term, text, TEXT_ANY_WIDTH);
+        buf_put_char(b, '\n');
+}
+
+/** A line for each item of a list. */
+static void put_stats_list(Cli *cli, const char *prefix, const char *key, const json_t *list, Buf *b) {
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                char *text = json_dumps(json_array_get(list, i), JSON_COMPACT | JSON_ENCODE_ANY);
+                if (text)
+                        put_stats_line(cli, prefix, key, text, b);
+                free(text);
+        }
+}
+
 /** One line per number, named by its path: whatever the engine counts is shown. One level of nesting. */
 static void put_stats(Cli *cli, const json_t *json, const char *prefix, Buf *b) {
         const json_t *value;
@@ -318,17 +338,14 @@ static void put_stats(Cli *cli, const json_t *json, const char *prefix, Buf *b) 
                         put_stats(cli, value, key, b);
                         continue;
                 }
+                if (json_is_array(value)) {
+                        put_stats_list(cli, prefix, key, value, b);
+                        continue;
+                }
                 text = json_is_string(value) ? strdup(json_string_value(value))
                                              : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-                if (text && !(!*prefix && !strcmp(key, "version"))) {
-                        _cleanup_(buf_deinit) Buf name = {0};
-
-                        buf_printf(&name, "%s%s%s", prefix, *prefix ? "." : "", key);
-                        text_pad(b, 32 - text_put(b, &cli->term, buf_slice(&name), TEXT_ANY_WIDTH));
-                        buf_put_char(b, ' ');
-                        text_put_str(b, &cli->term, text, TEXT_ANY_WIDTH);
-                        buf_put_char(b, '\n');
-                }
+                if (text && !(!*prefix && !strcmp(key, "version")))
+                        put_stats_line(cli, prefix, key, text, b);
                 free(text);
         }
 }

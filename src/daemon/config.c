@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/config.h"
+#include "executors/http.h"
 #include "executors/plugin.h"
 #include "executors/transform.h"
 #include "model/limits.h"
@@ -91,6 +92,12 @@ static const Setting settings[] = {
                  "hosts and CIDRs that steps may call although private, comma separated"},
                 {"HTTP_CA_FILE", KIND_STRING, AT(http_ca_file), NULL,
                  "PEM file: who may sign certificates of called services; default the system's"},
+                {"HTTP_TARGET_CONCURRENCY", KIND_NUMBER, AT(http_target_concurrency), "1024",
+                 "HTTP calls at a time to one host", 1, HTTP_IN_FLIGHT_MAX},
+                {"HTTP_TARGET_LIMITS", KIND_STRING, AT(http_target_limits), NULL,
+                 "limits by host: \"api.example.com perSecond=10; *.internal failureThreshold=5 openMs=10000\""},
+                {"HTTP_TENANT_CONCURRENCY", KIND_NUMBER, AT(http_tenant_concurrency), "0",
+                 "HTTP calls at a time of one tenant; 0: three quarters of all places", 0, HTTP_IN_FLIGHT_MAX},
                 {"SECRETS_DIR", KIND_STRING, AT(secrets_dir), NULL,
                  "secrets of steps: <dir>/<tenant>/<name>, else <dir>/<name>"},
                 {"TRANSFORM_POOL", KIND_NUMBER, AT(transform_pool), "2",

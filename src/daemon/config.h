@@ -22,7 +22,8 @@ typedef struct Config {
         double backoff_multiplier;
         bool allow_timeout_approve, detailed_logging;
         /* HTTP steps */
-        const char *http_allow, *http_ca_file, *secrets_dir;
+        const char *http_allow, *http_ca_file, *http_target_limits, *secrets_dir;
+        int64_t http_target_concurrency, http_tenant_concurrency;
         /* other steps */
         const char *jq_path, *plugin_dir;
         int64_t transform_pool, transform_memory_mb, plugin_threads;

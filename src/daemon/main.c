@@ -28,6 +28,7 @@
 
 #define EXIT_START   1   /* could not start */
 #define EXIT_CONFIG  2   /* a setting is wrong */
+#define STATS_TARGETS_MAX 100 /* rows of `targets` in the query stats */
 #define STOP_AWAY_MS 300 /* what the outbox is given at a stop while NATS is away */
 
 typedef struct Daemon {
@@ -56,7 +57,40 @@ static int lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice ver
         return runtime_runbook_lookup(((Daemon *)userdata)->runtime, t, tenant, id, version, ret);
 }
 
-static void put_stats(void *userdata, JsonWriter *w) {
+/** What the tenant's calls make of their targets; other tenants' targets are none of its business. */
+static void put_targets(Daemon *d, Slice tenant, JsonWriter *w) {
+        HttpTotals totals = {0};
+        HttpTargetStats *rows = d->http ? calloc(STATS_TARGETS_MAX, sizeof(*rows)) : NULL;
+        size_t n = rows ? http_executor_targets(d->http, tenant, rows, STATS_TARGETS_MAX, &totals) : 0;
+        json_key(w, "targets");
+        json_begin_array(w);
+        for (size_t i = 0; i < n; i++) {
+                const HttpTargetStats *row = &rows[i];
+                const struct {
+                        const char *key;
+                        uint64_t value;
+                } numbers[] = {{"failures", row->n_failed},
+                               {"open", row->n_running},
+                               {"queued", row->n_queued},
+                               {"refused", row->n_refused}};
+                json_begin_object(w);
+                json_key(w, "target");
+                json_put_str(w, row->target);
+                json_key(w, "circuit");
+                json_put_str(w, breaker_state_name(row->state));
+                for (size_t k = 0; k < N_ELEMENTS(numbers); k++) {
+                        json_key(w, numbers[k].key);
+                        json_put_i64(w, (int64_t)numbers[k].value);
+                }
+                json_key(w, "waitsForRate");
+                json_put_bool(w, row->waits_for_rate);
+                json_end_object(w);
+        }
+        json_end_array(w);
+        free(rows);
+}
+
+static void put_stats(void *userdata, Slice tenant, JsonWriter *w) {
         Daemon *d = userdata;
         RuntimeStats s;
         runtime_stats(d->runtime, &s);
@@ -87,6 +121,7 @@ static void put_stats(void *userdata, JsonWriter *w) {
                 json_key(w, members[i].key);
                 json_put_i64(w, (int64_t)members[i].value);
         }
+        put_targets(d, tenant, w);
         json_key(w, "writable");
         json_put_bool(w, s.writable);
         json_key(w, "refused");
@@ -186,6 +221,9 @@ static int make_executors(Daemon *d, Report *report) {
         const Config *c = &d->config;
         HttpSettings settings = {.allow = c->http_allow,
                                  .ca_file = c->http_ca_file,
+                                 .per_host_max = (uint32_t)c->http_target_concurrency,
+                                 .tenant_max = (uint32_t)c->http_tenant_concurrency,
+                                 .target_limits = c->http_target_limits,
                                  .user_agent = "runbookd/" RUNBOOK_VERSION};
         ExecutorHost host = runtime_executor_host(d->runtime, secrets_get, (void *)c->secrets_dir);
         int r = http_executor_new(&settings, &host, report, &d->http);

@@ -49,6 +49,7 @@ static void call_free(HttpEngine *e, HttpCall *c) {
         if (c->transfer)
                 http_transfer_end(e, c->transfer);
         http_due_remove(e, c);
+        http_lane_unref(e, c->lane);
         http_request_deinit(e, &c->request);
         task_free(c->task);
         free(c);
@@ -74,19 +75,23 @@ static void begin(HttpEngine *e, HttpCall *c) {
         if (http_due_set(e, c, look_ns < c->deadline_ns ? look_ns : c->deadline_ns) < 0)
                 http_fault_set(&fault, "OUT_OF_MEMORY", true,
                                "there was not enough memory to call the service");
-        else if (http_request_make(e, c, &fault) == 0)
-                http_queue_add(e, c);
+        else if (http_request_make(e, c, &fault) == 0 && http_queue_add(e, c) < 0)
+                http_fault_set(&fault, "OUT_OF_MEMORY", true,
+                               "there was not enough memory to call the service");
         if (fault.code[0])
                 http_call_finish(e, c, &fault);
 }
 
 /* ---- what is due --------------------------------------------------------------------------------------- */
 
-static void set_timed_out(const HttpCall *c, HttpFault *fault) {
+static void set_timed_out(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         const HttpTransfer *t = c->transfer;
         const HttpRequest *r = &c->request;
+        char waiting[HTTP_MESSAGE_MAX / 2];
+        if (!t)
+                http_queue_why(e, c, waiting);
         const char *phase =
-                        !t ? "it was still waiting for its turn, too many calls to this host are under way"
+                        !t ? waiting
                         : t->resolving   ? "the host's name was not resolved"
                         : !t->connected  ? "there was no connection"
                         : t->status == 0 ? "no answer came"
@@ -100,7 +105,7 @@ static void look_at(HttpEngine *e, HttpCall *c) {
         HttpTransfer *t = c->transfer;
         HttpFault fault = {0};
         if (e->now_ns >= c->deadline_ns) {
-                set_timed_out(c, &fault);
+                set_timed_out(e, c, &fault);
                 http_call_finish(e, c, &fault);
                 return;
         }
@@ -130,6 +135,8 @@ static int64_t next_due_ns(const HttpEngine *e) {
         int64_t next = e->n_due > 0 ? e->due[1]->due_ns : -1;
         if (e->n_holds > 0 && (next < 0 || e->holds[e->hold_first].until_ns < next))
                 next = e->holds[e->hold_first].until_ns;
+        if (e->pump_ns >= 0 && (next < 0 || e->pump_ns < next))
+                next = e->pump_ns;
         return next;
 }
 
@@ -195,11 +202,12 @@ static void *run(void *engine) {
         e->now_ns = http_now_ns();
         while (take_inbox(e)) {
                 http_queue_release_holds(e);
-                if (e->queue_dirty)
+                http_lanes_tidy(e);
+                if (e->queue_dirty || (e->pump_ns >= 0 && e->pump_ns <= e->now_ns))
                         http_queue_pump(e);
                 pthread_mutex_lock(&e->lock);
-                bool idle = list_is_empty(&e->inbox) && list_is_empty(&e->cancelled) && !e->stopping &&
-                            !e->queue_dirty;
+                http_snapshots_give(e);
+                bool idle = list_is_empty(&e->inbox) && list_is_empty(&e->cancelled) && !e->stopping && !e->queue_dirty;
                 e->sleeping = idle;
                 pthread_mutex_unlock(&e->lock);
                 http_loop_turn(e, idle ? next_due_ns(e) : e->now_ns);
@@ -292,7 +300,9 @@ static void engine_free(HttpEngine *e) {
         http_transfers_free(e);
         for (; e->n_holds > 0; e->n_holds--, e->hold_first = (e->hold_first + 1) % HTTP_RESOLVING_MAX)
                 http_host_unref(e, e->holds[e->hold_first].host);
+        http_lanes_free(e);
         http_urls_forget(e);
+        target_rules_deinit(&e->rules);
         map_deinit(&e->urls);
         map_deinit(&e->hosts);
         map_deinit(&e->calls);
@@ -346,6 +356,7 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
         s->slow_window_ms = s->slow_window_ms > 0 ? s->slow_window_ms : HTTP_SLOW_WINDOW_MS;
         s->open_max = s->open_max ? s->open_max : HTTP_OPEN_MAX;
         s->allow = NULL;
+        s->target_limits = NULL;
         s->ca_file = text_or(given->ca_file, NULL);
         s->user_agent = text_or(given->user_agent, USER_AGENT_DEFAULT);
         if (!s->user_agent || (given->ca_file && *given->ca_file && !s->ca_file))
@@ -360,7 +371,8 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
                                   strerror(errno));
         if (f)
                 fclose(f);
-        return address_policy_parse(given->allow, report, &e->policy);
+        int r = target_rules_parse(given->target_limits, report, &e->rules);
+        return r < 0 ? r : address_policy_parse(given->allow, report, &e->policy);
 }
 
 static Value *error_make(const char *code, const char *message) {
@@ -385,11 +397,13 @@ static int parts_make(HttpEngine *e) {
         e->holds = calloc(HTTP_RESOLVING_MAX, sizeof(*e->holds));
         if (!e->out_of_memory || !e->overloaded || !e->holds)
                 return -ENOMEM;
-        uint64_t seeds[6];
+        uint64_t seeds[10];
         e->host.ids.random(e->host.ids.userdata, seeds, N_ELEMENTS(seeds));
         map_init(&e->calls, seeds[0], seeds[1]);
         map_init(&e->hosts, seeds[2], seeds[3]);
         map_init(&e->urls, seeds[4], seeds[5]);
+        map_init(&e->tenants, seeds[6], seeds[7]);
+        map_init(&e->lanes, seeds[8], seeds[9]);
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return -ENOMEM;
         e->has_curl = true;
@@ -419,7 +433,10 @@ int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Re
         pthread_mutex_init(&e->lock, NULL);
         list_init(&e->inbox);
         list_init(&e->cancelled);
+        list_init(&e->snapshots);
         list_init(&e->waiting);
+        list_init(&e->resting);
+        e->pump_ns = -1;
         list_init(&e->idle);
         int r = settings_take(e, settings, report);
         if (r == 0)

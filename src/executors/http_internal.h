@@ -1,8 +1,8 @@
 #pragma once
 /*
- * The inside of the HTTP executor. A HttpCall is one task from submit to result; a HttpHost is one server
- * and its queue; a HttpTransfer is a reusable curl handle with its buffers. All of it belongs to the
- * executor's thread, except what stands under HttpEngine.lock.
+ * The inside of the HTTP executor. A HttpCall is one task from submit to result; a HttpHost is one server; a
+ * HttpLane is one tenant's way to it, with its queue; a HttpTransfer is a reusable curl handle with its
+ * buffers. All of it belongs to the executor's thread, except what stands under HttpEngine.lock.
  */
 
 #include <curl/curl.h>
@@ -11,6 +11,7 @@
 #include "executors/address_policy.h"
 #include "executors/http.h"
 #include "executors/http_json.h"
+#include "executors/target_rules.h"
 #include "base/map.h"
 
 /* Limits */
@@ -32,9 +33,14 @@
 #define HTTP_METHOD_MAX 24
 #define HTTP_MESSAGE_MAX 640            /* an error's sentence */
 #define HTTP_CALL_KEY 24                /* execution id, instance, attempt */
+#define HTTP_LANE_REST_NS (60LL * 1000000000) /* a lane without calls is kept so long at least */
+#define HTTP_LANES_RESTING_MAX 4096     /* lanes without calls; the oldest is forgotten then */
+#define HTTP_TENANT_SHARE 3             /* a tenant has no more calls running than so many times the free places */
+#define HTTP_REFUSALS_PER_TURN 1000     /* calls that an open breaker refuses before others get their turn */
 
 typedef struct HttpEngine HttpEngine;
 typedef struct HttpTransfer HttpTransfer;
+typedef struct HttpLane HttpLane;
 
 /** One scheme, name and port. Referenced by URLs and calls. */
 typedef struct HttpHost {
@@ -44,13 +50,40 @@ typedef struct HttpHost {
         bool numeric;   /* an address: nothing to resolve */
         bool resolved;  /* its name was resolved once */
         uint32_t n_running, n_connecting, n_resolving;
-        uint64_t n_queued;
-        List queue;     /* calls that wait for their turn */
-        List node;      /* in HttpEngine.waiting while the queue is not empty */
+        GateLimits limits; /* the operator's */
+        Gate gate;
+        HttpLane *last;    /* the one used last; NULL: none */
         char checked_ip[ADDRESS_TEXT_SIZE]; /* the last address that passed the policy */
         size_t n_key;
         char key[]; /* "https://name:port" */
 } HttpHost;
+
+/** A tenant that has lanes. */
+typedef struct HttpTenant {
+        unsigned refs;
+        uint32_t n_running;
+        List lanes; /* those with calls that wait, next one first */
+        List node;  /* in HttpEngine.waiting while there are such */
+        size_t n_name;
+        char name[];
+} HttpTenant;
+
+/** One tenant's way to one host. */
+struct HttpLane {
+        HttpTenant *tenant; /* reference */
+        HttpHost *host;     /* reference */
+        GateNamed named;    /* limits that its definitions give */
+        Gate gate;
+        GateAnswer waits_for; /* what the first one in the queue waited for at the last look */
+        List queue;           /* calls that wait for their turn */
+        List node;            /* in tenant->lanes while the queue is not empty */
+        uint64_t n_queued, n_refused;
+        uint64_t n_calls;     /* that keep it */
+        List rest_node;       /* in HttpEngine.resting while there are none */
+        int64_t rest_until_ns;
+        size_t n_key;
+        char key[];
+};
 
 /** A parsed URL. */
 typedef struct HttpUrl {
@@ -86,18 +119,23 @@ typedef struct HttpRequest {
 typedef struct HttpFault {
         char code[32]; /* "": it did not */
         bool retryable;
+        int64_t retry_after_ms; /* 0: nothing to say */
         char message[HTTP_MESSAGE_MAX];
 } HttpFault;
 
 typedef enum HttpCallState { HTTP_CALL_SUBMITTED, HTTP_CALL_QUEUED, HTTP_CALL_RUNNING } HttpCallState;
 
 typedef struct HttpCall {
-        List node;         /* inbox, or its host's queue */
+        List node;         /* inbox, or its lane's queue */
         List cancel_node;  /* in HttpEngine.cancelled, under the lock */
         bool cancelled;    /* under the lock */
         HttpCallState state;
         Task *task;
         HttpRequest request;
+        GateLimits limits; /* of its step */
+        HttpLane *lane;    /* from QUEUED on */
+        uint32_t lane_term, host_term; /* RUNNING: when it went through the gates */
+        BreakerOutcome outcome;        /* what its end says of the target */
         HttpTransfer *transfer; /* RUNNING */
         int64_t submit_ns, start_ns, deadline_ns;
         int64_t timeout_ms;
@@ -164,15 +202,21 @@ struct HttpEngine {
         pthread_mutex_t lock;
         List inbox;       /* submitted calls */
         List cancelled;   /* calls to abort */
+        List snapshots;   /* threads that wait for figures */
         Map calls;        /* key → call: those that may still be cancelled */
         bool sleeping, stopping;
         uint64_t n_open;
 
         HttpLoop loop;
         int64_t now_ns;   /* of this turn */
-        Map hosts, urls;
-        List waiting;     /* hosts with a queue */
+        TargetRules rules;
+        Map hosts, urls, tenants, lanes;
+        List waiting;     /* tenants with calls that wait, next one first */
+        List resting;     /* lanes without calls, oldest first */
+        size_t n_resting;
+        HttpTotals totals;
         bool queue_dirty; /* something may start now */
+        int64_t pump_ns;  /* something may start then; -1: not by time alone */
         uint32_t n_running, n_resolving;
         HttpHold *holds;  /* ring of abandoned resolver threads */
         size_t hold_first, n_holds;
@@ -218,11 +262,30 @@ int http_auth_make(HttpEngine *e, HttpTransfer *t, uint32_t *ret_n_lines, HttpFa
 
 void http_base64(Buf *b, Slice s); /* http_response.c */
 
+/* http_lane.c: tenants, their lanes to hosts, and the gates on them */
+/** The lane, with one more call that keeps it; NULL when out of memory. */
+HttpLane *http_lane_get(HttpEngine *e, HttpHost *h, Slice tenant);
+void http_lane_unref(HttpEngine *e, HttpLane *l);     /* NULL-safe */
+void http_tenant_unref(HttpEngine *e, HttpTenant *t); /* NULL-safe */
+/** Forget lanes that have rested. */
+void http_lanes_tidy(HttpEngine *e);
+void http_lanes_free(HttpEngine *e);
+/** May this call of a lane go through both gates? As gate_ask. */
+GateAnswer http_lane_ask(HttpEngine *e, HttpCall *c, int64_t *ret_until_ns);
+/** It goes through; it is over (c->outcome). */
+void http_lane_begin(HttpEngine *e, HttpCall *c);
+void http_lane_end(HttpEngine *e, HttpCall *c);
+/** Serve those who wait for figures; under the lock. */
+void http_snapshots_give(HttpEngine *e);
+
 /* http_queue.c: who may start */
-void http_queue_add(HttpEngine *e, HttpCall *c);
+/** 0 or -ENOMEM. */
+int http_queue_add(HttpEngine *e, HttpCall *c);
 void http_queue_remove(HttpEngine *e, HttpCall *c);
-/** Start what may start. */
+/** Start what may start, refuse what must not. */
 void http_queue_pump(HttpEngine *e);
+/** What a call that waits is waiting for, for people. @ret has room for HTTP_MESSAGE_MAX / 2. */
+void http_queue_why(HttpEngine *e, HttpCall *c, char *ret);
 /** A transfer takes its place, knows (or not) its host's address, has its connection, is over. */
 void http_queue_started(HttpEngine *e, HttpTransfer *t);
 void http_queue_resolved(HttpEngine *e, HttpTransfer *t, bool found);

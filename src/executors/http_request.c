@@ -450,6 +450,7 @@ int http_request_make(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         HeadersSeen seen = {0};
         if (check_protocol(json_object_get(config, "protocol"), fault) < 0)
                 return -EINVAL;
+        gate_limits_read(config, &c->limits);
         if (make_method(r, config, body && !json_is_null(body), fault) < 0 ||
             make_url(e, r, config, fault) < 0 || make_headers(e, c, config, &seen, fault) < 0 ||
             make_body(e, c, body, &seen, fault) < 0 ||

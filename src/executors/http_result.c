@@ -217,6 +217,24 @@ static Value *make_logs(HttpEngine *e, const Outcome *o) {
         return message->error ? NULL : take(b);
 }
 
+/* ---- what it says of the target ------------------------------------------------------------------------ */
+
+/** For circuit breakers: is it the target that failed? A refusal of this one request (4xx) is an answer. */
+static BreakerOutcome outcome_of(const HttpCall *c, const Outcome *o) {
+        static const char *const of_target[] = {"CONNECT",   "DNS",     "PROTOCOL", "RESET",
+                                                "TIMEOUT",   "TLS",     "TOO_SLOW", "TRANSPORT"};
+        if (!c->transfer)
+                return BREAKER_NEITHER;
+        if (!o->fault->code[0] || !strcmp(o->fault->code, "RESPONSE_TOO_LARGE"))
+                return BREAKER_SUCCESS;
+        if (!strncmp(o->fault->code, "HTTP_", 5))
+                return o->status >= 500 ? BREAKER_FAILURE : BREAKER_SUCCESS;
+        for (size_t i = 0; i < sizeof(of_target) / sizeof(of_target[0]); i++)
+                if (!strcmp(o->fault->code, of_target[i]))
+                        return BREAKER_FAILURE;
+        return BREAKER_NEITHER;
+}
+
 /* ---- the result ---------------------------------------------------------------------------------------- */
 
 /** There was a response: is it what was wanted? The output if so, else NULL with the fault set. */
@@ -251,7 +269,8 @@ void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                      .duration_ms = (e->now_ns - (t ? c->start_ns : c->submit_ns)) / NS_PER_MS};
         TaskResult result = {.execution_id = c->task->execution_id,
                              .instance = c->task->instance,
-                             .attempt = c->task->attempt};
+                             .attempt = c->task->attempt,
+                             .retry_after_ms = fault->retry_after_ms};
         if (t) {
                 o.status = t->status;
                 o.body = buf_slice(&t->body);
@@ -261,6 +280,7 @@ void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                         result.output = judge(e, &o, &result.retry_after_ms);
         }
         result.ok = result.output != NULL;
+        c->outcome = outcome_of(c, &o);
         if (!result.ok)
                 result.error = make_error(e, &o);
         result.logs = make_logs(e, &o);

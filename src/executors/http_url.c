@@ -50,8 +50,7 @@ static HttpHost *host_new(HttpEngine *e, Slice key, const char *name, uint16_t p
         h->resolved = h->numeric;
         h->n_key = key.n;
         memcpy(h->key, key.data, key.n);
-        list_init(&h->queue);
-        list_init(&h->node);
+        h->limits = target_rules_find(&e->rules, h->name ? h->name : "", port);
         if (!h->name || map_put(&e->hosts, (Slice){h->key, h->n_key}, h) < 0) {
                 free(h->name);
                 free(h);

@@ -23,6 +23,9 @@
 #define LIMIT_RETRY_CODES 1000          /* entries of retryableErrors and of nonRetryableErrors */
 #define LIMIT_PERMISSIONS 1000          /* requiredPermissions of one step */
 #define LIMIT_EVIDENCE_SPECS 100        /* evidence entries of one step */
+#define LIMIT_TARGET_COUNT 1000000      /* concurrency, burst, failureThreshold, halfOpenCalls */
+#define LIMIT_TARGET_RATE_MIN 0.001     /* rateLimit.perSecond: a call in a quarter of an hour… */
+#define LIMIT_TARGET_RATE_MAX 1e6       /* …to a million a second */
 #define LIMIT_HEADERS 100               /* headers (metadata) of one call-service step */
 #define LIMIT_PROGRAM_BYTES 65536       /* a transform step's jq program */
 #define LIMIT_DURATION_MS (10LL * 366 * 86400 * 1000) /* any duration: ten years */

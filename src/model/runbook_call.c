@@ -16,12 +16,14 @@
 #define STATUS_MAX 599
 
 static const char *const http_fields[] = {
-                "auth",   "body",     "expectStatus", "headers", "idempotencyKey",
-                "method", "protocol", "query",        "url",
+                "auth",    "body",           "circuitBreaker", "concurrency", "expectStatus",
+                "headers", "idempotencyKey", "method",         "protocol",    "query",
+                "rateLimit", "url",
 };
 static const char *const grpc_fields[] = {
-                "auth",   "body",     "descriptorSet", "idempotencyKey", "metadata",
-                "method", "protocol", "service",       "target",         "tls",
+                "auth",     "body",   "circuitBreaker", "concurrency", "descriptorSet", "idempotencyKey",
+                "metadata", "method", "protocol",       "rateLimit",   "service",       "target",
+                "tls",
 };
 static const char *const auth_fields[] = {"basicSecret", "basicUser", "bearerSecret", "headerName",
                                           "headerSecret"};
@@ -375,6 +377,7 @@ void draft_call_service(Draft *d, RunbookStep *step, const JsonAt *step_at, cons
                 draft_oom(d);
                 return;
         }
+        draft_target_limits(d, config);
         if (grpc)
                 check_grpc(config);
         else

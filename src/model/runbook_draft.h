@@ -134,6 +134,8 @@ void draft_config(Draft *d, RunbookStep *step, const JsonAt *at);
 void draft_human_approval(Draft *d, RunbookStep *step, const JsonAt *at, const JsonAt *config);
 void draft_loop(Draft *d, RunbookStep *step, const JsonAt *at, const JsonAt *config);
 void draft_call_service(Draft *d, RunbookStep *step, const JsonAt *at, const JsonAt *config);
+/** `circuitBreaker`, `concurrency` and `rateLimit` of a config (runbook_limits.c). */
+void draft_target_limits(Draft *d, const JsonAt *config);
 /** A string that may hold templates: false if absent or reported; *ret_constant: it holds none. */
 bool draft_config_text(const JsonAt *config, const char *key, bool required, Slice *ret, bool *ret_constant);
 bool step_type_is_retried(StepType type);
