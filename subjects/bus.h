@@ -129,6 +129,13 @@ void bus_reply_now(Bus *b, Slice subject, RunbookCode code, Slice body);
  */
 void bus_queue_ack(Bus *b, Slice ack, bool done);
 
+/** AskBus's functions; @userdata is the Subjects, whose subscription to ask_inbox() brings the answers. */
+int ask_publish(void *userdata, const char *subject, uint64_t token, Slice body);
+void ask_listen(void *userdata, void (*on_answer)(void *asker, uint64_t token, Slice body, bool nobody),
+                void *asker);
+/** Publish with a reply subject on the main link. 0, -EAGAIN, -EMSGSIZE, -EIO; may block for BUS_WRITE_DEADLINE_MS. */
+int bus_request(Bus *b, const char *subject, const char *reply, Slice body);
+
 /** AuditStream's functions; @userdata is the Bus. */
 int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret_stream_seq);
 int bus_audit_tail(void *userdata, AuditTail *ret);

@@ -92,6 +92,19 @@ void bus_reply_now(Bus *b, Slice subject, RunbookCode code, Slice body) {
                 note_dropped(b, natsStatus_GetText(s));
 }
 
+int bus_request(Bus *b, const char *subject, const char *reply, Slice body) {
+        Link *l = &b->links[BUS_LINK_MAIN];
+        natsConnection *nc = link_borrow(l);
+        natsStatus s = nats_is_connected(nc)
+                                       ? natsConnection_PublishRequest(nc, subject, reply, body.data, (int)body.n)
+                                       : NATS_CONNECTION_DISCONNECTED;
+        link_release(l);
+        return s == NATS_OK                      ? 0
+               : s == NATS_MAX_PAYLOAD           ? -EMSGSIZE
+               : s == NATS_CONNECTION_DISCONNECTED || s == NATS_CONNECTION_CLOSED ? -EAGAIN
+                                                                                  : -EIO;
+}
+
 /* ---- the queue --------------------------------------------------------------------- */
 
 static void enqueue(Bus *b, Slice subject, RunbookCode code, Slice body) {

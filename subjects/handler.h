@@ -41,6 +41,16 @@ typedef struct AccessCache AccessCache;
 /* What clients may cause again and again is logged once an interval, each kind by itself. */
 typedef enum LogGateId { LOG_GATE_QUEUE, LOG_GATE_REPLY, LOG_GATE_STRAY, N_LOG_GATES } LogGateId;
 
+#define ASK_INBOX_MAX 64
+
+/** ask.c: our questions to others, and who hears the answers. */
+typedef struct Asking {
+        char inbox[ASK_INBOX_MAX];
+        pthread_rwlock_t lock; /* held shared while an answer is told */
+        void (*on_answer)(void *asker, uint64_t token, Slice body, bool nobody);
+        void *asker;
+} Asking;
+
 struct Subjects {
         SubjectsHost host;
         const SubjectsSettings *settings; /* borrowed */
@@ -52,7 +62,15 @@ struct Subjects {
         LogGate gates[N_LOG_GATES];
         int64_t started_ms;
         AuditStream audit;
+        Asking asking;
+        AskBus ask;
 };
+
+/* ask.c */
+void ask_init(Asking *a, Ids ids);
+void ask_deinit(Asking *a);
+/** A message in the inbox of our questions; @userdata is the Subjects. */
+void ask_answered(void *userdata, const Message *m, bool shed);
 
 /** Log @message with @what (cut) as a warning, if gate @id lets it pass. */
 void subjects_log_held(Subjects *s, LogGateId id, const char *message, Slice what);

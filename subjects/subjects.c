@@ -163,6 +163,9 @@ static void list_subscriptions(BusOptions *o, Subjects *s) {
         BusSubscription *sub = &o->subscriptions[o->n_subscriptions++];
         *sub = (BusSubscription){
                         .link = BUS_LINK_MAIN, .subject = "$SRV.>", .handle = on_service, .userdata = s};
+        sub = &o->subscriptions[o->n_subscriptions++];
+        *sub = (BusSubscription){.link = BUS_LINK_MAIN, .handle = ask_answered, .userdata = s};
+        snprintf(sub->subject, sizeof(sub->subject), "%s.*", s->asking.inbox);
 }
 
 int subjects_init(Subjects *s, const SubjectsSettings *settings, const SubjectsHost *host) {
@@ -175,12 +178,15 @@ int subjects_init(Subjects *s, const SubjectsSettings *settings, const SubjectsH
                 pthread_mutex_init(&s->endpoints[id].lock, NULL);
         }
         host->ids.random(host->ids.userdata, s->hash_seed, 2);
+        ask_init(&s->asking, host->ids);
+        s->ask = (AskBus){ask_publish, ask_listen, s};
         s->access = access_cache_new();
         return s->access ? 0 : -ENOMEM;
 }
 
 void subjects_deinit(Subjects *s) {
         access_cache_free(s->access);
+        ask_deinit(&s->asking);
         for (EndpointId id = 0; id < N_ENDPOINTS; id++)
                 pthread_mutex_destroy(&s->endpoints[id].lock);
 }
@@ -225,3 +231,5 @@ bool subjects_is_connected(const Subjects *s) { return bus_is_connected(s->bus);
 uint64_t subjects_n_reconnects(const Subjects *s) { return bus_n_reconnects(s->bus); }
 
 const AuditStream *subjects_audit_stream(Subjects *s) { return &s->audit; }
+
+const AskBus *subjects_ask_bus(Subjects *s) { return &s->ask; }

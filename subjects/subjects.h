@@ -58,3 +58,5 @@ bool subjects_is_connected(const Subjects *s);
 uint64_t subjects_n_reconnects(const Subjects *s);
 /** The audit stream for the outbox; valid until subjects_free. */
 const AuditStream *subjects_audit_stream(Subjects *s);
+/** Request-reply for executors; valid until subjects_free. */
+const AskBus *subjects_ask_bus(Subjects *s);

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/config.h"
+#include "executors/authz.h"
 #include "executors/http.h"
 #include "executors/plugin.h"
 #include "executors/transform.h"
@@ -100,6 +101,12 @@ static const Setting settings[] = {
                  "HTTP calls at a time of one tenant; 0: three quarters of all places", 0, HTTP_IN_FLIGHT_MAX},
                 {"SECRETS_DIR", KIND_STRING, AT(secrets_dir), NULL,
                  "secrets of steps: <dir>/<tenant>/<name>, else <dir>/<name>"},
+                {"AUTHZ_URL", KIND_URL, AT(authz_url), NULL,
+                 "who is asked for steps with requiredPermissions: http(s)://… or nats:<subject>"},
+                {"AUTHZ_TIMEOUT_MS", KIND_NUMBER, AT(authz_timeout_ms), "5000",
+                 "how long an answer may take; none means denied", 1, AUTHZ_TIMEOUT_MAX_MS},
+                {"AUTHZ_TOKEN_FILE", KIND_STRING, AT(authz_token_file), NULL,
+                 "file with the bearer token to show there, read for each question"},
                 {"TRANSFORM_POOL", KIND_NUMBER, AT(transform_pool), "2",
                  "processes that run the jq programs of transform steps", 1, TRANSFORM_POOL_MAX},
                 {"TRANSFORM_MEMORY_MB", KIND_NUMBER, AT(transform_memory_mb), "256",
@@ -125,7 +132,7 @@ static const Setting settings[] = {
  * Settings of the same installation that other programs read; whoever sets them for us should hear that
  * they do nothing here.
  */
-static const char *const elsewhere[] = {"AUTHZ_URL", "AUTH_MODE", "CORS_ORIGINS", "ENABLE_CORS", "PORT"};
+static const char *const elsewhere[] = {"AUTH_MODE", "CORS_ORIGINS", "ENABLE_CORS", "PORT"};
 
 static void *place(Config *c, const Setting *s) { return (char *)c + s->offset; }
 
@@ -328,6 +335,9 @@ static int check_together(const Config *c, Report *report) {
                                   "NATS_PASSWORD is given without NATS_USER");
         if (c->nats_cert && !c->nats_key)
                 return report_set(report, RUNBOOK_INVALID_REQUEST, "NATS_CERT is given without NATS_KEY");
+        if (c->authz_token_file && !c->authz_url)
+                return report_set(report, RUNBOOK_INVALID_REQUEST,
+                                  "AUTHZ_TOKEN_FILE is given without AUTHZ_URL");
         if (c->max_delay_ms < c->initial_delay_ms)
                 return report_set(report, RUNBOOK_INVALID_REQUEST,
                                   "DEFAULT_MAX_DELAY_MS (%lld) is less than DEFAULT_INITIAL_DELAY_MS (%lld)",
@@ -394,8 +404,9 @@ static void put_value(const Config *c, const Setting *s, Buf *b) {
                 buf_printf(b, "%.15g", *(const double *)at);
                 break;
         case KIND_URL:
-                url_without_secrets(*(const char *const *)at, url, sizeof(url));
-                buf_put_str(b, url);
+                if (*(const char *const *)at)
+                        url_without_secrets(*(const char *const *)at, url, sizeof(url));
+                buf_put_str(b, *(const char *const *)at ? url : "");
                 break;
         case KIND_SECRET:
                 buf_put_str(b, *(const char *const *)at ? "(given)" : "");

@@ -24,6 +24,9 @@ typedef struct Config {
         /* HTTP steps */
         const char *http_allow, *http_ca_file, *http_target_limits, *secrets_dir;
         int64_t http_target_concurrency, http_tenant_concurrency;
+        /* who may run what */
+        const char *authz_url, *authz_token_file;
+        int64_t authz_timeout_ms;
         /* other steps */
         const char *jq_path, *plugin_dir;
         int64_t transform_pool, transform_memory_mb, plugin_threads;

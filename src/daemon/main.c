@@ -16,6 +16,7 @@
 #include "daemon/offline.h"
 #include "daemon/secrets.h"
 #include "daemon/signals.h"
+#include "executors/authz.h"
 #include "executors/http.h"
 #include "executors/otlp.h"
 #include "executors/plugin.h"
@@ -43,7 +44,7 @@ typedef struct Daemon {
         Subjects *subjects;
         Runtime *runtime;
         Otlp *otlp; /* NULL: traces go nowhere */
-        Executor *http, *transform, *plugins;
+        Executor *http, *transform, *plugins, *authz;
         bool is_running; /* the runtime's threads run */
 } Daemon;
 
@@ -217,6 +218,22 @@ static int make_runtime(Daemon *d) {
                            subjects_audit_stream(d->subjects), &d->runtime);
 }
 
+/** Without AUTHZ_URL nobody is asked, and steps with requiredPermissions are denied. */
+static int make_authz(Daemon *d, const ExecutorHost *host, Report *report) {
+        const Config *c = &d->config;
+        AuthzSettings settings = {.url = c->authz_url,
+                                  .timeout_ms = c->authz_timeout_ms,
+                                  .token_file = c->authz_token_file,
+                                  .ca_file = c->http_ca_file,
+                                  .user_agent = "runbookd/" RUNBOOK_VERSION};
+        if (!c->authz_url)
+                return 0;
+        int r = authz_executor_new(&settings, subjects_ask_bus(d->subjects), host, report, &d->authz);
+        if (r == 0)
+                runtime_set_authz(d->runtime, d->authz);
+        return r;
+}
+
 static int make_executors(Daemon *d, Report *report) {
         const Config *c = &d->config;
         HttpSettings settings = {.allow = c->http_allow,
@@ -242,7 +259,7 @@ static int make_executors(Daemon *d, Report *report) {
         if (r < 0)
                 return r;
         runtime_set_executor(d->runtime, STEP_TYPE_CUSTOM, d->plugins);
-        return 0;
+        return make_authz(d, &host, report);
 }
 
 static int make_exporter(Daemon *d, Report *report) {
@@ -302,7 +319,7 @@ static void stop(Daemon *d, int64_t timeout_ms) {
 }
 
 static void end(Daemon *d) {
-        Executor *const executors[] = {d->http, d->transform, d->plugins};
+        Executor *const executors[] = {d->authz, d->http, d->transform, d->plugins};
         for (size_t i = 0; i < N_ELEMENTS(executors); i++)
                 if (executors[i])
                         executors[i]->vtable->stop(executors[i]);

@@ -50,7 +50,8 @@ void record_log(Move *m, const char *level, uint32_t instance, const char *forma
 void record_result_logs(Move *m, uint32_t instance, Value *logs);
 void record_result_evidence(Move *m, uint32_t instance, Value *evidence);
 /**
- * The authorization service's decision, with its evidence: who was asked, the digest of what it said. @reason may be empty.
+ * The authorization service's decision, with its evidence: who was asked, the digest of what it said.
+ * @reason may be empty.
  */
 void record_authorization(Move *m, uint32_t instance, bool allow, Slice reason, Value *evidence);
 /** Evidence that the definition asks for at a step's completion. */

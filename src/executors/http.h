@@ -13,6 +13,7 @@ typedef struct HttpSettings {
         int64_t timeout_default_ms; /* where the step has none */
         size_t response_bytes_max;  /* body; beyond: RESPONSE_TOO_LARGE, not retried */
         const char *allow; /* HTTP_ALLOW: comma-separated hosts and CIDRs that may be private, loopback… */
+        bool any_address;           /* the operator chose the URL: no address is refused */
         const char *ca_file;        /* NULL: the system's */
         const char *user_agent;     /* NULL: "runbookd/0.1.0" */
         uint32_t slow_bytes_per_s;  /* an answer that has begun and comes slower than this, over… */
@@ -52,5 +53,7 @@ typedef struct HttpTotals {
 size_t http_executor_targets(Executor *e, Slice tenant, HttpTargetStats *rows, size_t n_rows,
                              HttpTotals *ret_totals);
 
+/** Can @url be called? 0, or -EINVAL with a sentence in @report that does not repeat its secrets, or -ENOMEM. */
+int http_url_check(const char *url, Report *report);
 /** Check settings and start the thread. A wrong HTTP_ALLOW entry is a sentence in @report. */
 int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Report *report, Executor **ret);

@@ -59,7 +59,9 @@ static curl_socket_t on_open(void *transfer, curlsocktype purpose, struct curl_s
         HttpEngine *e = t->engine;
         http_queue_resolved(e, t, true);
         const HttpHost *h = t->call->request.url->host;
-        const char *kind = address_policy_refuses(&e->policy, slice_from_str(h->name), &address->addr);
+        const char *kind = e->settings.any_address ? NULL
+                                                   : address_policy_refuses(&e->policy, slice_from_str(h->name),
+                                                                            &address->addr);
         if (kind) {
                 t->refused_kind = kind;
                 address_format(&address->addr, t->refused_ip);
@@ -80,7 +82,7 @@ static int on_request(void *transfer, char *ip, char *local_ip, int port, int lo
         HttpTransfer *t = transfer;
         HttpHost *h = t->call->request.url->host;
         http_queue_connected(t->engine, t);
-        if (strcmp(h->checked_ip, ip) != 0) {
+        if (!t->engine->settings.any_address && strcmp(h->checked_ip, ip) != 0) {
                 const char *kind = address_policy_refuses_text(&t->engine->policy, slice_from_str(h->name),
                                                                ip, (uint16_t)port);
                 if (kind) {

@@ -154,6 +154,16 @@ static CURLU *url_parse(Slice text, HttpFault *fault) {
         return NULL;
 }
 
+int http_url_check(const char *url, Report *report) {
+        HttpFault fault = {0};
+        _cleanup_(curlu_free) CURLU *u = url_parse(slice_from_str(url), &fault);
+        if (u)
+                return 0;
+        return fault.retryable ? -ENOMEM
+                               : report_set(report, RUNBOOK_INVALID_REQUEST, "%s",
+                                            fault.message + strlen("config."));
+}
+
 static HttpUrl *url_new(HttpEngine *e, Slice text, HttpFault *fault) {
         _cleanup_(curlu_free) CURLU *parsed = url_parse(text, fault);
         if (!parsed)

@@ -127,6 +127,24 @@ typedef struct SpanSink {
         void *userdata;
 } SpanSink;
 
+/* ---- questions over the bus --------------------------------------------------------------------------- */
+
+/** Request-reply with who listens on a subject of the bus; one asker only. */
+typedef struct AskBus {
+        /**
+         * Publish @body to @subject, with an inbox as its reply. 0; -EAGAIN: no connection; -EMSGSIZE: more
+         * than the server takes; -EIO. May block for a bounded time: not for the writer.
+         */
+        int (*ask)(void *userdata, const char *subject, uint64_t token, Slice body);
+        /**
+         * Who hears the answers: @on_answer is called by a thread of the bus, @nobody: no one listens on that
+         * subject. NULL: nobody any more; none is called once this has returned.
+         */
+        void (*listen)(void *userdata, void (*on_answer)(void *asker, uint64_t token, Slice body, bool nobody),
+                       void *asker);
+        void *userdata;
+} AskBus;
+
 /* ---- requests ---------------------------------------------------------------------------------- */
 
 typedef enum RequestKind {

@@ -77,6 +77,8 @@ Test(config, wrong_values_are_named) {
                         {"STORAGE_BACKEND", "lm", "lmdb memory"},
                         {"ALLOW_TIMEOUT_APPROVE", "perhaps", "true or false"},
                         {"LOG_LEVEL", "loud", "LOG_LEVEL"},
+                        {"AUTHZ_TOKEN_FILE", "/x", "AUTHZ_URL"},
+                        {"AUTHZ_TIMEOUT_MS", "0", "AUTHZ_TIMEOUT_MS"},
                         {"NATS_PASSWORD", "x", "NATS_USER"},
                         {"NATS_NKEY", "/x", "NATS_NKEY_PUBLIC"},
                         {"NATS_CERT", "/x", "NATS_KEY"},

@@ -8,9 +8,9 @@
 #include "../leaks.h"
 
 #define STEP(id, rest) "{\"id\":\"" id "\"," rest "}"
-#define MAY "\"requiredPermissions\":[\"hosts:isolate\",\"hosts:read\"],"
-#define CALL "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}"
-#define TWICE ",\"retryPolicy\":{\"maxAttempts\":2,\"initialDelayMs\":100}"
+#define MAY            "\"requiredPermissions\":[\"hosts:isolate\",\"hosts:read\"],"
+#define CALL           "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}"
+#define TWICE          ",\"retryPolicy\":{\"maxAttempts\":2,\"initialDelayMs\":100}"
 #define RUNBOOK(steps) "{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\",\"steps\":[" steps "]}"
 #define CONTEXT                                                                                              \
         "{\"legalBasis\":{\"authority\":\"COURT\",\"caseId\":\"C-1\",\"classification\":\"SENSITIVE\"}}"
@@ -65,7 +65,8 @@ Test(authz, allowed_it_starts_with_the_attempt_that_was_asked_for) {
         cr_step(d, "a", "running");
         cr_assert(driver_has_task(d, "a") && !driver_is_asking(d, "a"));
         cr_assert_eq(d->x->steps[0].attempt, 1);
-        cr_assert(history_has(d, "\"decision\":\"allow\"") && history_has(d, "\"evidenceType\":\"authorization\"") &&
+        cr_assert(history_has(d, "\"decision\":\"allow\"") &&
+                  history_has(d, "\"evidenceType\":\"authorization\"") &&
                   history_has(d, "\"permissions\":[\"hosts:isolate\",\"hosts:read\"]"));
         cr_assert_eq(driver_count(d, "evidence.recorded", "a"), 1);
         driver_ok(d, "a", "1");
@@ -92,7 +93,8 @@ Test(authz, denied_it_fails_for_good_with_the_reason) {
 }
 
 Test(authz, anything_but_true_is_no) {
-        static const char *const decisions[] = {"{\"allow\":\"true\"}", "{\"allow\":1}", "{}", "true", "[]", "null"};
+        static const char *const decisions[] = {
+                        "{\"allow\":\"true\"}", "{\"allow\":1}", "{}", "true", "[]", "null"};
         for (size_t i = 0; i < sizeof(decisions) / sizeof(*decisions); i++) {
                 Driver *d = driver_start(RUNBOOK(STEP("a", MAY CALL)), NULL, NULL);
                 driver_authz(d, "a", decisions[i]);
@@ -135,19 +137,21 @@ Test(authz, every_type_of_step_asks) {
         static const struct {
                 const char *type, *then;
         } kinds[] = {
-                {"\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\"],\"minApprovals\":1,"
-                 "\"timeoutMs\":1000,\"timeoutAction\":\"fail\"}",
-                 "awaiting_approval"},
-                {"\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\",\"timeoutMs\":400}",
-                 "awaiting_event"},
-                {"\"type\":\"wait\",\"config\":{\"durationMs\":70}", "waiting"},
-                {"\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"other\"}", "running"},
-                {"\"type\":\"transform\",\"config\":{\"jq\":\".\"}", "running"},
-                {"\"type\":\"publish-event\",\"config\":{\"subject\":\"s\"}", "running"},
-                {"\"type\":\"custom:x\"", "running"},
-                {"\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":\"input\",\"operator\":"
-                 "\"exists\"}}",
-                 "completed"},
+                        {"\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":[\"bob\"],"
+                         "\"minApprovals\":1,"
+                         "\"timeoutMs\":1000,\"timeoutAction\":\"fail\"}",
+                         "awaiting_approval"},
+                        {"\"type\":\"wait-for-event\",\"config\":{\"eventType\":\"e\",\"timeoutMs\":400}",
+                         "awaiting_event"},
+                        {"\"type\":\"wait\",\"config\":{\"durationMs\":70}", "waiting"},
+                        {"\"type\":\"run-runbook\",\"config\":{\"runbookId\":\"other\"}", "running"},
+                        {"\"type\":\"transform\",\"config\":{\"jq\":\".\"}", "running"},
+                        {"\"type\":\"publish-event\",\"config\":{\"subject\":\"s\"}", "running"},
+                        {"\"type\":\"custom:x\"", "running"},
+                        {"\"type\":\"conditional\",\"config\":{\"condition\":{\"field\":\"input\","
+                         "\"operator\":"
+                         "\"exists\"}}",
+                         "completed"},
         };
         for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
                 char definition[512];
@@ -162,8 +166,9 @@ Test(authz, every_type_of_step_asks) {
 
 Test(authz, loops_and_their_bodies_ask_each_time) {
         Driver *d = driver_start(
-                        RUNBOOK(STEP("l", MAY "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"b\"},\"loopConfig\":"
-                                              "{\"iterateOver\":\"input.items\"}") "," STEP("b", MAY CALL)),
+                        RUNBOOK(STEP("l",
+                                     MAY "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"b\"},\"loopConfig\":"
+                                         "{\"iterateOver\":\"input.items\"}") "," STEP("b", MAY CALL)),
                         "{\"items\":[1,2]}", NULL);
         driver_authz(d, "l", "allow");
         cr_step(d, "l", "running");
@@ -194,9 +199,10 @@ Test(authz, a_compensation_asks_and_is_retried) {
 }
 
 Test(authz, questions_hold_slots) {
-        Driver *d = driver_start("{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\",\"maxConcurrentSteps\":2,\"steps\":"
-                                 "[" STEP("a", MAY CALL) "," STEP("b", MAY CALL) "," STEP("c", MAY CALL) "]}",
-                                 NULL, NULL);
+        Driver *d = driver_start(
+                        "{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\",\"maxConcurrentSteps\":2,\"steps\":"
+                        "[" STEP("a", MAY CALL) "," STEP("b", MAY CALL) "," STEP("c", MAY CALL) "]}",
+                        NULL, NULL);
         cr_assert(driver_is_asking(d, "a") && driver_is_asking(d, "b") && !driver_is_asking(d, "c"));
         driver_authz(d, "a", "allow");
         cr_assert(!driver_is_asking(d, "c"), "its attempt has the slot now");
@@ -261,8 +267,8 @@ Test(authz, a_failure_elsewhere_withdraws_it_and_a_retry_asks_under_another_numb
 }
 
 Test(authz, a_global_timeout_ends_the_waiting) {
-        Driver *d = driver_start("{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\",\"globalTimeoutMs\":500,\"steps\":[" STEP(
-                                                 "a", MAY CALL) "]}",
+        Driver *d = driver_start("{\"id\":\"r\",\"name\":\"R\",\"version\":\"1\",\"globalTimeoutMs\":500,"
+                                 "\"steps\":[" STEP("a", MAY CALL) "]}",
                                  NULL, NULL);
         driver_advance(d, 500);
         cr_status(d, "failed");
@@ -285,7 +291,7 @@ Test(authz, after_a_restart_it_is_asked_again) {
 
 Test(authz, on_failure_continue_goes_on_without_it) {
         Driver *d = driver_start(RUNBOOK(STEP("a", MAY CALL ",\"onFailure\":\"continue\"") "," STEP(
-                                         "b", "\"dependsOn\":[\"a\"]," CALL)),
+                                                 "b", "\"dependsOn\":[\"a\"]," CALL)),
                                  NULL, NULL);
         driver_authz(d, "a", "deny");
         cr_step(d, "a", "failed");
