@@ -70,7 +70,7 @@ static void current_url(natsConnection *nc, char *ret, size_t n) {
         url_without_secrets(url, ret, n);
 }
 
-void link_on_disconnected(natsConnection *nc, void *closure) {
+void bus_link_on_disconnected(natsConnection *nc, void *closure) {
         Link *l = closure;
         pthread_mutex_lock(&l->bus->lock);
         bool tell = !l->is_away && !l->bus->ending;
@@ -81,7 +81,7 @@ void link_on_disconnected(natsConnection *nc, void *closure) {
                           link_texts[l->id], NULL);
 }
 
-void link_on_reconnected(natsConnection *nc, void *closure) {
+void bus_link_on_reconnected(natsConnection *nc, void *closure) {
         Link *l = closure;
         char url[URL_SHOWN];
         current_url(nc, url, sizeof(url));
@@ -99,7 +99,7 @@ void link_on_reconnected(natsConnection *nc, void *closure) {
         log_event(LOG_INFO, "connected to NATS again", "link", link_texts[l->id], "url", url, NULL);
 }
 
-void link_on_closed(natsConnection *nc, void *closure) {
+void bus_link_on_closed(natsConnection *nc, void *closure) {
         Link *l = closure;
         pthread_mutex_lock(&l->bus->lock);
         l->is_closed = true;
@@ -107,7 +107,7 @@ void link_on_closed(natsConnection *nc, void *closure) {
         pthread_mutex_unlock(&l->bus->lock);
 }
 
-void link_on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure) {
+void bus_link_on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure) {
         Link *l = closure;
         const char *subject = sub ? natsSubscription_GetSubject(sub) : NULL, *detail = NULL;
         natsConnection_GetLastError(nc, &detail);
@@ -278,7 +278,7 @@ static void tell_success(Link *l) {
                 warn_if_open(l->nc);
 }
 
-void link_close(Link *l) {
+void bus_link_close(Link *l) {
         natsConnection *nc = l->nc;
         if (!nc)
                 return;
@@ -305,7 +305,7 @@ int64_t link_tend(Link *l, int64_t now_ns) {
                 return INT64_MAX;
         if (l->nc) { /* nats.c gave up: its credentials were refused, as a rule */
                 tell_failure(l, "the connection was closed for good, credentials refused?");
-                link_close(l);
+                bus_link_close(l);
         }
         if (now_ns < l->retry_at_ns)
                 return l->retry_at_ns;
@@ -322,7 +322,7 @@ int64_t link_tend(Link *l, int64_t now_ns) {
                 pthread_mutex_unlock(&b->lock);
                 return INT64_MAX;
         }
-        link_close(l);
+        bus_link_close(l);
         l->backoff_ms = l->backoff_ms == 0 ? BUS_BACKOFF_MIN_MS : l->backoff_ms * 2;
         if (l->backoff_ms > BUS_BACKOFF_MAX_MS)
                 l->backoff_ms = BUS_BACKOFF_MAX_MS;

@@ -196,7 +196,7 @@ void bus_free(Bus *b) {
         replies_end(b);
         natsSubscription_Destroy(b->acks);
         for (int i = 0; i < N_BUS_LINKS; i++)
-                link_close(&b->links[i]);
+                bus_link_close(&b->links[i]);
         int64_t deadline_ns = monotonic_ns() + FREE_WAIT_MS * 1000000LL;
         pthread_mutex_lock(&b->lock);
         while (b->n_delivering > 0 && monotonic_ns() < deadline_ns)

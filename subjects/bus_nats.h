@@ -90,12 +90,12 @@ int bus_options_new(Link *l, natsOptions **ret, Report *report);
  * when told).
  */
 int64_t link_tend(Link *l, int64_t now_ns);
-void link_close(Link *l);
+void bus_link_close(Link *l);
 int delivery_start(Bus *b, Delivery *d, natsConnection *nc, const char *subject, const char *group);
-void link_on_disconnected(natsConnection *nc, void *closure);
-void link_on_reconnected(natsConnection *nc, void *closure);
-void link_on_closed(natsConnection *nc, void *closure);
-void link_on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure);
+void bus_link_on_disconnected(natsConnection *nc, void *closure);
+void bus_link_on_reconnected(natsConnection *nc, void *closure);
+void bus_link_on_closed(natsConnection *nc, void *closure);
+void bus_link_on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure);
 int64_t link_reconnect_delay(natsConnection *nc, int attempts, void *closure);
 
 /* bus_streams.c */

@@ -121,13 +121,13 @@ static natsStatus set_behaviour(natsOptions *o, Link *l) {
         if (s == NATS_OK)
                 s = natsOptions_SetFailRequestsOnDisconnect(o, true);
         if (s == NATS_OK)
-                s = natsOptions_SetErrorHandler(o, link_on_error, l);
+                s = natsOptions_SetErrorHandler(o, bus_link_on_error, l);
         if (s == NATS_OK)
-                s = natsOptions_SetDisconnectedCB(o, link_on_disconnected, l);
+                s = natsOptions_SetDisconnectedCB(o, bus_link_on_disconnected, l);
         if (s == NATS_OK)
-                s = natsOptions_SetReconnectedCB(o, link_on_reconnected, l);
+                s = natsOptions_SetReconnectedCB(o, bus_link_on_reconnected, l);
         if (s == NATS_OK)
-                s = natsOptions_SetClosedCB(o, link_on_closed, l);
+                s = natsOptions_SetClosedCB(o, bus_link_on_closed, l);
         return s;
 }
 

@@ -60,6 +60,8 @@ static void on_refusal(Link *link, const char *text) {
         }
         pthread_cond_broadcast(&link->changed);
         pthread_mutex_unlock(&link->lock);
+        if (is_publish)
+                link_asks_refused(link, subject.data, subject.n);
 }
 
 void link_on_error(natsConnection *nc, natsSubscription *subscription, natsStatus status, void *closure) {
@@ -116,6 +118,8 @@ void link_on_answer(natsConnection *nc, natsSubscription *subscription, natsMsg 
         uint64_t token = 0;
 
         if (dot && slice_to_u64(slice_from_str(dot + 1), &token)) {
+                if (link_ask_answered(link, token, msg))
+                        return;
                 pthread_mutex_lock(&link->lock);
                 LIST_FOREACH(node, &link->calls) {
                         LinkCall *call = LIST_ENTRY(node, LinkCall, node);
@@ -241,8 +245,7 @@ static char *dup_header(natsMsg *msg, const char *name) {
         return strdup(value);
 }
 
-/** Turn the message of @call into an answer; the call is ready for a next one after that. */
-static int take_answer(LinkCall *call, natsMsg *msg, LinkAnswer *ret, RunbookClientError *e) {
+int link_take_answer(const char *subject, natsMsg *msg, LinkAnswer *ret, RunbookClientError *e) {
         const char *data = natsMsg_GetData(msg);
         int n = natsMsg_GetDataLength(msg);
 
@@ -251,7 +254,7 @@ static int take_answer(LinkCall *call, natsMsg *msg, LinkAnswer *ret, RunbookCli
                 return client_error_set(e, RUNBOOK_CLIENT_E_NO_ENGINE,
                                         "no engine is answering on %s: is runbookd running and connected to "
                                         "this NATS?",
-                                        call->subject);
+                                        subject);
         }
         *ret = (LinkAnswer){
                         .body = slice_dup((Slice){data ? data : "", n > 0 ? (size_t)n : 0}),
@@ -279,7 +282,7 @@ int link_call_wait(LinkCall *call, int64_t timeout_ms, LinkAnswer *ret, RunbookC
         msg = STEAL(call->msg);
         pthread_mutex_unlock(&link->lock);
         if (msg)
-                return take_answer(call, msg, ret, e);
+                return link_take_answer(call->subject, msg, ret, e);
         if (call->refused)
                 return client_error_set(e, RUNBOOK_CLIENT_E_PERMISSION,
                                         "NATS does not let this user publish to %s: check tenant and user, "

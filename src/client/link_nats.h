@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "base/list.h"
+#include "base/map.h"
 #include "client/link.h"
 
 #define FLUSH_TIMEOUT_MS   2000 /* before closing, and to hear whether a subscription was accepted */
@@ -22,6 +23,8 @@ struct Link {
         List calls;             /* LinkCall.node */
         List subscriptions;     /* LinkSubscription.node */
         size_t n_subscriptions;
+        Map asks;        /* LinkAsk by its token's bytes */
+        List asks_queue; /* LinkAsk.node, in the order of their deadlines */
         uint64_t last_token;
         bool inbox_refused;
         bool closed; /* nats.c has made its last callback */
@@ -45,7 +48,9 @@ struct LinkSubscription {
         Link *link;
         natsSubscription *nats;
         char *subject;
-        LinkHandler handler;
+        LinkHandler handler;   /* either this */
+        LinkListener listener; /* or this, then it frees itself when nats.c has left it */
+        void (*on_released)(void *userdata);
         void *userdata;
         bool refused, released; /* released: nats.c's delivery thread has left it */
 };
@@ -75,6 +80,13 @@ static inline bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *lock, int
  * connection's last error tells whether to wait for it.
  */
 bool link_was_refused(Link *link, const char *subject, const bool *refused);
+
+/** Turn @msg (taken), the answer to what was sent to @subject, into an answer or a status. */
+int link_take_answer(const char *subject, natsMsg *msg, LinkAnswer *ret, RunbookClientError *e);
+/** link_nats_ask.c: the answer for an ask? Then @msg is taken. */
+bool link_ask_answered(Link *link, uint64_t token, natsMsg *msg);
+/** link_nats_ask.c: the server does not let us publish to @subject. */
+void link_asks_refused(Link *link, const char *subject, size_t n_subject);
 
 /* nats.c's callbacks, on its threads. */
 void link_on_error(natsConnection *nc, natsSubscription *subscription, natsStatus status, void *closure);

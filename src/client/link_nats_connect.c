@@ -109,6 +109,8 @@ static natsStatus set_behaviour(natsOptions *opts, const LinkOptions *o, Link *l
                 s = natsOptions_SetTimeout(opts, o->connect_timeout_ms);
         if (s == NATS_OK)
                 s = natsOptions_SetSendAsap(opts, true); /* the flusher's delay would cost a request 1 ms */
+        if (s == NATS_OK && o->shares_delivery)
+                s = natsOptions_UseGlobalMessageDelivery(opts, true);
         if (s == NATS_OK)
                 s = natsOptions_SetMaxReconnect(opts, -1);
         if (s == NATS_OK)
@@ -127,6 +129,7 @@ static void link_free(Link *link) {
         natsConnection_Destroy(link->nc);
         pthread_cond_destroy(&link->changed);
         pthread_mutex_destroy(&link->lock);
+        map_deinit(&link->asks);
         free(link->inbox);
         free(link);
 }
@@ -144,6 +147,7 @@ static Link *link_new(const LinkOptions *o) {
         pthread_mutex_init(&link->lock, NULL);
         list_init(&link->calls);
         list_init(&link->subscriptions);
+        list_init(&link->asks_queue);
         link->on_gap = o->on_gap;
         link->userdata = o->userdata;
         runbook_new_id(id);

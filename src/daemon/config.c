@@ -41,7 +41,7 @@ typedef struct Setting {
         size_t offset;
         const char *fallback; /* default as text; NULL: none */
         const char *help;
-        double min, max;     /* numbers */
+        double min, max;     /* numbers; of a list, min is its place in Config.strings */
         const char *choices; /* KIND_CHOICE: words with blanks between */
 } Setting;
 
@@ -122,6 +122,15 @@ static const Setting settings[] = {
                 {"OTEL_EXPORTER_OTLP_HEADERS", KIND_SECRET, AT(otlp_headers), NULL,
                  "headers for it, name=value, comma separated"},
                 {"OTEL_SERVICE_NAME", KIND_STRING, AT(otlp_service), "runbookd", "service.name of the traces"},
+                {"PORT", KIND_NUMBER, AT(port), "3000", "of REST, metrics and console; 0: no HTTP at all", 0, 65535},
+                {"BIND_ADDRESS", KIND_STRING, AT(bind_address), "127.0.0.1", "the address that PORT is opened on"},
+                {"AUTH_MODE", KIND_CHOICE, AT(auth_mode), "none",
+                 "how HTTP clients prove who they are; none: not at all, on loopback addresses only", 0, 0, "none"},
+                {"ENABLE_CORS", KIND_BOOL, AT(enable_cors), "false", "let pages of CORS_ORIGINS use the REST API"},
+                {"CORS_ORIGINS", KIND_LIST, AT(cors_origins), NULL,
+                 "origins like https://ops.example.com, comma separated; * is every one", 1},
+                {"HTTP_CONNECTIONS", KIND_NUMBER, AT(http_connections), "2048", "HTTP connections at a time", 16,
+                 65536},
                 {"LOG_LEVEL", KIND_CHOICE, AT(log_level), "info", "error, warn, info or debug", 0, 0,
                  "error warn info debug"},
                 {"DRAIN_TIMEOUT_MS", KIND_NUMBER, AT(drain_timeout_ms), "10000", "how long a stop may take",
@@ -129,10 +138,10 @@ static const Setting settings[] = {
 };
 
 /*
- * Settings of the same installation that other programs read; whoever sets them for us should hear that
- * they do nothing here.
+ * Settings that other engines have and this one has no use for; whoever sets them should hear that they do
+ * nothing here.
  */
-static const char *const elsewhere[] = {"AUTH_MODE", "CORS_ORIGINS", "ENABLE_CORS", "PORT"};
+static const char *const elsewhere[] = {"DATABASE_URL"};
 
 static void *place(Config *c, const Setting *s) { return (char *)c + s->offset; }
 
@@ -179,13 +188,13 @@ static int set_number(Config *c, const Setting *s, const char *value, Report *re
 
 static int set_list(Config *c, const Setting *s, const char *value, Report *report) {
         const char **list = place(c, s);
-        char *save = NULL;
+        char *save = NULL, **text = &c->strings[(int)s->min];
         size_t n = 0;
-        free(c->strings);
-        c->strings = strdup(value);
-        if (!c->strings)
+        free(*text);
+        *text = strdup(value);
+        if (!*text)
                 return report_set(report, RUNBOOK_INTERNAL, "out of memory");
-        for (char *word = strtok_r(c->strings, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
+        for (char *word = strtok_r(*text, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
                 if (n == CONFIG_LIST_MAX)
                         return report_set(report, RUNBOOK_INVALID_REQUEST, "%s has more than %d entries",
                                           s->name, CONFIG_LIST_MAX);
@@ -364,7 +373,8 @@ int config_load(int argc, char *const *argv, Report *report, Config *ret) {
 }
 
 void config_deinit(Config *c) {
-        free(c->strings);
+        for (size_t i = 0; i < CONFIG_LISTS; i++)
+                free(c->strings[i]);
         *c = (Config){0};
 }
 

@@ -5,6 +5,7 @@
 #include "base/report.h"
 
 #define CONFIG_LIST_MAX 64 /* entries of a setting that is a list */
+#define CONFIG_LISTS    2  /* settings that are lists */
 
 typedef struct Config {
         /* NATS */
@@ -32,6 +33,11 @@ typedef struct Config {
         int64_t transform_pool, transform_memory_mb, plugin_threads;
         /* traces */
         const char *otlp_endpoint, *otlp_headers, *otlp_service;
+        /* HTTP */
+        int64_t port, http_connections;
+        const char *bind_address, *auth_mode;
+        bool enable_cors;
+        const char *cors_origins[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
         /* the process */
         const char *log_level;
         int64_t drain_timeout_ms;
@@ -40,7 +46,7 @@ typedef struct Config {
         bool check_store, backup; /* the other things that the program does instead of running: offline.c */
         bool deep, json;
         const char *backup_to;
-        char *strings;      /* owned: where split lists live */
+        char *strings[CONFIG_LISTS]; /* owned: where split lists live */
         const char *unused; /* names of settings that were given but do nothing in this program; "" for none
                              */
         char unused_text[256];

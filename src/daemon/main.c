@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/metrics.h"
 #include "daemon/notify.h"
 #include "daemon/offline.h"
 #include "daemon/secrets.h"
@@ -21,6 +22,7 @@
 #include "executors/otlp.h"
 #include "executors/plugin.h"
 #include "executors/transform.h"
+#include "gateway/gateway.h"
 #include "runtime/clock_system.h"
 #include "runtime/ids_system.h"
 #include "runtime/runtime.h"
@@ -44,6 +46,7 @@ typedef struct Daemon {
         Subjects *subjects;
         Runtime *runtime;
         Otlp *otlp; /* NULL: traces go nowhere */
+        Gateway *gateway; /* NULL: no PORT */
         Executor *http, *transform, *plugins, *authz;
         bool is_running; /* the runtime's threads run */
 } Daemon;
@@ -278,6 +281,56 @@ static int make_exporter(Daemon *d, Report *report) {
         return r;
 }
 
+/* ---- HTTP -------------------------------------------------------------------------- */
+
+static bool gateway_is_writable(void *userdata) {
+        RuntimeStats s;
+        runtime_stats(((Daemon *)userdata)->runtime, &s);
+        return s.writable;
+}
+
+static void gateway_put_metrics(void *userdata, Buf *out) {
+        Daemon *d = userdata;
+        MetricsSources sources = {
+                        .runtime = d->runtime,
+                        .subjects = d->subjects,
+                        .otlp = d->otlp,
+                        .version = RUNBOOK_VERSION,
+                        .executors = {{"http", d->http}, {"transform", d->transform}, {"plugin", d->plugins}, {"authz", d->authz}},
+                        .n_executors = 4,
+        };
+        metrics_page_put(&sources, out);
+}
+
+static int make_gateway(Daemon *d, Report *report) {
+        const Config *c = &d->config;
+        GatewaySettings settings = {
+                        .bind_address = c->bind_address,
+                        .port = (uint16_t)c->port,
+                        .connections_max = c->http_connections,
+                        .auth_mode = AUTH_NONE,
+                        .enable_cors = c->enable_cors,
+                        .cors_origins = c->cors_origins,
+                        .nats_url = c->nats_url,
+                        .nats_creds = c->nats_creds,
+                        .nats_user = c->nats_user,
+                        .nats_password = c->nats_password,
+                        .nats_token = c->nats_token,
+                        .nats_nkey = c->nats_nkey,
+                        .nats_ca = c->nats_ca,
+                        .nats_cert = c->nats_cert,
+                        .nats_key = c->nats_key,
+                        .inbox_prefix = "_INBOX.gateway",
+                        .subject_prefix = c->subject_prefix,
+        };
+        GatewayHost host = {
+                        .is_writable = gateway_is_writable, .put_metrics = gateway_put_metrics, .userdata = d};
+        if (c->port == 0)
+                return 0;
+        int r = gateway_new(&settings, &host, report, &d->gateway);
+        return r ? r : gateway_start(d->gateway, report);
+}
+
 static void set_definitions(Daemon *d) {
         const Config *c = &d->config;
         d->definitions = runbook_defaults_builtin;
@@ -306,6 +359,8 @@ static int start(Daemon *d, Report *report) {
         d->is_running = r == 0;
         if (!r)
                 r = subjects_start(d->subjects);
+        if (!r)
+                r = make_gateway(d, report);
         return r;
 }
 
@@ -313,7 +368,8 @@ static void stop(Daemon *d, int64_t timeout_ms) {
         if (!d->is_running)
                 return;
         /* Without NATS the outbox can publish nothing, however long it is given: it goes on after the next start. */
-        int64_t share_ms = timeout_ms / 2, away_ms = share_ms < STOP_AWAY_MS ? share_ms : STOP_AWAY_MS;
+        int64_t share_ms = timeout_ms / 3, away_ms = share_ms < STOP_AWAY_MS ? share_ms : STOP_AWAY_MS;
+        gateway_drain(d->gateway, share_ms); /* first: its requests need all that is behind it */
         subjects_stop(d->subjects, share_ms);
         runtime_stop(d->runtime, subjects_is_connected(d->subjects) ? share_ms : away_ms);
 }
@@ -323,6 +379,7 @@ static void end(Daemon *d) {
         for (size_t i = 0; i < N_ELEMENTS(executors); i++)
                 if (executors[i])
                         executors[i]->vtable->stop(executors[i]);
+        gateway_free(d->gateway);
         otlp_free(d->otlp);
         subjects_free(d->subjects);
         runtime_free(d->runtime);
