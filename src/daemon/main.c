@@ -38,7 +38,8 @@ typedef struct Daemon {
         Config config;
         ClockSystem clock;
         IdsSystem ids;
-        RunbookDefaults definitions;
+        RunbookDefaults definitions; /* for those that are stored */
+        RunbookDefaults incoming;    /* for those that come in: plugins have a say, too */
         char engine_id[UUID_TEXT_SIZE + 1];
         char source[UUID_TEXT_SIZE + 16];
         SubjectsSettings subjects_settings;
@@ -191,7 +192,7 @@ static int make_subjects(Daemon *d, Report *report) {
                         .lookup = lookup,
                         .put_stats = put_stats,
                         .store = d->store,
-                        .definitions = &d->definitions,
+                        .definitions = &d->incoming,
                         .clock = clock_system(&d->clock),
                         .ids = ids_system(&d->ids),
                         .on_ready = on_ready,
@@ -331,6 +332,10 @@ static int make_gateway(Daemon *d, Report *report) {
         return r ? r : gateway_start(d->gateway, report);
 }
 
+static int check_custom(void *userdata, Slice type_name, const JsonAt *config) {
+        return plugin_config_check(((Daemon *)userdata)->plugins, type_name, config);
+}
+
 static void set_definitions(Daemon *d) {
         const Config *c = &d->config;
         d->definitions = runbook_defaults_builtin;
@@ -339,6 +344,9 @@ static void set_definitions(Daemon *d) {
         d->definitions.retry.max_delay_ms = c->max_delay_ms;
         d->definitions.retry.backoff_multiplier = c->backoff_multiplier;
         d->definitions.allow_timeout_approve = c->allow_timeout_approve;
+        d->incoming = d->definitions;
+        d->incoming.check_custom = check_custom;
+        d->incoming.check_userdata = d;
 }
 
 /* ---- up and down ------------------------------------------------------------------- */

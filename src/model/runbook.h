@@ -17,6 +17,7 @@
 #include "json/value.h"
 #include "model/limits.h"
 
+typedef struct JsonAt JsonAt; /* json/json_read.h */
 typedef struct ExprCondition ExprCondition; /* expr/expr.h */
 typedef struct ExprTemplate ExprTemplate;
 typedef struct ExprPath ExprPath;
@@ -174,6 +175,13 @@ typedef struct Runbook {
 typedef struct RunbookDefaults {
         RetryPolicy retry;           /* where neither step nor runbook gives one */
         bool allow_timeout_approve;  /* operator's consent to timeoutAction "approve" */
+        /**
+         * Asked about the config of each `custom:…` step; NULL: nobody. 0, -EINVAL with its faults reported at @config
+         * (whose value may be absent), -ENOMEM. For definitions that come in, not for stored ones that are
+         * compiled again: what was registered stays, whatever became of the plugin since.
+         */
+        int (*check_custom)(void *userdata, Slice type_name, const JsonAt *config);
+        void *check_userdata;
 } RunbookDefaults;
 extern const RunbookDefaults runbook_defaults_builtin; /* protocol's: 3 attempts, 1000–10000 ms, ×2 */
 

@@ -265,4 +265,8 @@ void draft_config(Draft *d, RunbookStep *step, const JsonAt *at) {
                 json_check_keys(&config, kind->fields, kind->n_fields);
         kind->compile(d, step, at, &config);
         keep_constant(d, step);
+        const RunbookDefaults *defaults = d->defaults;
+        if (step->type == STEP_TYPE_CUSTOM && defaults->check_custom &&
+            defaults->check_custom(defaults->check_userdata, step->type_name, &config) == -ENOMEM)
+                draft_oom(d);
 }
