@@ -19,11 +19,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 
 #define DATA_FILE            "data.mdb"
+#define FRESH_FILE           "fresh.mdb" /* a data file until it is whole */
 #define MAP_SIZE_DEFAULT     ((size_t)1 << 30)
 #define MAP_SIZE_MAX_DEFAULT ((size_t)1 << 40)
 #define READERS_MAX          512               /* read transactions at a time; more are told -EAGAIN */
@@ -490,6 +492,58 @@ static const KvBackend lmdb_backend = {
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
+static int fill_fresh(Lmdb *l, MDB_env *env, const char *path, const char *const *tables, size_t n_tables) {
+        MDB_txn *txn = NULL;
+        MDB_dbi dbi;
+
+        int rc = mdb_env_set_maxdbs(env, KV_TABLES_MAX);
+        if (rc == 0)
+                rc = mdb_env_set_mapsize(env, l->map_size);
+        if (rc == 0)
+                rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
+        if (rc == 0)
+                rc = mdb_txn_begin(env, NULL, 0, &txn);
+        for (size_t i = 0; i < n_tables && rc == 0; i++)
+                rc = mdb_dbi_open(txn, tables[i], MDB_CREATE, &dbi);
+        if (rc == 0)
+                return error_from_lmdb(mdb_txn_commit(txn));
+        if (txn)
+                mdb_txn_abort(txn);
+        return error_from_lmdb(rc);
+}
+
+/**
+ * A data file that was never committed to is no store and can't be opened, if a power failure tears LMDB's very
+ * first write. So a new one is made under another name, with its tables committed and synced, and takes its name
+ * only then.
+ */
+static int make_fresh(Lmdb *l, const char *const *tables, size_t n_tables) {
+        _cleanup_free_ char *fresh = NULL, *path = NULL;
+        MDB_env *env = NULL;
+        struct stat st;
+
+        if (asprintf(&path, "%s/" DATA_FILE, l->dir.path) < 0)
+                path = NULL;
+        if (asprintf(&fresh, "%s/" FRESH_FILE, l->dir.path) < 0)
+                fresh = NULL;
+        if (!path || !fresh)
+                return -ENOMEM;
+        if (stat(path, &st) == 0 && st.st_size > 0)
+                return 0;
+        if (unlink(fresh) < 0 && errno != ENOENT)
+                return -errno;
+        int r = error_from_lmdb(mdb_env_create(&env));
+        if (r == 0) {
+                r = fill_fresh(l, env, fresh, tables, n_tables);
+                mdb_env_close(env);
+        }
+        if (r == 0 && rename(fresh, path) < 0)
+                r = -errno;
+        if (r)
+                (void)unlink(fresh);
+        return r ? r : kv_dir_sync(l->dir.path);
+}
+
 /** Tables that are there already are opened without writing; only new ones need a commit. */
 static int open_tables(Lmdb *l, const char *const *tables, size_t n_tables) {
         for (int create = 0; create <= !l->is_reading; create++) {
@@ -533,6 +587,12 @@ static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables
         unsigned flags = MDB_NOTLS | (options->no_sync ? MDB_NOSYNC : 0) | access_flags[options->access];
         int n_dead;
 
+        int fresh = l->is_reading ? 0 : make_fresh(l, tables, n_tables);
+        if (fresh) {
+                report_set(report, RUNBOOK_UNAVAILABLE, "A new store can't be made in %s: %s.", l->dir.path,
+                           strerror(fresh < 0 ? -fresh : ENOSPC));
+                return fresh < 0 ? fresh : -ENOSPC;
+        }
         int rc = mdb_env_create(&l->env);
         if (rc == 0)
                 rc = mdb_env_set_maxdbs(l->env, KV_TABLES_MAX);

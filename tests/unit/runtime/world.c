@@ -23,8 +23,23 @@ static void fake_random(void *userdata, uint64_t *words, size_t n) {
         }
 }
 
+static void told(World *w, Uuid id, uint64_t seq) {
+        if (w->on_told)
+                w->on_told(w, id, seq);
+}
+
+/** "<execution>/<sequence>"; log entries tell of no event. */
+static void told_message(World *w, const AuditMessage *m) {
+        Uuid id = UUID_NIL;
+        uint64_t seq = 0;
+        if (m->id.n > UUID_TEXT_SIZE && uuid_parse((Slice){m->id.data, UUID_TEXT_SIZE}, &id))
+                (void)slice_to_u64((Slice){m->id.data + UUID_TEXT_SIZE + 1, m->id.n - UUID_TEXT_SIZE - 1}, &seq);
+        told(w, id, seq);
+}
+
 static void fake_submit(Executor *e, Task *task) {
         FakeExecutor *f = (FakeExecutor *)e;
+        told(f->world, task->execution_id, 0);
         cr_assert(f->n < WORLD_TASKS_MAX);
         f->tasks[f->n++] = task;
         f->n_submitted++;
@@ -65,6 +80,8 @@ static void audit_take(FakeAudit *a, const AuditMessage *m) {
 static int fake_publish(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret_stream_seq) {
         FakeAudit *a = userdata;
         a->n_publishes++;
+        for (size_t i = 0; i < n; i++)
+                told_message((World *)((char *)a - offsetof(World, audit)), &messages[i]);
         cr_assert(n > 0);
         if (a->fail_publish > 0) {
                 a->fail_publish--;
@@ -195,8 +212,14 @@ void world_restart(World *w) {
 }
 
 void world_free(World *w) {
+        char dir[sizeof(w->dir)];
+        strcpy(dir, w->dir);
+        world_leave(w);
+        nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+void world_leave(World *w) {
         world_close(w);
-        nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
         while (w->audit.n > 0)
                 published_free(&w->audit.messages[--w->audit.n]);
         free(w->audit.messages);
@@ -236,6 +259,7 @@ void world_pass(World *w, int64_t ms) {
 
 static void on_done(Request *q, RunbookCode code, Slice body, bool durable) {
         Reply *r = q->userdata;
+        told(r->world, code == RUNBOOK_OK && q->kind == REQUEST_START ? q->input.execution_id : UUID_NIL, 0);
         r->n_done++;
         r->order = ++*r->counter;
         r->code = code;
@@ -329,6 +353,7 @@ Reply *world_send(World *w, Request *q) {
         cr_assert(w->n_replies < WORLD_REPLIES_MAX);
         Reply *r = &w->replies[w->n_replies++];
         r->counter = &w->n_answered;
+        r->world = w;
         q->done = on_done;
         q->userdata = r;
         int rc = runtime_submit(w->rt, q);

@@ -4,7 +4,11 @@
  * only collects tasks, and an audit stream that can lose what it took. Everything in it is deterministic.
  */
 
+#ifdef WORLD_PLAIN
+#include "plain_assert.h"
+#else
 #include <criterion/criterion.h>
+#endif
 
 #include "runtime/runtime.h"
 
@@ -38,6 +42,7 @@ typedef struct Reply {
         bool durable;
         unsigned order; /* 1…: when it came, among all */
         unsigned *counter;
+        struct World *world;
         char body[4096];
         char id[UUID_TEXT_SIZE + 1]; /* of what world_start started */
 } Reply;
@@ -81,6 +86,9 @@ typedef struct World {
         Reply replies[WORLD_REPLIES_MAX];
         size_t n_replies;
         unsigned n_answered;
+        /* Something leaves: an answer, a task, a published event. It tells that @id is there (nil: of none), and of
+         * its events up to @seq. */
+        void (*on_told)(struct World *w, Uuid id, uint64_t seq);
 } World;
 
 /** @backend "memory" or "lmdb". Settings may be changed before world_open. */
@@ -90,6 +98,8 @@ void world_open(World *w);
 void world_restart(World *w);
 void world_close(World *w);
 void world_free(World *w);
+/** The same, but its directory stays. */
+void world_leave(World *w);
 
 /** Until nothing is to be done at this time. */
 void world_run(World *w);

@@ -65,6 +65,30 @@ static void check_one(Kv *kv, const char *key, const char *value) {
 /* ---- the directory
  * ------------------------------------------------------------------------------------------ */
 
+static void write_file(const char *name, const char *content) {
+        char path[512];
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+        FILE *f = fopen(path, "w");
+        cr_assert_not_null(f);
+        fputs(content, f);
+        cr_assert_eq(fclose(f), 0);
+}
+
+/** What a power failure within the very first start leaves behind is made anew: nothing was promised yet. */
+Test(kv_lmdb, a_store_whose_making_was_cut_short_is_made_again) {
+        write_file("fresh.mdb", "half of a page");
+        write_file("data.mdb", "");
+        Kv *kv = open_fine(dir);
+        cr_assert_eq(put_one(kv, "a", "1"), 0);
+        kv_close(kv);
+        char path[512];
+        snprintf(path, sizeof(path), "%s/fresh.mdb", dir);
+        cr_assert_lt(access(path, F_OK), 0);
+        kv = open_fine(dir);
+        check_one(kv, "a", "1");
+        kv_close(kv);
+}
+
 Test(kv_lmdb, records_outlive_the_store) {
         Kv *kv = open_fine(dir);
         cr_assert_eq(put_one(kv, "a", "1"), 0);
