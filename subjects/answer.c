@@ -31,6 +31,8 @@ void endpoint_count(Subjects *s, EndpointId id, int64_t since_ns, RunbookCode co
         if (code == RUNBOOK_OK)
                 return;
         __atomic_add_fetch(&e->n_errors, 1, __ATOMIC_RELAXED);
+        if ((unsigned)code < RUNBOOK_N_CODES)
+                __atomic_add_fetch(&e->n_refused[code], 1, __ATOMIC_RELAXED);
         /* Only the newest error is kept: when another thread is just writing one, that one is as good. */
         if (pthread_mutex_trylock(&e->lock))
                 return;

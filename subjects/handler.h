@@ -32,6 +32,7 @@ typedef struct Endpoint {
         Subjects *subjects;
         EndpointId id;
         uint64_t n_requests, n_errors, processing_ns; /* atomic */
+        uint64_t n_refused[RUNBOOK_N_CODES];          /* atomic; of them, by code */
         pthread_mutex_t lock;                         /* guards last_error */
         char last_error[LAST_ERROR_MAX];
 } Endpoint;

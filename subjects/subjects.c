@@ -228,7 +228,41 @@ void subjects_free(Subjects *s) {
 
 bool subjects_is_connected(const Subjects *s) { return bus_is_connected(s->bus); }
 
-uint64_t subjects_n_reconnects(const Subjects *s) { return bus_n_reconnects(s->bus); }
+/* ---- metrics ----------------------------------------------------------------------- */
+
+static MetricLabel endpoint_label(EndpointId id) {
+        return (MetricLabel){"endpoint", slice_from_str(endpoint_name(id))};
+}
+
+static void put_requests(Subjects *s, MetricsWriter *w) {
+        metrics_family(w, METRIC_COUNTER, "runbook_requests_total",
+                       "Commands, events and queries answered, by subject family.");
+        for (EndpointId id = 0; id < N_ENDPOINTS; id++)
+                metrics_sample(w, (MetricLabel[]){endpoint_label(id)}, 1,
+                               (double)__atomic_load_n(&s->endpoints[id].n_requests, __ATOMIC_RELAXED));
+        metrics_family(w, METRIC_COUNTER, "runbook_request_seconds_total",
+                       "Time from their arrival to their answers, summed up.");
+        for (EndpointId id = 0; id < N_ENDPOINTS; id++)
+                metrics_sample(w, (MetricLabel[]){endpoint_label(id)}, 1,
+                               (double)__atomic_load_n(&s->endpoints[id].processing_ns, __ATOMIC_RELAXED) / 1e9);
+        metrics_family(w, METRIC_COUNTER, "runbook_refused_total",
+                       "Of them, those that were refused, by subject family and error code.");
+        for (EndpointId id = 0; id < N_ENDPOINTS; id++)
+                for (unsigned code = 1; code < RUNBOOK_N_CODES; code++) {
+                        uint64_t n = __atomic_load_n(&s->endpoints[id].n_refused[code], __ATOMIC_RELAXED);
+                        Slice name = slice_from_str(runbook_code_name((RunbookCode)code));
+                        if (n > 0 || id == ENDPOINT_CMD) /* every code is there from the start */
+                                metrics_sample(w, (MetricLabel[]){endpoint_label(id), {"code", name}}, 2, (double)n);
+                }
+}
+
+void subjects_put_metrics(Subjects *s, MetricsWriter *w) {
+        metrics_single(w, METRIC_GAUGE, "runbook_nats_connected", "1 while there is a connection to NATS.",
+                       bus_is_connected(s->bus));
+        metrics_single(w, METRIC_COUNTER, "runbook_nats_reconnects_total",
+                       "Lost connections to NATS that were won back.", (double)bus_n_reconnects(s->bus));
+        put_requests(s, w);
+}
 
 const AuditStream *subjects_audit_stream(Subjects *s) { return &s->audit; }
 

@@ -4,6 +4,7 @@
  * queries, and the bus that carries them. Knows the runtime only through these functions.
  */
 
+#include "base/metrics.h"
 #include "json/json_write.h"
 #include "model/runbook.h"
 #include "runtime/ports.h"
@@ -54,8 +55,8 @@ int subjects_start(Subjects *s);
 void subjects_stop(Subjects *s, int64_t timeout_ms);
 void subjects_free(Subjects *s); /* NULL-safe */
 bool subjects_is_connected(const Subjects *s);
-/** How often a lost connection was won back. Any thread. */
-uint64_t subjects_n_reconnects(const Subjects *s);
+/** Write the metrics of the connection to NATS and of what was asked. Any thread. */
+void subjects_put_metrics(Subjects *s, MetricsWriter *w);
 /** The audit stream for the outbox; valid until subjects_free. */
 const AuditStream *subjects_audit_stream(Subjects *s);
 /** Request-reply for executors; valid until subjects_free. */

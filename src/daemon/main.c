@@ -295,9 +295,13 @@ static void gateway_put_metrics(void *userdata, Buf *out) {
         MetricsSources sources = {
                         .runtime = d->runtime,
                         .subjects = d->subjects,
+                        .http = d->http,
                         .otlp = d->otlp,
                         .version = RUNBOOK_VERSION,
-                        .executors = {{"http", d->http}, {"transform", d->transform}, {"plugin", d->plugins}, {"authz", d->authz}},
+                        .executors = {{"http", d->http},
+                                      {"transform", d->transform},
+                                      {"plugin", d->plugins},
+                                      {"authz", d->authz}},
                         .n_executors = 4,
         };
         metrics_page_put(&sources, out);

@@ -4,6 +4,7 @@
  */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -62,17 +63,48 @@ static void put_executors(const MetricsSources *s, MetricsWriter *w) {
         }
 }
 
+#define TARGET_LABELS(row) {"target", slice_from_str((row).target)}, {"tenant", slice_from_str((row).tenant)}
+
+/** Where steps call: those with open breakers and queues come first, if there are more than fit. */
+static void put_targets(const MetricsSources *s, MetricsWriter *w) {
+        HttpTargetStats *rows = calloc(METRICS_TARGETS_MAX, sizeof(*rows));
+        HttpTotals totals = {0};
+        size_t n = rows ? http_executor_targets(s->http, SLICE_NULL, rows, METRICS_TARGETS_MAX, &totals) : 0;
+
+        metrics_family(w, METRIC_GAUGE, "runbook_http_target_breaker_open",
+                       "1 while the target's circuit breaker is open, 0.5 half open, 0 closed.");
+        for (size_t i = 0; i < n; i++)
+                metrics_sample(w, (MetricLabel[]){TARGET_LABELS(rows[i])}, 2,
+                               rows[i].state == BREAKER_OPEN        ? 1
+                               : rows[i].state == BREAKER_HALF_OPEN ? 0.5
+                                                                    : 0);
+        metrics_family(w, METRIC_GAUGE, "runbook_http_target_calls", "Calls of a target, by what they are doing.");
+        for (size_t i = 0; i < n; i++) {
+                metrics_sample(w, (MetricLabel[]){TARGET_LABELS(rows[i]), {"state", SLICE("running")}}, 3,
+                               rows[i].n_running);
+                metrics_sample(w, (MetricLabel[]){TARGET_LABELS(rows[i]), {"state", SLICE("queued")}}, 3,
+                               (double)rows[i].n_queued);
+        }
+        metrics_single(w, METRIC_COUNTER, "runbook_http_breaker_opened_total",
+                       "How often a circuit breaker opened.",
+                       (double)totals.n_opened);
+        metrics_single(w, METRIC_COUNTER, "runbook_http_breaker_refused_total",
+                       "Calls that open circuit breakers refused.",
+                       (double)totals.n_refused);
+        metrics_single(w, METRIC_COUNTER, "runbook_http_rate_waits_total", "Calls that had to wait for a rate limit.",
+                       (double)totals.n_rate_waits);
+        free(rows);
+}
+
 void metrics_page_put(const MetricsSources *s, Buf *b) {
         MetricsWriter w = metrics_writer(b);
 
         metrics_family(&w, METRIC_GAUGE, "runbook_build_info", "1, with the program's version.");
         metrics_sample(&w, (MetricLabel[]){{"version", slice_from_str(s->version)}}, 1, 1);
-        metrics_single(&w, METRIC_GAUGE, "runbook_nats_connected", "1 while there is a connection to NATS.",
-                       subjects_is_connected(s->subjects));
-        metrics_single(&w, METRIC_COUNTER, "runbook_nats_reconnects_total",
-                       "Lost connections to NATS that were won back.",
-                       (double)subjects_n_reconnects(s->subjects));
+        subjects_put_metrics(s->subjects, &w);
         put_executors(s, &w);
+        if (s->http)
+                put_targets(s, &w);
         runtime_put_metrics(s->runtime, &w);
         if (s->otlp)
                 otlp_put_metrics(s->otlp, &w);

@@ -248,10 +248,6 @@ void runtime_put_metrics(Runtime *r, MetricsWriter *w) {
         };
         for (size_t i = 0; i < N_ELEMENTS(singles); i++)
                 metrics_single(w, singles[i].kind, singles[i].name, singles[i].help, singles[i].value);
-        metrics_family(w, METRIC_COUNTER, "runbook_refused_total", "Commands and queries refused, by error code.");
-        for (unsigned code = 1; code < RUNBOOK_N_CODES; code++)
-                metrics_sample(w, (MetricLabel[]){{"code", slice_from_str(runbook_code_name(code))}}, 1,
-                               (double)s.n_refused[code]);
 }
 
 void runtime_set_span_sink(Runtime *r, SpanSink sink) { r->spans = sink; }
