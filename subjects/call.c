@@ -217,7 +217,7 @@ static void submit(Call *c, Answer *answer) {
         r->userdata = answer;
         bool is_patient = answer->is_patient; /* read now: after submit the answer may be gone */
         int e = c->subjects->host.submit(c->subjects->host.userdata, r);
-        for (int i = 0; e == -EAGAIN && is_patient && i < PATIENCE_MAX; i++) {
+        for (int i = 0; (e == -EAGAIN || e == -EDQUOT) && is_patient && i < PATIENCE_MAX; i++) {
                 usleep(PATIENCE_PAUSE_US);
                 e = c->subjects->host.submit(c->subjects->host.userdata, r);
         }
@@ -227,6 +227,10 @@ static void submit(Call *c, Answer *answer) {
         if (e == -EAGAIN)
                 answer_refuse_code(answer, RUNBOOK_OVERLOADED,
                                    "the engine has too much to do at the moment; try again later");
+        else if (e == -EDQUOT)
+                answer_refuse_code(answer, RUNBOOK_OVERLOADED,
+                                   "too many commands of this tenant are waiting already; send fewer at a time, "
+                                   "or try again later");
         else if (e == -ESHUTDOWN)
                 answer_refuse_code(answer, RUNBOOK_UNAVAILABLE, "the engine is stopping; try again");
         else

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "json/json_read.h"
 #include "subjects/bus.h"
+#include "subjects/crowd.h"
 #include "subjects/names.h"
 #include "subjects/subjects.h"
 
@@ -35,6 +36,7 @@ typedef struct Endpoint {
         uint64_t n_refused[RUNBOOK_N_CODES];          /* atomic; of them, by code */
         pthread_mutex_t lock;                         /* guards last_error */
         char last_error[LAST_ERROR_MAX];
+        Crowd crowd; /* who sends how much */
 } Endpoint;
 
 typedef struct AccessCache AccessCache;
@@ -120,7 +122,7 @@ bool queue_identity(Slice ack, char *ret, size_t n_ret);
 void service_handle(Subjects *s, const Message *m);
 /**
  * One of cmd, event, query: takes the subject apart and hands on. @shed: too many wait behind this one,
- * refuse it unread.
+ * refuse it unread if its tenant is one of those who cause it.
  */
 void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed);
 /** Endpoints and what else needs no bus; subjects_new's first half. */

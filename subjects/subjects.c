@@ -64,13 +64,26 @@ static void too_few_tokens(Report *report, EndpointId id) {
                    endpoint_name(id), what[id]);
 }
 
+/** The tenant's token, as it stands in the subject. */
+static Slice tenant_token(const Subjects *s, Slice subject) {
+        size_t n = s->prefix.n + 1;
+        if (subject.n <= n)
+                return SLICE_NULL;
+        Slice rest = {subject.data + n, subject.n - n};
+        const char *dot = memchr(rest.data, '.', rest.n);
+        return (Slice){rest.data, dot ? (size_t)(dot - rest.data) : rest.n};
+}
+
 void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed) {
+        Crowd *crowd = &s->endpoints[id].crowd;
+        size_t cell = crowd_note(crowd, s->hash_seed, tenant_token(s, m->subject));
         Answer *answer = answer_new_inbox(s, id, allowed_reply(s, m));
         if (!answer)
                 return; /* no memory for forty bytes: nobody could be told */
-        if (shed) {
+        if (shed && crowd_is_loud(crowd, cell)) {
                 answer_refuse_code(answer, RUNBOOK_OVERLOADED,
-                                   "too many requests are waiting; try again later");
+                                   "too many requests are waiting, many of them of this tenant; try again "
+                                   "later");
                 return;
         }
         _cleanup_(report_deinit) Report report = {0};

@@ -22,6 +22,7 @@
 #include "model/limits.h"
 #include "subjects/bus_probe.h"
 
+#define TASKS_MAX  1000000 /* what executors can hold at most */
 #define OPTION_MAX 64 /* bytes of an option's name */
 
 typedef enum Kind {
@@ -77,6 +78,17 @@ static const Setting settings[] = {
                 {"MAX_CONCURRENT_STEPS", KIND_NUMBER, AT(max_concurrent_steps), "5",
                  "steps of one execution at a time, where the runbook says nothing", 1,
                  LIMIT_CONCURRENT_STEPS},
+                {"INBOX_MAX", KIND_NUMBER, AT(inbox_max), "16384",
+                 "commands and events waiting for the writer; more are OVERLOADED", 16, 1048576},
+                {"INBOX_TENANT_MAX", KIND_NUMBER, AT(inbox_tenant_max), "0",
+                 "of them, of one tenant; 0: three quarters of what is free", 0, 1048576},
+                {"TASKS_MAX", KIND_NUMBER, AT(tasks_max), "100000",
+                 "attempts of steps under way; beyond, starts are OVERLOADED", 1, TASKS_MAX},
+                {"TENANT_TASKS_MAX", KIND_NUMBER, AT(tenant_tasks_max), "0", "the same of one tenant; 0: any number",
+                 0, TASKS_MAX},
+                {"TENANT_EXECUTIONS_MAX", KIND_NUMBER, AT(tenant_executions_max), "0",
+                 "executions of one tenant that have not ended; beyond, its starts are OVERLOADED; 0: any number", 0,
+                 1e12},
                 {"DEFAULT_MAX_RETRIES", KIND_NUMBER, AT(max_retries), "3",
                  "attempts of a step, the first included, where nothing is said", 1, LIMIT_RETRY_ATTEMPTS},
                 {"DEFAULT_INITIAL_DELAY_MS", KIND_NUMBER, AT(initial_delay_ms), "1000",

@@ -212,6 +212,11 @@ static RuntimeSettings runtime_settings(const Daemon *d) {
                                                         .source = slice_from_str(d->source),
                                         },
                         .definitions = d->definitions,
+                        .inbox_max = (uint32_t)c->inbox_max,
+                        .inbox_tenant_max = (uint32_t)c->inbox_tenant_max,
+                        .tasks_max = (uint64_t)c->tasks_max,
+                        .tenant_tasks_max = (uint64_t)c->tenant_tasks_max,
+                        .tenant_executions_max = (uint64_t)c->tenant_executions_max,
                         .subject_prefix = slice_from_str(c->subject_prefix),
         };
 }

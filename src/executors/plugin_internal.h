@@ -12,7 +12,7 @@
 #include "executors/attempt.h"
 #include "executors/due.h"
 #include "executors/plugin.h"
-#include "executors/turns.h"
+#include "base/turns.h"
 #include "schema/schema.h"
 
 /* Limits */

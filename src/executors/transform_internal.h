@@ -14,7 +14,7 @@
 #include "executors/http_json.h"
 #include "executors/jq_child/protocol.h"
 #include "executors/transform.h"
-#include "executors/turns.h"
+#include "base/turns.h"
 
 /* Limits */
 #define TRANSFORM_START_MS       10000 /* a helper must say that it is ready within */

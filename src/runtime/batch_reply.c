@@ -48,6 +48,53 @@ int batch_reply_update(Batch *b, Item *it) {
         return keep_body(b, it, &b->update.reply);
 }
 
+/** Executions of @tenant that have not ended: those in the store, and what this batch has changed since. */
+static int count_executions(Batch *b, Slice tenant, uint64_t *ret) {
+        uint64_t counts[RUNBOOK_N_EXECUTION_STATUSES];
+
+        int r = store_execution_counts(b->txn, tenant, counts);
+        if (r)
+                return r;
+        *ret = 0;
+        for (unsigned i = 0; i < RUNBOOK_N_EXECUTION_STATUSES; i++)
+                *ret += runbook_execution_status_is_final(i) ? 0 : counts[i];
+        LIST_FOREACH(node, &b->touched) {
+                const Touched *t = LIST_ENTRY(node, Touched, node);
+                if (!slice_eq(t->entry->x->tenant, tenant))
+                        continue;
+                *ret += !runbook_execution_status_is_final(t->entry->x->status);
+                *ret -= !t->is_new && !runbook_execution_status_is_final(t->status_before);
+        }
+        return 0;
+}
+
+/** What one tenant may have. As refuse_new_work. */
+static bool refuse_tenant(Batch *b, Item *it, int *ret) {
+        const RuntimeSettings *s = &b->r->settings;
+        Slice tenant = it->request->input.tenant;
+        uint64_t n = 0;
+
+        if (s->tenant_tasks_max > 0 &&
+            (n = open_tasks_count_of(&b->r->tasks, tenant)) >= s->tenant_tasks_max) {
+                *ret = batch_refuse(b, it, RUNBOOK_OVERLOADED,
+                                    "%llu tasks of this tenant are under way, as many as one may have "
+                                    "(TENANT_TASKS_MAX=%llu). Send this again later.",
+                                    (unsigned long long)n, (unsigned long long)s->tenant_tasks_max);
+                return true;
+        }
+        if (s->tenant_executions_max == 0)
+                return false;
+        *ret = count_executions(b, tenant, &n);
+        if (*ret == 0 && n < s->tenant_executions_max)
+                return false;
+        if (*ret == 0)
+                *ret = batch_refuse(b, it, RUNBOOK_OVERLOADED,
+                                    "%llu executions of this tenant have not ended, as many as one may have "
+                                    "(TENANT_EXECUTIONS_MAX=%llu). Send this again later, or cancel some.",
+                                    (unsigned long long)n, (unsigned long long)s->tenant_executions_max);
+        return true;
+}
+
 bool refuse_new_work(Batch *b, Item *it, int *ret) {
         Runtime *r = b->r;
 
@@ -61,10 +108,11 @@ bool refuse_new_work(Batch *b, Item *it, int *ret) {
         size_t n_open = open_tasks_count(&r->tasks);
         if (n_open >= r->settings.tasks_max) {
                 *ret = batch_refuse(b, it, RUNBOOK_OVERLOADED,
-                                    "%zu tasks are under way, as many as this engine takes (%llu). Send this "
-                                    "again later.",
+                                    "%zu tasks are under way, as many as this engine takes (TASKS_MAX=%llu). "
+                                    "Send this again later.",
                                     n_open, (unsigned long long)r->settings.tasks_max);
                 return true;
         }
-        return false;
+        return it->request && (it->request->kind == REQUEST_START || it->request->kind == REQUEST_REPLAY) &&
+               refuse_tenant(b, it, ret);
 }

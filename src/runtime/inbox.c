@@ -1,20 +1,24 @@
 /*
  * Inbox
  *
- * A mutex, two lists and a condition variable: handing over a request costs some 50 ns, of which a lock-free
+ * A mutex, two queues and a condition variable: handing over a request costs some 50 ns, of which a lock-free
  * queue would save a few, while the batch behind it costs a disk's flush. The writer takes everything it may
  * at once, so the lock is fought for once per batch, not once per request.
+ *
+ * Tenants take turns, and none may have more waiting than three times what is free: one alone stops at three
+ * quarters, the next at three quarters of the rest. So a tenant that floods the engine is refused, and whoever
+ * comes then is not, and waits for one request of the other's at a time.
  */
 #include <errno.h>
 #include <time.h>
 
 #include "runtime/inbox.h"
 
-int inbox_init(Inbox *i, size_t max, size_t bytes_max) {
+int inbox_init(Inbox *i, const InboxLimits *limits, const uint64_t seeds[2]) {
         pthread_condattr_t attr;
 
-        *i = (Inbox){.max = max, .bytes_max = bytes_max};
-        list_init(&i->requests);
+        *i = (Inbox){.limits = *limits};
+        turns_init(&i->requests, seeds[0], seeds[1]);
         list_init(&i->results);
         if (pthread_mutex_init(&i->lock, NULL))
                 return -ENOMEM;
@@ -28,6 +32,7 @@ int inbox_init(Inbox *i, size_t max, size_t bytes_max) {
 }
 
 void inbox_deinit(Inbox *i) {
+        turns_deinit(&i->requests);
         pthread_cond_destroy(&i->wake);
         pthread_mutex_destroy(&i->lock);
 }
@@ -40,21 +45,35 @@ static void unlock_and_wake(Inbox *i) {
                 pthread_cond_signal(&i->wake);
 }
 
-int inbox_put(Inbox *i, Request *r) {
-        int rc = 0;
+/** Is there room for @r, of the whole and of what its tenant may have? */
+static int check_room(Inbox *i, const Request *r) {
+        const InboxLimits *l = &i->limits;
+        TurnQueue *q = &i->requests;
 
+        if (q->n == 0)
+                return 0;
+        if (q->n >= l->max || q->weight + r->n_bytes > l->bytes_max)
+                return -EAGAIN;
+        TurnShare share = turns_share(q, r->input.tenant);
+        if (share.n == 0)
+                return 0;
+        bool is_over = share.n > INBOX_TENANT_SHARE * (l->max - q->n) ||
+                       share.weight > INBOX_TENANT_SHARE * (l->bytes_max - q->weight) ||
+                       (l->tenant_max > 0 && share.n >= l->tenant_max);
+        return is_over ? -EDQUOT : 0;
+}
+
+int inbox_put(Inbox *i, Request *r) {
         pthread_mutex_lock(&i->lock);
-        if (i->stopping)
-                rc = -ESHUTDOWN;
-        else if (i->n_requests >= i->max || (i->n_requests > 0 && i->n_bytes + r->n_bytes > i->bytes_max))
-                rc = -EAGAIN;
+        int rc = i->stopping ? -ESHUTDOWN : check_room(i, r);
+        if (!rc) {
+                r->turn.weight = r->n_bytes;
+                rc = turns_add(&i->requests, r->input.tenant, &r->turn);
+        }
         if (rc) {
                 pthread_mutex_unlock(&i->lock);
                 return rc;
         }
-        list_push_back(&i->requests, &r->node);
-        i->n_requests++;
-        i->n_bytes += r->n_bytes;
         unlock_and_wake(i);
         return 0;
 }
@@ -71,27 +90,20 @@ void inbox_put_result(Inbox *i, Request *r) {
         unlock_and_wake(i);
 }
 
-static size_t take(Inbox *i, List *from, size_t *n_from, size_t max, List *to) {
+size_t inbox_take(Inbox *i, size_t max, List *to) {
         size_t n = 0;
 
-        for (; n < max && !list_is_empty(from); n++) {
-                List *node = from->next;
-                list_remove(node);
-                list_push_back(to, node);
-                if (from == &i->requests)
-                        i->n_bytes -= LIST_ENTRY(node, Request, node)->n_bytes;
-        }
-        *n_from -= n;
-        return n;
-}
-
-size_t inbox_take(Inbox *i, size_t max, List *to) {
         pthread_mutex_lock(&i->lock);
         /* Results free memory and slots, so they go first; a quarter of the batch is left to requests if
          * there are any. */
-        size_t quarter = max / 4, kept = i->n_requests < quarter ? i->n_requests : quarter;
-        size_t n = take(i, &i->results, &i->n_results, max - kept, to);
-        n += take(i, &i->requests, &i->n_requests, max - n, to);
+        size_t quarter = max / 4, kept = i->requests.n < quarter ? i->requests.n : quarter;
+        for (; n < max - kept && !list_is_empty(&i->results); n++, i->n_results--) {
+                List *node = i->results.next;
+                list_remove(node);
+                list_push_back(to, node);
+        }
+        for (Turn *t; n < max && (t = turns_take(&i->requests)); n++)
+                list_push_back(to, &LIST_ENTRY(t, Request, turn)->node);
         i->poked = false;
         pthread_mutex_unlock(&i->lock);
         return n;
@@ -133,7 +145,7 @@ void inbox_wait(Inbox *i, int64_t timeout_ms) {
         int rc = 0;
 
         pthread_mutex_lock(&i->lock);
-        while (rc == 0 && i->n_requests == 0 && i->n_results == 0 && !i->poked) {
+        while (rc == 0 && i->requests.n == 0 && i->n_results == 0 && !i->poked) {
                 i->sleeping = true;
                 rc = timeout_ms < 0 ? pthread_cond_wait(&i->wake, &i->lock)
                                     : pthread_cond_timedwait(&i->wake, &i->lock, &deadline);
@@ -144,7 +156,7 @@ void inbox_wait(Inbox *i, int64_t timeout_ms) {
 
 size_t inbox_depth(Inbox *i) {
         pthread_mutex_lock(&i->lock);
-        size_t n = i->n_requests + i->n_results;
+        size_t n = i->requests.n + i->n_results;
         pthread_mutex_unlock(&i->lock);
         return n;
 }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/report.h"
+#include "base/turns.h"
 #include "base/uuid.h"
 #include "model/execution.h"
 #include "model/input.h"
@@ -163,7 +164,8 @@ typedef enum RequestKind {
  * owned references. The maker fills everything but input.now_ms and input.seed, which the writer sets.
  */
 typedef struct Request {
-        List node;              /* the inbox's */
+        List node;              /* of whoever holds it */
+        Turn turn;              /* the inbox's; weighs n_bytes */
         Arena arena;
         RequestKind kind;
         Input input;            /* tenant, user, command_id, traceparent always */

@@ -33,7 +33,7 @@ static void settle(RuntimeSettings *s) {
 }
 
 static int make_parts(Runtime *r, const AuditStream *audit) {
-        uint64_t seeds[8];
+        uint64_t seeds[12];
 
         r->source = slice_dup(r->settings.engine.source);
         r->prefix = slice_dup(r->settings.subject_prefix);
@@ -44,7 +44,10 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
         r->settings.engine.source = slice_from_str(r->source);
         r->settings.subject_prefix = slice_from_str(r->prefix);
         r->ids.random(r->ids.userdata, seeds, N_ELEMENTS(seeds));
-        int rc = inbox_init(&r->inbox, r->settings.inbox_max, RUNTIME_INBOX_BYTES);
+        const InboxLimits limits = {.max = r->settings.inbox_max,
+                                    .tenant_max = r->settings.inbox_tenant_max,
+                                    .bytes_max = RUNTIME_INBOX_BYTES};
+        int rc = inbox_init(&r->inbox, &limits, &seeds[8]);
         if (rc < 0)
                 return rc;
         rc = outbox_init(&r->outbox, r->store, audit, r->prefix, &r->inbox);
@@ -53,7 +56,7 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
                 return rc;
         }
         runbook_cache_init(&r->runbooks, &r->settings.definitions, RUNBOOK_CACHE_BYTES, seeds[0], seeds[1]);
-        open_tasks_init(&r->tasks, seeds[2], seeds[3]);
+        open_tasks_init(&r->tasks, &seeds[2], &seeds[10]);
         cache_init(&r->cache, r->settings.cache_bytes_max, seeds[4], seeds[5]);
         verifier_init(&r->verifier);
         batch_init(&r->batch, r);
@@ -87,22 +90,26 @@ int runtime_new(const RuntimeSettings *settings, Store *store, Clock clock, Ids 
         return 0;
 }
 
+static void refuse(Runtime *r, Request *q) {
+        if (q->kind == REQUEST_TASK_RESULT)
+                request_free(q); /* recovery sends the task out again */
+        else
+                runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE, "The engine is stopping. Send this again.",
+                                     false);
+}
+
 static void refuse_list(Runtime *r, List *list) {
         LIST_FOREACH_SAFE(node, next, list) {
-                Request *q = LIST_ENTRY(node, Request, node);
                 list_remove(node);
-                if (q->kind == REQUEST_TASK_RESULT)
-                        request_free(q); /* recovery sends the task out again */
-                else
-                        runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE,
-                                             "The engine is stopping. Send this again.", false);
+                refuse(r, LIST_ENTRY(node, Request, node));
         }
 }
 
 static void refuse_waiting(Runtime *r) {
-        refuse_list(r, &r->inbox.requests);
+        for (Turn *t; (t = turns_take(&r->inbox.requests));)
+                refuse(r, LIST_ENTRY(t, Request, turn));
         refuse_list(r, &r->verifier.queue);
-        r->inbox.n_requests = r->inbox.n_bytes = r->verifier.n = 0;
+        r->verifier.n = 0;
 }
 
 void runtime_free(Runtime *r) {
@@ -139,7 +146,7 @@ int runtime_submit(Runtime *r, Request *request) {
         int rc = inbox_put(&r->inbox, request);
 
         if (rc < 0)
-                runtime_note_refusal(r, rc == -EAGAIN ? RUNBOOK_OVERLOADED : RUNBOOK_UNAVAILABLE);
+                runtime_note_refusal(r, rc == -EAGAIN || rc == -EDQUOT ? RUNBOOK_OVERLOADED : RUNBOOK_UNAVAILABLE);
         return rc;
 }
 

@@ -16,9 +16,13 @@ typedef struct RuntimeSettings {
         RunbookDefaults definitions;
         Slice subject_prefix;         /* "runbook.v1" */
         uint32_t inbox_max;           /* requests waiting; default RUNTIME_INBOX_MAX */
+        uint32_t inbox_tenant_max;    /* of them, of one tenant; 0: three quarters of what is free */
         uint32_t batch_max;           /* inputs of one transaction; default RUNTIME_BATCH_MAX */
         size_t cache_bytes_max;       /* hot executions kept in memory; default RUNTIME_CACHE_BYTES */
         uint64_t tasks_max;     /* open tasks beyond which starts are refused; default RUNTIME_TASKS_MAX */
+        uint64_t tenant_tasks_max;      /* the same of one tenant; 0: any number */
+        uint64_t tenant_executions_max; /* executions of one tenant that have not ended, beyond which its
+                                           starts are refused; 0: any number */
         int64_t results_ttl_ms; /* how long command ids are remembered; default RUNTIME_RESULTS_TTL_MS */
         int64_t outbox_ttl_ms;  /* how long published outbox rows are kept; default RUNTIME_OUTBOX_TTL_MS */
         unsigned store_high_percent; /* of the map's maximum: starts are refused beyond; default
@@ -64,8 +68,8 @@ void runtime_stop(Runtime *r, int64_t timeout_ms);
 /** NULL-safe; after runtime_stop, and after the executors were stopped: none may post a result any more. */
 void runtime_free(Runtime *r);
 
-/** Any thread; takes @request when 0. -EAGAIN: the inbox is full (reply OVERLOADED), -ESHUTDOWN: stopping
- * (UNAVAILABLE). The caller keeps it then. */
+/** Any thread; takes @request when 0. -EAGAIN: the inbox is full, -EDQUOT: its tenant has too many in it (both:
+ * reply OVERLOADED), -ESHUTDOWN: stopping (UNAVAILABLE). The caller keeps it then. */
 int runtime_submit(Runtime *r, Request *request);
 
 /** StoreRunbookLookup over the shared cache of compiled runbooks; @userdata is the Runtime. Any thread. */

@@ -94,9 +94,10 @@ void task_free(Task *task) {
         free(task);
 }
 
-void open_tasks_init(OpenTasks *o, uint64_t seed0, uint64_t seed1) {
+void open_tasks_init(OpenTasks *o, const uint64_t seeds[2], const uint64_t tenant_seeds[2]) {
         pthread_mutex_init(&o->lock, NULL);
-        map_init(&o->map, seed0, seed1);
+        map_init(&o->map, seeds[0], seeds[1]);
+        turns_init(&o->tenants, tenant_seeds[0], tenant_seeds[1]);
 }
 
 void open_tasks_deinit(OpenTasks *o) {
@@ -104,8 +105,11 @@ void open_tasks_deinit(OpenTasks *o) {
         Slice key;
         void *value;
 
-        while (map_next(&o->map, &it, &key, &value))
+        while (map_next(&o->map, &it, &key, &value)) {
+                turns_remove(&o->tenants, &((OpenTask *)value)->turn);
                 open_task_free(value);
+        }
+        turns_deinit(&o->tenants);
         map_deinit(&o->map);
         pthread_mutex_destroy(&o->lock);
 }
@@ -140,7 +144,11 @@ int open_tasks_add(OpenTasks *o, Task *task, OpenTask **ret) {
         Slice key = slice_from_bytes(t->key, sizeof(t->key));
 
         pthread_mutex_lock(&o->lock);
-        r = map_get(&o->map, key) ? -EEXIST : map_put(&o->map, key, t);
+        r = map_get(&o->map, key) ? -EEXIST : turns_add(&o->tenants, task->tenant, &t->turn);
+        if (r == 0)
+                r = map_put(&o->map, key, t);
+        if (r < 0)
+                turns_remove(&o->tenants, &t->turn);
         pthread_mutex_unlock(&o->lock);
         if (r < 0) {
                 open_task_free(t);
@@ -156,6 +164,8 @@ OpenTask *open_tasks_take(OpenTasks *o, Uuid execution_id, uint32_t instance, ui
         attempt_key(execution_id, instance, attempt, key);
         pthread_mutex_lock(&o->lock);
         OpenTask *t = map_remove(&o->map, slice_from_bytes(key, sizeof(key)));
+        if (t)
+                turns_remove(&o->tenants, &t->turn);
         pthread_mutex_unlock(&o->lock);
         return t;
 }
@@ -173,6 +183,13 @@ OpenTask *open_tasks_find(OpenTasks *o, Uuid execution_id, uint32_t instance, ui
 size_t open_tasks_count(OpenTasks *o) {
         pthread_mutex_lock(&o->lock);
         size_t n = o->map.n;
+        pthread_mutex_unlock(&o->lock);
+        return n;
+}
+
+size_t open_tasks_count_of(OpenTasks *o, Slice tenant) {
+        pthread_mutex_lock(&o->lock);
+        size_t n = turns_share(&o->tenants, tenant).n;
         pthread_mutex_unlock(&o->lock);
         return n;
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "base/turns.h"
 #include "model/update.h"
 #include "runtime/ports.h"
 
@@ -17,6 +18,7 @@ Task *task_new(const Execution *x, const Effect *e);
 typedef struct OpenTask {
         Request result;
         List node;       /* the batch's, until it is dispatched */
+        Turn turn;       /* in OpenTasks.tenants */
         Task *task;      /* owned until it is dispatched */
         StepType type;
         bool is_question; /* to the authorization service */
@@ -28,9 +30,10 @@ typedef struct OpenTask {
 typedef struct OpenTasks {
         pthread_mutex_t lock;
         Map map;
+        TurnQueue tenants; /* how many each has out; nobody takes turns here */
 } OpenTasks;
 
-void open_tasks_init(OpenTasks *o, uint64_t seed0, uint64_t seed1);
+void open_tasks_init(OpenTasks *o, const uint64_t seeds[2], const uint64_t tenant_seeds[2]);
 /** Frees what is still open. */
 void open_tasks_deinit(OpenTasks *o);
 /** Register @task (taken, also on failure). 0 with the entry borrowed in *ret, -ENOMEM, -EEXIST when that
@@ -43,6 +46,7 @@ OpenTask *open_tasks_take(OpenTasks *o, Uuid execution_id, uint32_t instance, ui
  * again. */
 OpenTask *open_tasks_find(OpenTasks *o, Uuid execution_id, uint32_t instance, uint32_t attempt);
 size_t open_tasks_count(OpenTasks *o);
+size_t open_tasks_count_of(OpenTasks *o, Slice tenant);
 void open_task_free(OpenTask *t); /* NULL-safe */
 /** Move the values of @result into the room kept for it. */
 void open_task_fill(OpenTask *t, const TaskResult *result);

@@ -17,6 +17,11 @@ TestSuite(open_tasks, .fini = check_leaks);
 
 /* ---- inbox ------------------------------------------------------------------------------------------ */
 
+static int make(Inbox *i, size_t max, size_t tenant_max) {
+        const uint64_t seeds[2] = {1, 2};
+        return inbox_init(i, &(InboxLimits){.max = max, .tenant_max = tenant_max, .bytes_max = 1000}, seeds);
+}
+
 static void put(Inbox *i, RequestKind kind, const char *user) {
         Request *q = request_new(kind);
         q->input.user = slice_from_str(user);
@@ -40,7 +45,7 @@ static void expect(List *taken, const char *users) {
 Test(inbox, is_first_in_first_out_and_bounded) {
         Inbox i;
         List taken = LIST_INIT(taken);
-        cr_assert_eq(inbox_init(&i, 3, 1000), 0);
+        cr_assert_eq(make(&i, 3, 0), 0);
         put(&i, REQUEST_START, "a");
         put(&i, REQUEST_START, "b");
         put(&i, REQUEST_START, "c");
@@ -64,7 +69,7 @@ Test(inbox, is_first_in_first_out_and_bounded) {
 Test(inbox, is_bounded_by_memory_too) {
         Inbox i;
         List taken = LIST_INIT(taken);
-        cr_assert_eq(inbox_init(&i, 100, 1000), 0);
+        cr_assert_eq(make(&i, 100, 0), 0);
         Request *big = request_new(REQUEST_START), *more = request_new(REQUEST_START);
         big->n_bytes = 5000;
         more->n_bytes = 1;
@@ -75,7 +80,7 @@ Test(inbox, is_bounded_by_memory_too) {
         cr_assert_eq(inbox_take(&i, 1, &taken), 1);
         cr_assert_eq(inbox_put(&i, more), 0);
         cr_assert_eq(inbox_take(&i, 1, &taken), 1);
-        cr_assert_eq(i.n_bytes, 0);
+        cr_assert_eq(i.requests.weight, 0);
         expect(&taken, "bm");
         inbox_deinit(&i);
 }
@@ -83,7 +88,7 @@ Test(inbox, is_bounded_by_memory_too) {
 Test(inbox, neither_results_nor_requests_starve) {
         Inbox i;
         List taken = LIST_INIT(taken);
-        cr_assert_eq(inbox_init(&i, 100, 1000), 0);
+        cr_assert_eq(make(&i, 100, 0), 0);
         for (int n = 0; n < 10; n++) {
                 put(&i, REQUEST_TASK_RESULT, "r");
                 put(&i, REQUEST_START, "s");
@@ -97,10 +102,88 @@ Test(inbox, neither_results_nor_requests_starve) {
         inbox_deinit(&i);
 }
 
+/** @tenant's request, named by its user. What inbox_put said; refused ones are freed. */
+static int put_of(Inbox *i, const char *tenant, const char *user, size_t n_bytes) {
+        Request *q = request_new(REQUEST_START);
+        q->input.tenant = slice_from_str(tenant);
+        q->input.user = slice_from_str(user);
+        q->n_bytes = n_bytes;
+        int r = inbox_put(i, q);
+        if (r)
+                request_free(q);
+        return r;
+}
+
+Test(inbox, tenants_take_turns) {
+        Inbox i;
+        List taken = LIST_INIT(taken);
+        cr_assert_eq(make(&i, 100, 0), 0);
+        for (int n = 0; n < 6; n++)
+                cr_assert_eq(put_of(&i, "noisy", "n", 1), 0);
+        for (int n = 0; n < 2; n++) {
+                cr_assert_eq(put_of(&i, "quiet", "q", 1), 0);
+                cr_assert_eq(put_of(&i, "other", "o", 1), 0);
+        }
+        cr_assert_eq(inbox_take(&i, 4, &taken), 4);
+        expect(&taken, "nqon");
+        cr_assert_eq(inbox_take(&i, 100, &taken), 6);
+        expect(&taken, "qonnnn");
+        inbox_deinit(&i);
+}
+
+Test(inbox, one_tenant_leaves_room_to_others) {
+        Inbox i;
+        List taken = LIST_INIT(taken);
+        cr_assert_eq(make(&i, 100, 0), 0);
+        int n = 0, m = 0;
+        while (put_of(&i, "noisy", "n", 0) == 0)
+                n++;
+        cr_assert_eq(n, 76, "it has 76, and three times the free 24 are less");
+        cr_assert_eq(put_of(&i, "noisy", "n", 0), -EDQUOT);
+        while (put_of(&i, "second", "s", 0) == 0)
+                m++;
+        cr_assert_eq(m, 19);
+        cr_assert_eq(put_of(&i, "third", "t", 0), 0);
+        inbox_take(&i, 100, &taken);
+        while (!list_is_empty(&taken)) {
+                Request *q = LIST_ENTRY(taken.next, Request, node);
+                list_remove(&q->node);
+                request_free(q);
+        }
+        inbox_deinit(&i);
+}
+
+Test(inbox, one_tenants_memory_leaves_room_to_others) {
+        Inbox i;
+        List taken = LIST_INIT(taken);
+        cr_assert_eq(make(&i, 100, 0), 0); /* 1000 bytes */
+        for (int n = 0; n < 8; n++)
+                cr_assert_eq(put_of(&i, "noisy", "n", 100), 0);
+        cr_assert_eq(put_of(&i, "noisy", "n", 100), -EDQUOT);
+        cr_assert_eq(put_of(&i, "quiet", "q", 100), 0);
+        cr_assert_eq(put_of(&i, "third", "t", 200), -EAGAIN);
+        inbox_take(&i, 100, &taken);
+        expect(&taken, "nqnnnnnnn");
+        inbox_deinit(&i);
+}
+
+Test(inbox, a_tenants_number_can_be_set) {
+        Inbox i;
+        List taken = LIST_INIT(taken);
+        cr_assert_eq(make(&i, 100, 2), 0);
+        cr_assert_eq(put_of(&i, "noisy", "n", 0), 0);
+        cr_assert_eq(put_of(&i, "noisy", "n", 0), 0);
+        cr_assert_eq(put_of(&i, "noisy", "n", 0), -EDQUOT);
+        cr_assert_eq(put_of(&i, "quiet", "q", 0), 0);
+        inbox_take(&i, 100, &taken);
+        expect(&taken, "nqn");
+        inbox_deinit(&i);
+}
+
 Test(inbox, waiting_ends_by_time_poke_or_request) {
         Inbox i;
         List taken = LIST_INIT(taken);
-        cr_assert_eq(inbox_init(&i, 100, 1000), 0);
+        cr_assert_eq(make(&i, 100, 0), 0);
         inbox_wait(&i, 5);
         inbox_poke(&i);
         inbox_wait(&i, -1);
@@ -272,7 +355,8 @@ Test(open_tasks, each_attempt_is_out_once_and_comes_back_once) {
         Uuid id = uuid_v7(1000, 1, 1);
         OpenTasks o;
         OpenTask *t, *same;
-        open_tasks_init(&o, 1, 2);
+        const uint64_t seeds[4] = {1, 2, 3, 4};
+        open_tasks_init(&o, seeds, seeds + 2);
         cr_assert_eq(open_tasks_add(&o, task_numbered(&step, 1), &t), 0);
         cr_assert_eq(open_tasks_add(&o, task_numbered(&step, 1), &same), -EEXIST);
         cr_assert_eq(open_tasks_add(&o, task_numbered(&step, 2), &same), 0);

@@ -450,6 +450,64 @@ Test(runtime, too_many_open_tasks_refuse_new_work_only) {
         world_free(w);
 }
 
+static Reply *start_as(World *w, const char *tenant) {
+        Request *q = request_start_of("r", NULL, "alice");
+        q->input.tenant = arena_dup(&q->arena, slice_from_str(tenant));
+        return world_ask(w, q);
+}
+
+static void register_as(World *w, const char *tenant) {
+        Request *q = request_register(RUNBOOK("r", "1", CALL("a", "")), "alice");
+        q->input.tenant = arena_dup(&q->arena, slice_from_str(tenant));
+        cr_assert_eq(world_ask(w, q)->code, RUNBOOK_OK);
+}
+
+Test(runtime, one_tenants_tasks_are_its_own) {
+        World *w = world_new(BACKEND);
+        w->settings.tenant_tasks_max = 2;
+        world_open(w);
+        register_as(w, "acme");
+        register_as(w, "other");
+        for (int i = 0; i < 2; i++)
+                cr_assert_eq(start_as(w, "acme")->code, RUNBOOK_OK);
+        Reply *r = start_as(w, "acme");
+        cr_assert_eq(r->code, RUNBOOK_OVERLOADED);
+        cr_assert_not(r->durable);
+        cr_assert_not_null(strstr(r->body, "TENANT_TASKS_MAX=2"), "%s", r->body);
+        cr_assert_eq(start_as(w, "other")->code, RUNBOOK_OK);
+        world_free(w);
+}
+
+Test(runtime, one_tenants_executions_can_be_limited) {
+        World *w = world_new(BACKEND);
+        w->settings.tenant_executions_max = 3;
+        world_open(w);
+        register_as(w, "acme");
+        register_as(w, "other");
+        /* In one batch and over several: none too many, none too few. */
+        Reply *r[5];
+        for (int i = 0; i < 5; i++)
+                r[i] = world_send(w, request_start_of("r", NULL, "alice"));
+        world_run(w);
+        for (int i = 0; i < 5; i++)
+                cr_assert_eq(r[i]->code, i < 3 ? RUNBOOK_OK : RUNBOOK_OVERLOADED, "%d: %s", i, r[i]->body);
+        cr_assert_not_null(strstr(r[3]->body, "TENANT_EXECUTIONS_MAX=3"), "%s", r[3]->body);
+        cr_assert_eq(start_as(w, "acme")->code, RUNBOOK_OVERLOADED);
+        cr_assert_eq(start_as(w, "other")->code, RUNBOOK_OK);
+        /* One ends in the very batch that starts the next. */
+        char id[UUID_TEXT_SIZE + 1];
+        const char *at = strstr(r[0]->body, "executionId\":\"") + strlen("executionId\":\"");
+        snprintf(id, sizeof(id), "%.36s", at);
+        Reply *cancel = world_send(w, request_command(INPUT_CANCEL, id, "alice"));
+        Reply *next = world_send(w, request_start_of("r", NULL, "alice"));
+        Reply *more = world_send(w, request_start_of("r", NULL, "alice"));
+        world_run(w);
+        cr_assert_eq(cancel->code, RUNBOOK_OK);
+        cr_assert_eq(next->code, RUNBOOK_OK, "%s", next->body);
+        cr_assert_eq(more->code, RUNBOOK_OVERLOADED);
+        world_free(w);
+}
+
 Test(runtime, a_small_cache_changes_nothing_but_speed) {
         World *w = world_new(BACKEND);
         w->settings.cache_bytes_max = 1;

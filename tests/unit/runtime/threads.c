@@ -180,7 +180,7 @@ static void *submitter_main(void *userdata) {
                         i++;
                         continue;
                 }
-                CHECK(rc == -EAGAIN, "submit: %d", rc);
+                CHECK(rc == -EAGAIN || rc == -EDQUOT, "submit: %d", rc);
                 request_free(q);
                 nanosleep(&nap, NULL);
         }

@@ -359,7 +359,7 @@ Reply *world_send(World *w, Request *q) {
         int rc = runtime_submit(w->rt, q);
         if (rc < 0) {
                 r->n_done = 1;
-                r->code = rc == -EAGAIN ? RUNBOOK_OVERLOADED : RUNBOOK_UNAVAILABLE;
+                r->code = rc == -EAGAIN || rc == -EDQUOT ? RUNBOOK_OVERLOADED : RUNBOOK_UNAVAILABLE;
                 request_free(q);
         }
         return r;
