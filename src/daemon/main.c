@@ -18,6 +18,7 @@
 #include "daemon/secrets.h"
 #include "daemon/signals.h"
 #include "executors/authz.h"
+#include "executors/grpc.h"
 #include "executors/http.h"
 #include "executors/otlp.h"
 #include "executors/plugin.h"
@@ -39,7 +40,7 @@ typedef struct Daemon {
         ClockSystem clock;
         IdsSystem ids;
         RunbookDefaults definitions; /* for those that are stored */
-        RunbookDefaults incoming;    /* for those that come in: plugins have a say, too */
+        RunbookDefaults incoming;    /* for those that come in: who runs a step has a say, too */
         char engine_id[UUID_TEXT_SIZE + 1];
         char source[UUID_TEXT_SIZE + 16];
         SubjectsSettings subjects_settings;
@@ -287,6 +288,19 @@ static int make_exporter(Daemon *d, Report *report) {
         return r;
 }
 
+/** What a definition's steps look like to those who will run them. */
+static int check_config(void *userdata, const RunbookStep *step, const JsonAt *config) {
+        const Daemon *d = userdata;
+        switch (step->type) {
+        case STEP_TYPE_CALL_SERVICE:
+                return grpc_config_check(step, config);
+        case STEP_TYPE_CUSTOM:
+                return plugin_config_check(d->plugins, step->type_name, config);
+        default:
+                return 0;
+        }
+}
+
 /* ---- HTTP -------------------------------------------------------------------------- */
 
 static bool gateway_is_writable(void *userdata) {
@@ -341,10 +355,6 @@ static int make_gateway(Daemon *d, Report *report) {
         return r ? r : gateway_start(d->gateway, report);
 }
 
-static int check_custom(void *userdata, Slice type_name, const JsonAt *config) {
-        return plugin_config_check(((Daemon *)userdata)->plugins, type_name, config);
-}
-
 static void set_definitions(Daemon *d) {
         const Config *c = &d->config;
         d->definitions = runbook_defaults_builtin;
@@ -354,7 +364,7 @@ static void set_definitions(Daemon *d) {
         d->definitions.retry.backoff_multiplier = c->backoff_multiplier;
         d->definitions.allow_timeout_approve = c->allow_timeout_approve;
         d->incoming = d->definitions;
-        d->incoming.check_custom = check_custom;
+        d->incoming.check_config = check_config;
         d->incoming.check_userdata = d;
 }
 

@@ -1,5 +1,5 @@
 /*
- * call-service over HTTP
+ * call-service over HTTP, and gRPC, which is HTTP/2 with frames and trailers (http_grpc.c)
  *
  * Any thread submits and cancels; one thread does everything else. The two meet in a locked inbox. The
  * thread turns: take what was submitted, start what may start (http_queue.c), let curl work (http_loop.c),
@@ -189,6 +189,8 @@ static void take_finished(HttpEngine *e) {
                 curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
                 if (code == CURLE_COULDNT_RESOLVE_HOST)
                         http_queue_resolved(e, t, false);
+                if (http_transfer_again(e, t, code))
+                        continue;
                 if (code == CURLE_OK && t->status == 0)
                         code = CURLE_WEIRD_SERVER_REPLY;
                 HttpFault fault = {0};
@@ -303,6 +305,8 @@ static void engine_free(HttpEngine *e) {
         http_lanes_free(e);
         http_urls_forget(e);
         target_rules_deinit(&e->rules);
+        http_grpc_forget(e);
+        map_deinit(&e->grpc_types);
         map_deinit(&e->urls);
         map_deinit(&e->hosts);
         map_deinit(&e->calls);
@@ -312,6 +316,7 @@ static void engine_free(HttpEngine *e) {
         http_json_deinit(&e->json);
         buf_deinit(&e->output);
         buf_deinit(&e->aside);
+        buf_deinit(&e->details);
         free(e->headers);
         free(e->holds);
         free(e->due);
@@ -438,6 +443,7 @@ int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Re
         list_init(&e->resting);
         e->pump_ns = -1;
         list_init(&e->idle);
+        list_init(&e->grpc_recent);
         int r = settings_take(e, settings, report);
         if (r == 0)
                 r = parts_make(e);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "executors/http_internal.h"
 #include "json/json_read.h"
 
@@ -47,7 +48,7 @@ static bool secret_put(Buf *b, Slice s) {
 static bool secret_put_base64(Buf *b, Slice s) {
         if (!secret_reserve(b, s.n / 3 * 4 + 8))
                 return false;
-        http_base64(b, s);
+        base64_put(b, s);
         return true;
 }
 

@@ -9,10 +9,13 @@
 #include <pthread.h>
 
 #include "executors/address_policy.h"
+#include "executors/grpc_codec.h"
+#include "executors/grpc_wire.h"
 #include "executors/http.h"
 #include "executors/http_json.h"
 #include "executors/target_rules.h"
 #include "base/map.h"
+#include "json/json_write.h"
 
 /* Limits */
 #define HTTP_CONNECTING_PER_HOST_MAX 64 /* connections being set up to one host at once */
@@ -32,6 +35,8 @@
 #define HTTP_BUFFER_KEPT (64 << 10)     /* larger buffers of idle handles are given back */
 #define HTTP_METHOD_MAX 24
 #define HTTP_MESSAGE_MAX 640            /* an error's sentence */
+#define HTTP_GRPC_TYPES_MAX           256            /* compiled descriptor sets kept */
+#define HTTP_GRPC_TYPES_BYTES_MAX     (4 << 20)      /* of them, as they were encoded */
 #define HTTP_CALL_KEY 24                /* execution id, instance, attempt */
 #define HTTP_LANE_REST_NS (60LL * 1000000000) /* a lane without calls is kept so long at least */
 #define HTTP_LANES_RESTING_MAX 4096     /* lanes without calls; the oldest is forgotten then */
@@ -97,6 +102,15 @@ typedef struct HttpUrl {
         char key[]; /* as the step wrote it */
 } HttpUrl;
 
+/** A compiled descriptor set. Referenced by calls, and by the engine while it is among the recent ones. */
+typedef struct HttpGrpcTypes {
+        unsigned refs;
+        Digest digest; /* of the set as the step wrote it */
+        size_t n_bytes;
+        GrpcCodec *codec;
+        List node; /* HttpEngine.grpc_recent */
+} HttpGrpcTypes;
+
 typedef struct HttpStatusRange { uint16_t from, to; } HttpStatusRange;
 
 /** What a call sends; made once from the task's config. */
@@ -112,6 +126,8 @@ typedef struct HttpRequest {
         const json_t *auth; /* borrowed from the config; NULL: none */
         HttpStatusRange expect[HTTP_EXPECT_MAX];
         uint32_t n_expect;
+        HttpGrpcTypes *grpc; /* a gRPC call; NULL: plain HTTP */
+        const GrpcMethod *grpc_method;
         Digest digest;
 } HttpRequest;
 
@@ -144,6 +160,14 @@ typedef struct HttpCall {
         uint8_t key[HTTP_CALL_KEY];
 } HttpCall;
 
+/** What a handle is set up for. */
+typedef enum HttpProtocol {
+        HTTP_PROTOCOL_HTTP,
+        HTTP_PROTOCOL_GRPC_PLAIN,
+        HTTP_PROTOCOL_GRPC_TLS,
+        HTTP_PROTOCOL_UNKNOWN
+} HttpProtocol;
+
 typedef struct HttpTransfer {
         HttpEngine *engine;
         HttpCall *call;
@@ -151,13 +175,18 @@ typedef struct HttpTransfer {
         struct curl_slist *lines; /* array: nodes of the request's header lines */
         size_t lines_cap;
         Buf secret;       /* header lines with secrets; wiped after use */
+        HttpProtocol protocol;
+        char grpc_timeout[GRPC_TIMEOUT_TEXT + 16]; /* a header line */
         Buf head;         /* the response's header lines */
+        Buf tail;         /* its trailer lines; gRPC only */
         Buf body;         /* decoded */
         size_t n_head_all; /* header bytes of all responses, 1xx included */
         uint64_t n_received; /* bytes of head and decoded body, for the speed */
         uint64_t n_received_then; /* at the last look */
         uint16_t status;
+        bool head_ended;
         bool in_body;      /* trailers after it are not headers */
+        bool is_http2, is_again;
         bool too_large, head_too_large;
         bool connected;    /* the request is on its way, or about to be */
         bool resolving;    /* counts in n_resolving */
@@ -226,6 +255,10 @@ struct HttpEngine {
         size_t n_idle;
         HttpJson json;
         Buf output, aside; /* results in the making */
+        Map grpc_types;    /* digest → types */
+        List grpc_recent;  /* the same, latest used last */
+        size_t grpc_bytes;
+        Buf details; /* of a gRPC error in the making: JSON */
         HttpHeader *headers;
         size_t headers_cap;
 };
@@ -255,12 +288,38 @@ void http_request_touch(const Task *task);
 /** 0, or -EINVAL with @fault set. */
 int http_request_make(HttpEngine *e, HttpCall *c, HttpFault *fault);
 void http_request_deinit(HttpEngine *e, HttpRequest *r);
+/* Parts of it, for gRPC. */
+int http_request_no_memory(HttpFault *fault); /* -EINVAL with OUT_OF_MEMORY */
+/** A line to send; both are known to be single lines. */
+void http_request_put_header(HttpRequest *r, Slice name, Slice value);
+/** Our own headers, and those of the config's member @member ("headers", "metadata"). 0, or -EINVAL with @fault set. */
+int http_request_headers(HttpEngine *e, HttpCall *c, const json_t *config, const char *member,
+                         HttpFault *fault);
+/** What may hold secrets. 0, or -EINVAL with @fault set. */
+int http_request_auth(HttpCall *c, const json_t *config, HttpFault *fault);
 
 /* http_auth.c: secrets */
 /** Header lines with secrets into t->secret. 0, or -EINVAL with @fault set. */
 int http_auth_make(HttpEngine *e, HttpTransfer *t, uint32_t *ret_n_lines, HttpFault *fault);
 
-void http_base64(Buf *b, Slice s); /* http_response.c */
+/* http_grpc.c: gRPC calls; in its place http_grpc_absent.c */
+/** 0, or -EINVAL with @fault set. */
+int http_grpc_make(HttpEngine *e, HttpCall *c, const json_t *config, HttpFault *fault);
+void http_grpc_unref(HttpGrpcTypes *types); /* NULL-safe */
+void http_grpc_forget(HttpEngine *e);
+
+/** How a gRPC call ended. */
+typedef struct HttpGrpcVerdict {
+        const char *status;    /* "OK"; NULL: none came */
+        Slice message;         /* as received, without its frame */
+        bool is_targets_fault; /* not this call's: what circuit breakers count */
+        int64_t retry_after_ms;
+} HttpGrpcVerdict;
+/**
+ * http_grpc_result.c: judge the answer of @t. The output in e->output if @fault has no code after it, else details in
+ * e->details (or nothing). A fault that is there already stays, unless the server had the last word.
+ */
+void http_grpc_judge(HttpEngine *e, HttpTransfer *t, HttpFault *fault, HttpGrpcVerdict *ret);
 
 /* http_lane.c: tenants, their lanes to hosts, and the gates on them */
 /** The lane, with one more call that keeps it; NULL when out of memory. */
@@ -299,6 +358,11 @@ void http_due_remove(HttpEngine *e, HttpCall *c);
 /* http_transfer.c: curl handles */
 /** 0, or -EINVAL with @fault set. */
 int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault);
+/**
+ * Once, on a connection of its own, if it failed on a used one before anything came: curl 7.88 now and then makes an
+ * error of HTTP/2's framing of that. True: it is under way.
+ */
+bool http_transfer_again(HttpEngine *e, HttpTransfer *t, CURLcode code);
 /** Take it off curl and put it aside for reuse. Its buffers stay until then. */
 void http_transfer_end(HttpEngine *e, HttpTransfer *t);
 void http_transfers_free(HttpEngine *e);
@@ -313,8 +377,8 @@ void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, Ht
 void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault);
 
 /* http_response.c */
-/** Parse t->head into e->headers, sorted by name then order; 0 or -ENOMEM. */
-int http_response_headers(HttpEngine *e, HttpTransfer *t, size_t *ret_n);
+/** Parse @lines (t->head) into e->headers, sorted by name then order; 0 or -ENOMEM. */
+int http_response_headers(HttpEngine *e, Buf *lines, size_t *ret_n);
 /** The first header named @name (lower-case); SLICE_NULL if absent. */
 Slice http_response_header(const HttpEngine *e, size_t n, const char *name);
 /** Milliseconds a Retry-After asks for, capped; 0: nothing (or in the past). */
@@ -324,6 +388,19 @@ int64_t http_retry_after_ms(Slice value, int64_t now_ms);
  * static sentence.
  */
 int http_response_output(HttpEngine *e, HttpTransfer *t, size_t n_headers, const char **ret_warning);
+/** Write e->headers as an object; repeated ones are one, their values joined (RFC 9110, 5.3). */
+void http_response_put_headers(HttpEngine *e, JsonWriter *w, size_t n);
+
+/** A member of an output besides those of the answer itself. */
+typedef struct HttpField {
+        Slice name;
+        void (*put)(HttpEngine *e, JsonWriter *w, const void *userdata);
+} HttpField;
+/**
+ * Write an output into e->output: @fields, in canonical order, and the members of e->json, of which those of the same
+ * names give way. 0, -ENOMEM, -EFBIG.
+ */
+int http_response_merge(HttpEngine *e, const HttpField *fields, size_t n_fields, const void *userdata);
 
 /* http.c */
 /** The call is over: @fault as in http_result_post. Frees it. */

@@ -23,6 +23,7 @@
 #define CONFIG_INVALID "CONFIG_INVALID"
 
 void http_request_deinit(HttpEngine *e, HttpRequest *r) {
+        http_grpc_unref(r->grpc);
         http_url_unref(e, r->url);
         free(r->full_url);
         buf_deinit(&r->body_buf);
@@ -35,7 +36,7 @@ static int invalid(HttpFault *fault, const char *what) {
         return -EINVAL;
 }
 
-static int no_memory(HttpFault *fault) {
+int http_request_no_memory(HttpFault *fault) {
         http_fault_set(fault, "OUT_OF_MEMORY", true, "there was not enough memory to call the service");
         return -EINVAL;
 }
@@ -146,7 +147,7 @@ static int make_query(HttpEngine *e, HttpRequest *r, const json_t *query, HttpFa
                 return -EINVAL;
         }
         r->full_url = tail.error ? NULL : buf_steal_str(&full);
-        return r->full_url ? 0 : no_memory(fault);
+        return r->full_url ? 0 : http_request_no_memory(fault);
 }
 
 static int make_url(HttpEngine *e, HttpRequest *r, const json_t *config, HttpFault *fault) {
@@ -190,8 +191,7 @@ static HeaderRule header_rule(Slice name) {
         return HEADER_FREE;
 }
 
-/** Values that we know to be single lines. */
-static void put_header(HttpRequest *r, Slice name, Slice value) {
+void http_request_put_header(HttpRequest *r, Slice name, Slice value) {
         buf_put_slice(&r->headers, name);
         /* The semicolon is curl's way to say: present and empty. */
         buf_put_slice(&r->headers, value.n > 0 ? SLICE(": ") : SLICE(";"));
@@ -211,7 +211,7 @@ static void put_header_escaped(HttpEngine *e, HttpRequest *r, Slice name, Slice 
                 else
                         buf_put_char(b, (char)c);
         }
-        put_header(r, name, buf_slice(b));
+        http_request_put_header(r, name, buf_slice(b));
 }
 
 static bool value_is_line(Slice s) {
@@ -223,7 +223,11 @@ static bool value_is_line(Slice s) {
         return true;
 }
 
-typedef struct HeadersSeen { bool content_type, form, idempotency_key; } HeadersSeen;
+/** What was met among the headers of @member. */
+typedef struct HeadersSeen {
+        const char *member;
+        bool content_type, form, idempotency_key;
+} HeadersSeen;
 
 static int make_one_header(HttpEngine *e, HttpCall *c, const char *name, const json_t *value,
                            HeadersSeen *seen, HttpFault *fault) {
@@ -232,8 +236,10 @@ static int make_one_header(HttpEngine *e, HttpCall *c, const char *name, const j
         if (json_is_null(value) || rule == HEADER_OURS ||
             (rule == HEADER_TRACE && c->task->traceparent.n > 0))
                 return 0;
-        if (rule == HEADER_REFUSED || !is_token(slice_from_str(name))) {
-                http_fault_set(fault, CONFIG_INVALID, false, "config.headers must not name \"%.100s\"", name);
+        if (rule == HEADER_REFUSED || !is_token(slice_from_str(name)) ||
+            (r->grpc && (rule == HEADER_CONTENT_TYPE || !strncasecmp(name, "grpc-", 5)))) {
+                http_fault_set(fault, CONFIG_INVALID, false, "config.%s must not name \"%.100s\"",
+                               seen->member, name);
                 return -EINVAL;
         }
         if (rule == HEADER_IDEMPOTENCY_KEY && seen->idempotency_key)
@@ -241,9 +247,9 @@ static int make_one_header(HttpEngine *e, HttpCall *c, const char *name, const j
         buf_reset(&e->aside);
         if (!put_scalar(&e->aside, value) || !value_is_line(buf_slice(&e->aside))) {
                 http_fault_set(fault, CONFIG_INVALID, false,
-                               "config.headers[\"%.100s\"] must be a string of one line, a number or a "
+                               "config.%s[\"%.100s\"] must be a string of one line, a number or a "
                                "boolean",
-                               name);
+                               seen->member, name);
                 return -EINVAL;
         }
         Slice text = buf_slice(&e->aside);
@@ -251,7 +257,7 @@ static int make_one_header(HttpEngine *e, HttpCall *c, const char *name, const j
         seen->form |= rule == HEADER_CONTENT_TYPE &&
                       !strncasecmp(text.n ? text.data : "", "application/x-www-form-urlencoded", 33);
         seen->idempotency_key |= rule == HEADER_IDEMPOTENCY_KEY;
-        put_header(r, slice_from_str(name), text);
+        http_request_put_header(r, slice_from_str(name), text);
         return 0;
 }
 
@@ -259,7 +265,7 @@ static int make_headers(HttpEngine *e, HttpCall *c, const json_t *config, Header
                         HttpFault *fault) {
         HttpRequest *r = &c->request;
         const json_t *key = json_object_get(config, "idempotencyKey"),
-                     *headers = json_object_get(config, "headers");
+                     *headers = json_object_get(config, seen->member);
         if (key && !json_is_null(key)) {
                 _cleanup_(buf_deinit) Buf text = {0};
                 if (!put_scalar(&text, key) || text.n == 0)
@@ -270,21 +276,29 @@ static int make_headers(HttpEngine *e, HttpCall *c, const json_t *config, Header
         if (headers && !json_is_null(headers)) {
                 const char *name;
                 json_t *value;
-                if (!json_is_object(headers) || json_object_size(headers) > HTTP_HEADERS_MAX)
-                        return invalid(fault,
-                                       "config.headers must be an object of names and values, at most 256");
+                if (!json_is_object(headers) || json_object_size(headers) > HTTP_HEADERS_MAX) {
+                        http_fault_set(fault, CONFIG_INVALID, false,
+                                       "config.%s must be an object of names and values, at most %d",
+                                       seen->member, HTTP_HEADERS_MAX);
+                        return -EINVAL;
+                }
                 json_object_foreach((json_t *)headers, name, value)
                         if (make_one_header(e, c, name, value, seen, fault) < 0)
                                 return -EINVAL;
         }
         const Task *t = c->task;
         if (!seen->idempotency_key)
-                put_header(r, SLICE("Idempotency-Key"), slice_from_str(t->idempotency_key));
+                http_request_put_header(r, SLICE("Idempotency-Key"), slice_from_str(t->idempotency_key));
         put_header_escaped(e, r, SLICE("X-Tenant-Id"), t->tenant);
         put_header_escaped(e, r, SLICE("X-Initiated-By"), t->initiated_by);
         if (t->traceparent.n > 0)
                 put_header_escaped(e, r, SLICE("traceparent"), t->traceparent);
         return 0;
+}
+
+int http_request_headers(HttpEngine *e, HttpCall *c, const json_t *config, const char *member,
+                         HttpFault *fault) {
+        return make_headers(e, c, config, &(HeadersSeen){.member = member}, fault);
 }
 
 /* ---- the body ------------------------------------------------------------------------------------------ */
@@ -308,10 +322,10 @@ static int make_given_body(HttpEngine *e, HttpRequest *r, const json_t *body, He
                 return invalid(fault, "config.body is nested too deeply");
         }
         if (!seen->content_type)
-                put_header(r, SLICE("Content-Type"), type);
+                http_request_put_header(r, SLICE("Content-Type"), type);
         r->has_body = true;
         r->body = buf_slice(&r->body_buf);
-        return r->body_buf.error ? no_memory(fault) : 0;
+        return r->body_buf.error ? http_request_no_memory(fault) : 0;
 }
 
 static int make_body(HttpEngine *e, HttpCall *c, const json_t *body, HeadersSeen *seen, HttpFault *fault) {
@@ -406,30 +420,33 @@ static int check_secret_headers(const RunbookStep *step, HttpFault *fault) {
         return 0;
 }
 
+int http_request_auth(HttpCall *c, const json_t *config, HttpFault *fault) {
+        int r = check_auth(&c->request, json_object_get(config, "auth"), fault);
+        return r < 0 ? r : check_secret_headers(c->task->step, fault);
+}
+
 /* ---- all together -------------------------------------------------------------------------------------- */
 
-/** Where other protocols of call-service branch off. */
+static bool is_grpc(const json_t *config) {
+        const json_t *protocol = json_object_get(config, "protocol");
+        return json_is_string(protocol) && !strcasecmp(json_string_value(protocol), "grpc");
+}
+
 static int check_protocol(const json_t *protocol, HttpFault *fault) {
         if (!protocol || json_is_null(protocol))
                 return 0;
         const char *name = json_is_string(protocol) ? json_string_value(protocol) : "";
         if (!strcasecmp(name, "http") || !strcasecmp(name, "https"))
                 return 0;
-        if (!strcasecmp(name, "grpc"))
-                http_fault_set(fault, "UNSUPPORTED_PROTOCOL", false,
-                               "protocol \"grpc\" needs an executor that this engine was built without; call "
-                               "the service over HTTP (leave "
-                               "config.protocol out, give config.url)");
-        else
-                http_fault_set(fault, "UNSUPPORTED_PROTOCOL", false,
-                               "config.protocol must be \"http\" (the default) or \"grpc\"");
+        http_fault_set(fault, "UNSUPPORTED_PROTOCOL", false,
+                       "config.protocol must be \"http\" (the default) or \"grpc\"");
         return -EINVAL;
 }
 
 void http_request_touch(const Task *task) {
         const json_t *config = value_json(task->config), *method = json_object_get(config, "method");
-        if (!json_object_get(config, "body") && json_is_string(method) &&
-            method_has_body(json_string_value(method)))
+        bool has_body = json_is_string(method) && method_has_body(json_string_value(method));
+        if (!json_object_get(config, "body") && (has_body || is_grpc(config)))
                 value_bytes(task->input);
 }
 
@@ -446,17 +463,18 @@ int http_request_make(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         const json_t *config = value_json(c->task->config);
         if (!json_is_object(config))
                 return invalid(fault, "config must be an object");
+        gate_limits_read(config, &c->limits);
+        if (is_grpc(config))
+                return http_grpc_make(e, c, config, fault);
         const json_t *body = json_object_get(config, "body");
-        HeadersSeen seen = {0};
+        HeadersSeen seen = {.member = "headers"};
         if (check_protocol(json_object_get(config, "protocol"), fault) < 0)
                 return -EINVAL;
-        gate_limits_read(config, &c->limits);
         if (make_method(r, config, body && !json_is_null(body), fault) < 0 ||
             make_url(e, r, config, fault) < 0 || make_headers(e, c, config, &seen, fault) < 0 ||
             make_body(e, c, body, &seen, fault) < 0 ||
             make_expect(r, json_object_get(config, "expectStatus"), fault) < 0 ||
-            check_auth(r, json_object_get(config, "auth"), fault) < 0 ||
-            check_secret_headers(c->task->step, fault) < 0)
+            http_request_auth(c, config, fault) < 0)
                 return -EINVAL;
         if (r->body.n >= EXPECT_100_FROM) {
                 buf_put(&r->headers, "Expect:", sizeof("Expect:"));
@@ -468,5 +486,5 @@ int http_request_make(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                                HTTP_REQUEST_HEADER_BYTES_MAX);
                 return -EINVAL;
         }
-        return r->headers.error || make_digest(r) < 0 ? no_memory(fault) : 0;
+        return r->headers.error || make_digest(r) < 0 ? http_request_no_memory(fault) : 0;
 }

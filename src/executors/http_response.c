@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/base64.h"
+#include "base/cleanup.h"
 #include "base/quote.h"
 #include "executors/http_internal.h"
 #include "json/json_write.h"
@@ -42,9 +44,9 @@ static bool name_lower(char *name, size_t n) {
         return n > 0;
 }
 
-int http_response_headers(HttpEngine *e, HttpTransfer *t, size_t *ret_n) {
+int http_response_headers(HttpEngine *e, Buf *lines, size_t *ret_n) {
         size_t n = 0;
-        for (char *p = t->head.data, *end = p ? p + t->head.n : p; p < end;) {
+        for (char *p = lines->data, *end = p ? p + lines->n : p; p < end;) {
                 char *eol = memchr(p, '\n', (size_t)(end - p)), *colon = memchr(p, ':', (size_t)(end - p));
                 if (!eol)
                         eol = end;
@@ -92,8 +94,7 @@ int64_t http_retry_after_ms(Slice value, int64_t now_ms) {
         return ms < 0 ? 0 : ms > HTTP_RETRY_AFTER_MAX_MS ? HTTP_RETRY_AFTER_MAX_MS : ms;
 }
 
-/** Repeated headers are one, their values joined (RFC 9110, 5.3). */
-static void put_headers(HttpEngine *e, JsonWriter *w, size_t n) {
+void http_response_put_headers(HttpEngine *e, JsonWriter *w, size_t n) {
         json_begin_object(w);
         for (size_t i = 0, next; i < n; i = next) {
                 const HttpHeader *h = &e->headers[i];
@@ -131,26 +132,13 @@ static bool may_be_json(Slice type, Slice body) {
         return n > 5 && !strncasecmp(type.data + n - 5, "+json", 5);
 }
 
-void http_base64(Buf *b, Slice s) {
-        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        for (size_t i = 0; i < s.n; i += 3) {
-                size_t left = s.n - i;
-                uint32_t v = (uint32_t)(uint8_t)s.data[i] << 16 |
-                             (left > 1 ? (uint32_t)(uint8_t)s.data[i + 1] << 8 : 0) |
-                             (left > 2 ? (uint8_t)s.data[i + 2] : 0);
-                char out[4] = {digits[v >> 18], digits[v >> 12 & 63], left > 1 ? digits[v >> 6 & 63] : '=',
-                               left > 2 ? digits[v & 63] : '='};
-                buf_put(b, out, 4);
-        }
-}
-
 static void put_text(Buf *b, Slice body) {
         if (!memchr(body.data, 0, body.n) && slice_is_utf8(body)) {
                 quote_json(b, body);
                 return;
         }
         buf_put_str(b, "{\"base64\":\"");
-        http_base64(b, body);
+        base64_put(b, body);
         buf_put_str(b, "\"}");
 }
 
@@ -177,49 +165,57 @@ static int body_canonical(HttpEngine *e, HttpTransfer *t, size_t n_headers, cons
         return j->text.error;
 }
 
-typedef enum OutputField { FIELD_BODY, FIELD_HEADERS, FIELD_STATUS, N_FIELDS } OutputField;
+/** The answer of an HTTP call, for the fields of its output. */
+typedef struct Answer {
+        const HttpTransfer *transfer;
+        size_t n_headers;
+} Answer;
 
-static void put_field(HttpEngine *e, JsonWriter *w, OutputField field, const HttpTransfer *t,
-                      size_t n_headers) {
-        static const char *const names[] = {"body", "headers", "status"};
-        json_key(w, names[field]);
-        switch (field) {
-        case FIELD_BODY: json_put_raw(w, buf_slice(&e->json.text)); break;
-        case FIELD_HEADERS: put_headers(e, w, n_headers); break;
-        case FIELD_STATUS: json_put_i64(w, t->status); break;
-        case N_FIELDS: break;
-        }
+static void put_body(HttpEngine *e, JsonWriter *w, const void *answer) {
+        json_put_raw(w, buf_slice(&e->json.text));
 }
 
-int http_response_output(HttpEngine *e, HttpTransfer *t, size_t n_headers, const char **ret_warning) {
-        static const Slice names[] = {{"body", 4}, {"headers", 7}, {"status", 6}};
-        HttpJson *j = &e->json;
-        *ret_warning = NULL;
-        int r = body_canonical(e, t, n_headers, ret_warning);
-        if (r < 0)
-                return r;
+static void put_answer_headers(HttpEngine *e, JsonWriter *w, const void *answer) {
+        http_response_put_headers(e, w, ((const Answer *)answer)->n_headers);
+}
+
+static void put_status(HttpEngine *e, JsonWriter *w, const void *answer) {
+        json_put_i64(w, ((const Answer *)answer)->transfer->status);
+}
+
+int http_response_merge(HttpEngine *e, const HttpField *fields, size_t n_fields, const void *userdata) {
+        const HttpJson *j = &e->json;
+        size_t field = 0;
         buf_reset(&e->output);
         buf_reset(&e->aside);
         e->output.limit = LIMIT_VALUE_BYTES;
         JsonWriter w = json_writer(&e->output);
         json_begin_object(&w);
-        int field = FIELD_BODY;
-        for (size_t i = 0; i < j->n_members; i++) {
-                const HttpJsonMember *m = &j->members[i];
-                /* Keys are compared as they are escaped: letters, of which the three consist, sort after
+        for (size_t i = 0; i <= j->n_members; i++) {
+                const HttpJsonMember *m = i < j->n_members ? &j->members[i] : NULL;
+                /* Keys are compared as they are escaped: letters, of which the names of fields consist, sort after
                  * every escape either way. */
-                Slice key = {j->text.data + m->key + 1, m->n_key - 2};
+                Slice key = m ? (Slice){j->text.data + m->key + 1, m->n_key - 2} : SLICE_NULL;
                 int order = 1;
-                while (field < N_FIELDS && (order = slice_cmp(names[field], key)) < 0)
-                        put_field(e, &w, (OutputField)field++, t, n_headers);
-                if (field < N_FIELDS && order == 0)
+                while (field < n_fields && (!m || (order = slice_cmp(fields[field].name, key)) < 0)) {
+                        json_key_slice(&w, fields[field].name);
+                        fields[field++].put(e, &w, userdata);
+                }
+                if (!m || (field < n_fields && order == 0))
                         continue;
                 json_put_raw(&w, (Slice){j->text.data + m->key, m->n_key});
                 buf_put_char(w.buf, ':');
                 buf_put(w.buf, j->text.data + m->value, m->n_value);
         }
-        while (field < N_FIELDS)
-                put_field(e, &w, (OutputField)field++, t, n_headers);
         json_end_object(&w);
         return e->output.error;
+}
+
+int http_response_output(HttpEngine *e, HttpTransfer *t, size_t n_headers, const char **ret_warning) {
+        static const HttpField fields[] = {{{"body", 4}, put_body},
+                                           {{"headers", 7}, put_answer_headers},
+                                           {{"status", 6}, put_status}};
+        *ret_warning = NULL;
+        int r = body_canonical(e, t, n_headers, ret_warning);
+        return r < 0 ? r : http_response_merge(e, fields, N_ELEMENTS(fields), &(Answer){t, n_headers});
 }

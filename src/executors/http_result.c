@@ -18,6 +18,8 @@ typedef struct Outcome {
         int64_t duration_ms;
         uint16_t status;   /* 0: no response */
         Slice body;        /* as received */
+        const char *grpc_status; /* a gRPC call's; NULL: none came, or plain HTTP */
+        bool is_targets_fault;   /* gRPC: the status says so */
         const char *warning;
 } Outcome;
 
@@ -83,7 +85,10 @@ static Value *make_error(HttpEngine *e, const Outcome *o) {
         json_begin_object(&w);
         json_key(&w, "code");
         json_put_str(&w, o->fault->code);
-        if (o->status != 0) {
+        if (o->call->request.grpc && e->details.n > 0) {
+                json_key(&w, "details");
+                json_put_raw(&w, buf_slice(&e->details));
+        } else if (o->status != 0 && !o->call->request.grpc) {
                 json_key(&w, "details");
                 json_begin_object(&w);
                 json_key(&w, "body");
@@ -109,6 +114,16 @@ static void begin_source(HttpEngine *e, const HttpRequest *r) {
         buf_put_str(&e->aside, r->url->source);
 }
 
+static void put_status(JsonWriter *w, const Outcome *o) {
+        if (o->status == 0)
+                return;
+        json_key(w, "status");
+        if (o->grpc_status)
+                json_put_str(w, o->grpc_status);
+        else
+                json_put_i64(w, o->status);
+}
+
 static void put_exchange(JsonWriter *w, const Outcome *o, Slice response_digest) {
         char request_digest[DIGEST_TEXT_SIZE + 1];
         digest_format(&o->call->request.digest, request_digest);
@@ -127,10 +142,7 @@ static void put_exchange(JsonWriter *w, const Outcome *o, Slice response_digest)
         json_put_i64(w, (int64_t)o->body.n);
         json_key(w, "responseSha256");
         json_put_string(w, response_digest);
-        if (o->status != 0) {
-                json_key(w, "status");
-                json_put_i64(w, o->status);
-        }
+        put_status(w, o);
         json_end_object(w);
 }
 
@@ -153,7 +165,7 @@ static Value *make_evidence(HttpEngine *e, const Outcome *o) {
         json_key(&w, "sourceRef");
         put_lossy(&w, buf_slice(&e->aside));
         json_key(&w, "type");
-        json_put_string(&w, SLICE("http-exchange"));
+        json_put_str(&w, o->call->request.grpc ? "grpc-exchange" : "http-exchange");
         json_key(&w, "value");
         put_exchange(&w, o, digest_text);
         json_end_object(&w);
@@ -181,10 +193,7 @@ static void put_log(JsonWriter *w, const Outcome *o, bool warn, Slice message) {
         json_put_i64(w, (int64_t)o->call->request.body.n);
         json_key(w, "responseBytes");
         json_put_i64(w, (int64_t)o->body.n);
-        if (o->status != 0) {
-                json_key(w, "status");
-                json_put_i64(w, o->status);
-        }
+        put_status(w, o);
         json_end_object(w);
         json_end_object(w);
 }
@@ -197,7 +206,9 @@ static Value *make_logs(HttpEngine *e, const Outcome *o) {
                 begin_source(e, &o->call->request);
                 buf_put_str(message, o->status ? " → " : " ");
         }
-        if (o->status != 0)
+        if (o->grpc_status)
+                buf_put_str(message, o->grpc_status);
+        else if (o->status != 0)
                 buf_put_decimal(message, o->status);
         else
                 buf_put_str(message, "failed");
@@ -227,6 +238,8 @@ static BreakerOutcome outcome_of(const HttpCall *c, const Outcome *o) {
                 return BREAKER_NEITHER;
         if (!o->fault->code[0] || !strcmp(o->fault->code, "RESPONSE_TOO_LARGE"))
                 return BREAKER_SUCCESS;
+        if (!strncmp(o->fault->code, "GRPC_", 5))
+                return o->is_targets_fault ? BREAKER_FAILURE : BREAKER_SUCCESS;
         if (!strncmp(o->fault->code, "HTTP_", 5))
                 return o->status >= 500 ? BREAKER_FAILURE : BREAKER_SUCCESS;
         for (size_t i = 0; i < sizeof(of_target) / sizeof(of_target[0]); i++)
@@ -241,7 +254,7 @@ static BreakerOutcome outcome_of(const HttpCall *c, const Outcome *o) {
 static Value *judge(HttpEngine *e, Outcome *o, int64_t *ret_retry_after_ms) {
         HttpTransfer *t = o->call->transfer;
         size_t n_headers;
-        int r = http_response_headers(e, t, &n_headers);
+        int r = http_response_headers(e, &t->head, &n_headers);
         if (r == 0 && !is_expected(&o->call->request, o->status)) {
                 judge_status(o->call, o->status, o->fault);
                 if (o->fault->retryable)
@@ -262,6 +275,20 @@ static Value *judge(HttpEngine *e, Outcome *o, int64_t *ret_retry_after_ms) {
         return output;
 }
 
+static Value *judge_grpc(HttpEngine *e, Outcome *o, int64_t *ret_retry_after_ms) {
+        HttpGrpcVerdict verdict;
+        http_grpc_judge(e, o->call->transfer, o->fault, &verdict);
+        o->status = o->call->transfer->status;
+        o->body = verdict.message;
+        o->grpc_status = verdict.status;
+        o->is_targets_fault = verdict.is_targets_fault;
+        *ret_retry_after_ms = verdict.retry_after_ms;
+        Value *output = o->fault->code[0] ? NULL : take(&e->output);
+        if (!output && !o->fault->code[0])
+                http_request_no_memory(o->fault);
+        return output;
+}
+
 void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         const HttpTransfer *t = c->transfer;
         Outcome o = {.call = c,
@@ -271,7 +298,10 @@ void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                              .instance = c->task->instance,
                              .attempt = c->task->attempt,
                              .retry_after_ms = fault->retry_after_ms};
-        if (t) {
+        buf_reset(&e->details);
+        if (t && c->request.grpc) {
+                result.output = judge_grpc(e, &o, &result.retry_after_ms);
+        } else if (t) {
                 o.status = t->status;
                 o.body = buf_slice(&t->body);
                 /* What the status says weighs more than how the rest of its body went. */

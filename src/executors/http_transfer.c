@@ -4,7 +4,7 @@
  * A handle is set up once with all that never changes and used again for call after call; only method, URL,
  * headers and body are set each time. What a server may do to us is bounded in the callbacks: header bytes,
  * body bytes (after decompression), and the address that is connected to. Redirects are off: a 3xx is just
- * a status.
+ * a status. A handle that served HTTP and now serves gRPC, or the other way round, has a few options changed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,25 +20,30 @@
 static size_t on_header(char *data, size_t size, size_t n_items, void *transfer) {
         HttpTransfer *t = transfer;
         Slice line = {data, size * n_items};
+        bool grpc = t->call->request.grpc;
         t->n_head_all += line.n;
-        t->n_received += line.n;
+        t->n_received += grpc ? 0 : line.n; /* gRPC servers may send theirs long before there is an answer */
         if (t->n_head_all > HTTP_HEADER_BYTES_MAX) {
                 t->head_too_large = true;
                 return STOP;
         }
-        if (t->in_body) /* a trailer */
+        if (t->in_body && !grpc) /* a trailer */
                 return line.n;
         if (slice_starts_with(line, SLICE("HTTP/"))) { /* of the last response: 1xx ones come before it */
                 const char *blank = memchr(line.data, ' ', line.n);
                 size_t at = blank ? (size_t)(blank - line.data) : line.n;
                 uint64_t status;
                 buf_reset(&t->head);
+                t->head_ended = false;
+                t->is_http2 = slice_starts_with(line, SLICE("HTTP/2"));
                 t->status = line.n - at > 3 && slice_to_u64((Slice){blank + 1, 3}, &status) ? (uint16_t)status
                                                                                             : 0;
                 return line.n;
         }
-        buf_put_slice(&t->head, line);
-        return t->head.error ? STOP : line.n;
+        Buf *lines = grpc && t->head_ended ? &t->tail : &t->head;
+        t->head_ended |= line.n > 0 && (line.data[0] == '\r' || line.data[0] == '\n');
+        buf_put_slice(lines, line);
+        return lines->error ? STOP : line.n;
 }
 
 static size_t on_body(char *data, size_t size, size_t n_items, void *transfer) {
@@ -106,6 +111,7 @@ static void transfer_free(HttpTransfer *t) {
         free(t->lines);
         buf_deinit(&t->secret);
         buf_deinit(&t->head);
+        buf_deinit(&t->tail);
         buf_deinit(&t->body);
         free(t);
 }
@@ -189,6 +195,7 @@ static void transfer_put(HttpEngine *e, HttpTransfer *t) {
                 return;
         }
         buffer_rest(&t->head);
+        buffer_rest(&t->tail);
         buffer_rest(&t->body);
         list_push_back(&e->idle, &t->idle);
         e->n_idle++;
@@ -217,7 +224,7 @@ static void lines_add(HttpTransfer *t, size_t *at, char *text, uint32_t n) {
 /** The header lines as curl's list, over our own memory. */
 static int lines_make(HttpTransfer *t, uint32_t n_secret) {
         HttpRequest *r = &t->call->request;
-        size_t n = r->n_headers + n_secret, at = 0;
+        size_t n = r->n_headers + n_secret + (r->grpc != NULL), at = 0;
         if (n > t->lines_cap) {
                 struct curl_slist *lines = reallocarray(t->lines, n, sizeof(*lines));
                 if (!lines)
@@ -227,7 +234,44 @@ static int lines_make(HttpTransfer *t, uint32_t n_secret) {
         }
         lines_add(t, &at, r->headers.data, r->n_headers);
         lines_add(t, &at, t->secret.data, n_secret);
+        if (r->grpc)
+                lines_add(t, &at, t->grpc_timeout, 1);
         return 0;
+}
+
+/**
+ * What differs between HTTP and gRPC. Versions of TLS are named in another way, though they are the same ones, because
+ * curl doesn't share connections then: one that speaks HTTP/1.1 is of no use to gRPC. curl before 8 fails on every h2
+ * connection without TLS that it uses again.
+ */
+static CURLcode set_protocol(HttpTransfer *t) {
+        const HttpRequest *r = &t->call->request;
+        bool tls = slice_starts_with(slice_from_str(r->url->text), SLICE("https:"));
+        HttpProtocol wanted = !r->grpc ? HTTP_PROTOCOL_HTTP
+                              : tls    ? HTTP_PROTOCOL_GRPC_TLS
+                                       : HTTP_PROTOCOL_GRPC_PLAIN;
+        if (t->protocol == wanted)
+                return CURLE_OK;
+        static const struct {
+                long version, tls;
+                const char *encoding;
+        } options[] = {
+                        [HTTP_PROTOCOL_HTTP] = {CURL_HTTP_VERSION_1_1, CURL_SSLVERSION_TLSv1_2, "gzip"},
+                        [HTTP_PROTOCOL_GRPC_PLAIN] = {CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE,
+                                                      CURL_SSLVERSION_TLSv1_2, NULL},
+                        [HTTP_PROTOCOL_GRPC_TLS] = {CURL_HTTP_VERSION_2TLS,
+                                                    CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_3,
+                                                    NULL},
+        };
+        bool once = wanted == HTTP_PROTOCOL_GRPC_PLAIN &&
+                    curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
+        CURL *h = t->easy;
+        CURLcode c = curl_easy_setopt(h, CURLOPT_HTTP_VERSION, options[wanted].version);
+        c = c ? c : curl_easy_setopt(h, CURLOPT_SSLVERSION, options[wanted].tls);
+        c = c ? c : curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, options[wanted].encoding);
+        c = c ? c : curl_easy_setopt(h, CURLOPT_FORBID_REUSE, (long)once);
+        t->protocol = c == CURLE_OK ? wanted : HTTP_PROTOCOL_UNKNOWN;
+        return c;
 }
 
 static CURLcode set_request(HttpTransfer *t) {
@@ -243,9 +287,29 @@ static CURLcode set_request(HttpTransfer *t) {
                 c = c            ? c
                     : r->is_head ? curl_easy_setopt(h, CURLOPT_NOBODY, 1L)
                                  : curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
-        c = c ? c : curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, strcmp(r->method, usual) ? r->method : NULL);
+        bool is_usual = r->grpc || !strcmp(r->method, usual);
+        c = c ? c : curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, is_usual ? NULL : r->method);
+        c = c ? c : set_protocol(t);
         c = c ? c : curl_easy_setopt(h, CURLOPT_HTTPHEADER, t->lines);
         return c ? c : curl_easy_setopt(h, CURLOPT_URL, r->full_url ? r->full_url : r->url->text);
+}
+
+/** Nothing has come yet. */
+static void answer_reset(HttpTransfer *t) {
+        t->n_head_all = 0;
+        t->n_received = t->n_received_then = 0;
+        t->status = 0;
+        t->in_body = t->too_large = t->head_too_large = t->head_ended = t->is_http2 = false;
+        t->n_addresses_tried = 0;
+        t->refused_kind = NULL;
+        t->error[0] = 0;
+}
+
+/** What is left of the attempt's time is the server's deadline. */
+static void set_grpc_timeout(HttpTransfer *t, int64_t left_ns) {
+        char text[GRPC_TIMEOUT_TEXT];
+        grpc_timeout_format(left_ns / 1000000, text);
+        snprintf(t->grpc_timeout, sizeof(t->grpc_timeout), "grpc-timeout: %s", text);
 }
 
 int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault) {
@@ -256,13 +320,10 @@ int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                 return -EINVAL;
         }
         t->call = c;
-        t->n_head_all = 0;
-        t->n_received = t->n_received_then = 0;
-        t->status = 0;
-        t->in_body = t->too_large = t->head_too_large = false;
-        t->n_addresses_tried = 0;
-        t->refused_kind = NULL;
-        t->error[0] = 0;
+        t->is_again = false;
+        answer_reset(t);
+        if (c->request.grpc)
+                set_grpc_timeout(t, c->deadline_ns - e->now_ns);
         uint32_t n_secret;
         if (http_auth_make(e, t, &n_secret, fault) < 0) {
                 transfer_put(e, t);
@@ -284,8 +345,25 @@ int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         return 0;
 }
 
+bool http_transfer_again(HttpEngine *e, HttpTransfer *t, CURLcode code) {
+        long n_connects = 1;
+        if (code != CURLE_HTTP2 || t->is_again || t->status != 0 ||
+            curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &n_connects) != CURLE_OK || n_connects > 0)
+                return false;
+        curl_multi_remove_handle(e->loop.multi, t->easy);
+        answer_reset(t);
+        t->is_again = true;
+        if (t->connected) /* it sets one up once more */
+                t->call->request.url->host->n_connecting++;
+        t->connected = false;
+        return curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+               curl_multi_add_handle(e->loop.multi, t->easy) == CURLM_OK;
+}
+
 void http_transfer_end(HttpEngine *e, HttpTransfer *t) {
         curl_multi_remove_handle(e->loop.multi, t->easy);
+        if (t->is_again)
+                curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 0L);
         t->call->transfer = NULL;
         http_queue_ended(e, t);
         transfer_put(e, t);
@@ -298,20 +376,22 @@ static const struct {
         const char *code;
         const char *sentence;
 } faults[] = {
-        {CURLE_BAD_CONTENT_ENCODING, "PROTOCOL", "the answer's Content-Encoding is wrong"},
-        {CURLE_COULDNT_CONNECT, "CONNECT", "no connection"},
-        {CURLE_COULDNT_RESOLVE_HOST, "DNS", "the host's name could not be resolved"},
-        {CURLE_GOT_NOTHING, "RESET", "the connection was closed before an answer came"},
-        {CURLE_OUT_OF_MEMORY, "OUT_OF_MEMORY", "there was not enough memory"},
-        {CURLE_PARTIAL_FILE, "RESET", "the connection was closed in the middle of the answer"},
-        {CURLE_PEER_FAILED_VERIFICATION, "TLS", "the server's certificate was not accepted"},
-        {CURLE_RECV_ERROR, "RESET", "the connection broke while waiting for the answer"},
-        {CURLE_SEND_ERROR, "RESET", "the connection broke while sending"},
-        {CURLE_SSL_CACERT_BADFILE, "TLS", "the file of certificate authorities can't be read"},
-        {CURLE_SSL_CIPHER, "TLS", "no common cipher"},
-        {CURLE_SSL_CONNECT_ERROR, "TLS", "the TLS handshake failed"},
-        {CURLE_UNSUPPORTED_PROTOCOL, "PROTOCOL", "the answer is not HTTP"},
-        {CURLE_WEIRD_SERVER_REPLY, "PROTOCOL", "the answer is not HTTP"},
+                {CURLE_BAD_CONTENT_ENCODING, "PROTOCOL", "the answer's Content-Encoding is wrong"},
+                {CURLE_COULDNT_CONNECT, "CONNECT", "no connection"},
+                {CURLE_COULDNT_RESOLVE_HOST, "DNS", "the host's name could not be resolved"},
+                {CURLE_HTTP2, "RESET", "the HTTP/2 connection broke"},
+                {CURLE_HTTP2_STREAM, "RESET", "the server broke the call off"},
+                {CURLE_GOT_NOTHING, "RESET", "the connection was closed before an answer came"},
+                {CURLE_OUT_OF_MEMORY, "OUT_OF_MEMORY", "there was not enough memory"},
+                {CURLE_PARTIAL_FILE, "RESET", "the connection was closed in the middle of the answer"},
+                {CURLE_PEER_FAILED_VERIFICATION, "TLS", "the server's certificate was not accepted"},
+                {CURLE_RECV_ERROR, "RESET", "the connection broke while waiting for the answer"},
+                {CURLE_SEND_ERROR, "RESET", "the connection broke while sending"},
+                {CURLE_SSL_CACERT_BADFILE, "TLS", "the file of certificate authorities can't be read"},
+                {CURLE_SSL_CIPHER, "TLS", "no common cipher"},
+                {CURLE_SSL_CONNECT_ERROR, "TLS", "the TLS handshake failed"},
+                {CURLE_UNSUPPORTED_PROTOCOL, "PROTOCOL", "the answer is not HTTP"},
+                {CURLE_WEIRD_SERVER_REPLY, "PROTOCOL", "the answer is not HTTP"},
 };
 
 static void refused(const HttpTransfer *t, HttpFault *fault) {
@@ -341,7 +421,7 @@ void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, Ht
                                "the answer's body has more than %zu bytes", e->settings.response_bytes_max);
                 return;
         }
-        if (t->head.error || t->body.error)
+        if (t->head.error || t->tail.error || t->body.error)
                 code = CURLE_OUT_OF_MEMORY;
         if (code ==
             CURLE_OPERATION_TIMEDOUT) { /* the call's own timeout is not curl's: this is the connection's */

@@ -28,6 +28,7 @@
 #define LIMIT_TARGET_RATE_MAX 1e6       /* …to a million a second */
 #define LIMIT_HEADERS 100               /* headers (metadata) of one call-service step */
 #define LIMIT_PROGRAM_BYTES 65536       /* a transform step's jq program */
+#define LIMIT_DESCRIPTOR_SET_BYTES (512 * 1024) /* descriptorSet of one gRPC call, decoded */
 #define LIMIT_DURATION_MS (10LL * 366 * 86400 * 1000) /* any duration: ten years */
 
 /* Executions */

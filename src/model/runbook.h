@@ -101,6 +101,15 @@ typedef struct SecretHeader {
         Slice header, prefix, secret, suffix;
 } SecretHeader;
 
+/**
+ * `descriptorSet` of a gRPC call: a protobuf FileDescriptorSet. Not part of the config template, since it is large,
+ * fixed, and the same for every attempt.
+ */
+typedef struct DescriptorSet {
+        Slice base64;  /* as written: blanks and line breaks may stand in it */
+        Digest digest; /* SHA-256 of that text */
+} DescriptorSet;
+
 typedef struct RunbookStep {
         uint32_t index, region, local;
         StepType type;
@@ -127,6 +136,7 @@ typedef struct RunbookStep {
         Value *config_value; /* what `config` gives where it needs no data, made once; else NULL */
         const SecretHeader *secret_headers;    /* call-service */
         uint32_t n_secret_headers;
+        const DescriptorSet *descriptor_set;   /* call-service over gRPC; else NULL */
         const ExprCondition *branch_condition; /* conditional */
         const ExprTemplate *event_correlation; /* wait-for-event; NULL: "" */
         Slice event_type;                      /* wait-for-event */
@@ -176,11 +186,12 @@ typedef struct RunbookDefaults {
         RetryPolicy retry;           /* where neither step nor runbook gives one */
         bool allow_timeout_approve;  /* operator's consent to timeoutAction "approve" */
         /**
-         * Asked about the config of each `custom:…` step; NULL: nobody. 0, -EINVAL with its faults reported at @config
-         * (whose value may be absent), -ENOMEM. For definitions that come in, not for stored ones that are
-         * compiled again: what was registered stays, whatever became of the plugin since.
+         * Asked about the config of each step, as it is written: what only those can tell who will run it. NULL: nobody.
+         * 0, -EINVAL with its faults reported at @config (whose value may be absent), -ENOMEM. For definitions that
+         * come in, not for stored ones that are compiled again: what was registered stays, whatever became of a
+         * plugin since.
          */
-        int (*check_custom)(void *userdata, Slice type_name, const JsonAt *config);
+        int (*check_config)(void *userdata, const RunbookStep *step, const JsonAt *config);
         void *check_userdata;
 } RunbookDefaults;
 extern const RunbookDefaults runbook_defaults_builtin; /* protocol's: 3 attempts, 1000–10000 ms, ×2 */

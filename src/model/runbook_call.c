@@ -3,13 +3,16 @@
  *
  * Headers whose value holds a secret are taken out of the config before it becomes a template, so that a text
  * which comes from data can never pose as a reference to a secret; the default method is written into it, so
- * that it is decided in one place. Header names are fixed; what a request says about itself (its length, its
+ * that it is decided in one place. The descriptors of a gRPC call are taken out too: every attempt would carry a copy
+ * of them. Header names are fixed; what a request says about itself (its length, its
  * host, who started it) is the engine's to say.
  */
 #include <errno.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/cleanup.h"
+#include "json/digest.h"
 #include "model/runbook_draft.h"
 
 #define STATUS_MIN 100
@@ -349,8 +352,39 @@ static void check_grpc(const JsonAt *config) {
         }
         draft_config_text(config, "service", true, &text, &constant);
         draft_config_text(config, "method", true, &text, &constant);
-        draft_config_text(config, "descriptorSet", true, &text, &constant);
         json_get_bool(config, "tls", &tls);
+}
+
+/** Moved from @copy of the config to the step. What the descriptors say is for those to judge who use them. */
+static void compile_descriptor_set(Draft *d, RunbookStep *step, const JsonAt *config, json_t *copy) {
+        JsonAt at = json_at_key(config, "descriptorSet");
+        _cleanup_(buf_deinit) Buf bytes = {.limit = LIMIT_DESCRIPTOR_SET_BYTES};
+        DescriptorSet set;
+        bool constant;
+        if (!draft_config_text(config, "descriptorSet", true, &set.base64, &constant))
+                return;
+        bool good = base64_decode(set.base64, &bytes);
+        if (bytes.error == -EFBIG) {
+                draft_limit(d,
+                            json_at_error(&at,
+                                          "has more than the %d bytes allowed (LIMIT_DESCRIPTOR_SET_BYTES); "
+                                          "leave out files that the service does not need",
+                                          LIMIT_DESCRIPTOR_SET_BYTES));
+                return;
+        }
+        if (!good && !bytes.error) {
+                json_at_error(&at, "must be a FileDescriptorSet in base64: what `protoc --include_imports "
+                                   "--descriptor_set_out=FILE` writes, and `base64 FILE` prints");
+                return;
+        }
+        DescriptorSet *kept = ARENA_NEW(d->arena, DescriptorSet);
+        if (bytes.error || !kept || digest_slice(set.base64, &set.digest) < 0) {
+                draft_oom(d);
+                return;
+        }
+        *kept = set;
+        step->descriptor_set = kept;
+        json_object_del(copy, "descriptorSet");
 }
 
 static void release_json(void *p) { json_decref(p); }
@@ -378,10 +412,12 @@ void draft_call_service(Draft *d, RunbookStep *step, const JsonAt *step_at, cons
                 return;
         }
         draft_target_limits(d, config);
-        if (grpc)
+        if (grpc) {
                 check_grpc(config);
-        else
+                compile_descriptor_set(d, step, config, copy);
+        } else {
                 check_http(config, copy);
+        }
         check_idempotency_key(config);
         check_auth(config);
         compile_headers(d, step, config, grpc, copy);

@@ -266,7 +266,6 @@ void draft_config(Draft *d, RunbookStep *step, const JsonAt *at) {
         kind->compile(d, step, at, &config);
         keep_constant(d, step);
         const RunbookDefaults *defaults = d->defaults;
-        if (step->type == STEP_TYPE_CUSTOM && defaults->check_custom &&
-            defaults->check_custom(defaults->check_userdata, step->type_name, &config) == -ENOMEM)
+        if (defaults->check_config && defaults->check_config(defaults->check_userdata, step, &config) == -ENOMEM)
                 draft_oom(d);
 }

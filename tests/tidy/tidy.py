@@ -19,7 +19,9 @@ import tempfile
 SKIPPED_DIRS = {".git", "node_modules", "__pycache__", ".cache"}
 TEXT_ENDINGS = (
     ".c",
+    ".cc",
     ".h",
+    ".proto",
     ".py",
     ".js",
     ".md",
@@ -78,6 +80,7 @@ THIRD_PARTY = {
     r"nats(/nats)?\.h": [r"subjects/bus_[^/]*", r"src/client/[^/]*"],
     r"lmdb\.h": [r"storage/kv_lmdb[^/]*"],
     r"curl/": [r"src/executors/http[^/]*", r"src/executors/otlp\.c"],
+    r"google/protobuf/": [r"src/executors/grpc_codec\.cc"],
     r"j[qv]\.h": [r"src/executors/jq_child/[^/]*"],
     r"dlfcn\.h": [r"src/executors/plugin[^/]*"],
     r"pcre2\.h": [r"src/expr/[^/]*", r"src/schema/pattern\.c"],
@@ -142,7 +145,7 @@ class House:
         return self._lines[name]
 
     def sources(self, *endings):
-        return [f for f in self.files if f.endswith(endings or (".c", ".h"))]
+        return [f for f in self.files if f.endswith(endings or (".c", ".cc", ".h"))]
 
     def texts(self):
         for f in self.files:

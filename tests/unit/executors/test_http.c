@@ -251,7 +251,7 @@ Test(http, wrong_configs) {
                 cr_expect_str_eq(harness_string(r.logs, "0.level"), "warn");
                 harness_result_free(&r);
         }
-        expect_failure("{'protocol':'grpc','target':'localhost:1'}", "UNSUPPORTED_PROTOCOL", false);
+        expect_failure("{'protocol':'gopher','target':'localhost:1'}", "UNSUPPORTED_PROTOCOL", false);
         expect_failure("{'protocol':'carrier pigeon'}", "UNSUPPORTED_PROTOCOL", false);
 }
 

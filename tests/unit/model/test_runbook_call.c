@@ -306,7 +306,8 @@ Test(runbook_call, other_fields) {
                           "must be \"http\" or \"grpc\", is \"https\"; did you mean \"http\"?");
 }
 
-#define GRPC "'protocol': 'grpc', 'target': 'h:50051', 'service': 'a.B', 'method': 'C', 'descriptorSet': 'd'"
+#define GRPC                                                                                                 \
+        "'protocol': 'grpc', 'target': 'h:50051', 'service': 'a.B', 'method': 'C', 'descriptorSet': 'Cg=='"
 
 Test(runbook_call, grpc) {
         _cleanup_runbook_ Runbook *r = call(
@@ -315,31 +316,37 @@ Test(runbook_call, grpc) {
                         " 'auth': {'bearerSecret': 'A'}, 'idempotencyKey': 'k'");
         cr_assert_eq(step_of(r, "s")->n_secret_headers, 1);
         expect_text(step_of(r, "s")->secret_headers[0].header, "x-t");
-        expect_config(GRPC, "{\"descriptorSet\":\"d\",\"method\":\"C\",\"protocol\":\"grpc\",\"service\":\"a."
+        expect_config(GRPC, "{\"method\":\"C\",\"protocol\":\"grpc\",\"service\":\"a."
                             "B\",\"target\":\"h:50051\"}");
         static const struct {
                 const char *config, *path, *part;
         } cases[] = {
-                        {"'protocol': 'grpc', 'service': 'a', 'method': 'C', 'descriptorSet': 'd'", "/target",
-                         "is required"},
-                        {"'protocol': 'grpc', 'target': 'h:1', 'method': 'C', 'descriptorSet': 'd'",
+                        {"'protocol': 'grpc', 'service': 'a', 'method': 'C', 'descriptorSet': 'Cg=='",
+                         "/target", "is required"},
+                        {"'protocol': 'grpc', 'target': 'h:1', 'method': 'C', 'descriptorSet': 'Cg=='",
                          "/service", "is required"},
-                        {"'protocol': 'grpc', 'target': 'h:1', 'service': 'a', 'descriptorSet': 'd'",
+                        {"'protocol': 'grpc', 'target': 'h:1', 'service': 'a', 'descriptorSet': 'Cg=='",
                          "/method", "is required"},
                         {"'protocol': 'grpc', 'target': 'h:1', 'service': 'a', 'method': 'C'",
                          "/descriptorSet", "is required"},
                         {"'protocol': 'grpc', 'target': 'h', 'service': 'a', 'method': 'C', 'descriptorSet': "
-                         "'d'",
+                         "'Cg=='",
                          "/target", "must be host:port"},
                         {"'protocol': 'grpc', 'target': 'http://h:1', 'service': 'a', 'method': 'C', "
-                         "'descriptorSet': 'd'",
+                         "'descriptorSet': 'Cg=='",
                          "/target", "host:port"},
                         {"'protocol': 'grpc', 'target': 'u@h:1', 'service': 'a', 'method': 'C', "
-                         "'descriptorSet': 'd'",
+                         "'descriptorSet': 'Cg=='",
                          "/target", "host:port"},
                         {"'protocol': 'grpc', 'target': '[::1]', 'service': 'a', 'method': 'C', "
-                         "'descriptorSet': 'd'",
+                         "'descriptorSet': 'Cg=='",
                          "/target", "host:port"},
+                        {"'protocol': 'grpc', 'target': 'h:1', 'service': 'a', 'method': 'C', "
+                         "'descriptorSet': 'd'",
+                         "/descriptorSet", "FileDescriptorSet in base64"},
+                        {"'protocol': 'grpc', 'target': 'h:1', 'service': 'a', 'method': 'C', "
+                         "'descriptorSet': '${input.d}'",
+                         "/descriptorSet", "FileDescriptorSet in base64"},
                         {GRPC ", 'tls': 'yes'", "/tls", "must be true or false"},
                         {GRPC ", 'url': 'https://x'", "/url", "unknown field"},
                         {GRPC ", 'metadata': {'grpc-timeout': '1S'}", "/metadata/grpc-timeout", "reserved"},
@@ -348,7 +355,53 @@ Test(runbook_call, grpc) {
         for (size_t i = 0; i < N_ELEMENTS(cases); i++)
                 expect_call_fault(cases[i].config, cases[i].path, cases[i].part);
         expect_good_call("'protocol': 'grpc', 'target': '[::1]:50051', 'service': 'a', "
-                         "'method': 'C', 'descriptorSet': 'd'");
+                         "'method': 'C', 'descriptorSet': 'Cg=='");
         expect_good_call("'protocol': 'grpc', 'target': '${input.t}', 'service': 'a', "
-                         "'method': 'C', 'descriptorSet': 'd'");
+                         "'method': 'C', 'descriptorSet': 'Cg=='");
+}
+
+Test(runbook_call, the_descriptor_set_is_kept_aside) {
+        _cleanup_runbook_ Runbook *r = call(GRPC), *http = call(URL);
+        const DescriptorSet *set = step_of(r, "s")->descriptor_set;
+        Digest digest;
+        cr_assert_not_null(set);
+        expect_text(set->base64, "Cg==");
+        cr_assert_eq(digest_slice(SLICE("Cg=="), &digest), 0);
+        cr_assert(digest_eq(&set->digest, &digest));
+        cr_assert_null(step_of(http, "s")->descriptor_set);
+}
+
+Test(runbook_call, a_descriptor_set_has_a_limit) {
+        size_t n = (LIMIT_DESCRIPTOR_SET_BYTES / 3 + 1) * 4;
+        _cleanup_free_ char *letters = malloc(n + 1), *config = NULL;
+        memset(letters, 'A', n);
+        letters[n] = 0;
+        cr_assert_gt(asprintf(&config,
+                              "'protocol': 'grpc', 'target': 'h:1', 'service': 'a', 'method': 'C', "
+                              "'descriptorSet': '%s'",
+                              letters),
+                     0);
+        expect_call_fault(config, "/descriptorSet", "LIMIT_DESCRIPTOR_SET_BYTES");
+}
+
+static int refuse(void *userdata, const RunbookStep *step, const JsonAt *config) {
+        ++*(int *)userdata;
+        JsonAt at = json_at_key(config, "url");
+        return step->type == STEP_TYPE_CALL_SERVICE ? json_at_error(&at, "is not liked") : 0;
+}
+
+Test(runbook_call, those_who_run_steps_are_asked) {
+        int n_asked = 0;
+        RunbookDefaults defaults = runbook_defaults_builtin;
+        _cleanup_(report_deinit) Report report = {0};
+        _cleanup_runbook_ Runbook *r = NULL;
+        defaults.check_config = refuse;
+        defaults.check_userdata = &n_asked;
+        cr_assert_eq(compile_text(RUNBOOK("{'id': 's', 'type': 'call-service', 'config': {" URL "}}"),
+                                  &defaults, &report, &r),
+                     -EINVAL);
+        cr_assert_eq(n_asked, 1);
+        cr_assert_eq(report.n_details, 1);
+        cr_assert_str_eq(report.details[0].path, "/steps/0/config/url");
+        cr_assert_str_eq(report.details[0].message, "is not liked");
 }
