@@ -23,6 +23,7 @@ static void put_check(JsonWriter *w, const char *name, bool is_fine, const char 
 static void reply_ready(Request *r, bool is_connected, bool is_answering, bool is_writable) {
         _cleanup_(buf_deinit) Buf body = {0};
         JsonWriter w = json_writer(&body);
+        static const char *const auth_modes[] = {[AUTH_NONE] = "none", [AUTH_TOKEN] = "token", [AUTH_JWT] = "jwt"};
         bool is_draining = atomic_load(&r->gateway->is_draining);
         bool is_ready = is_connected && is_answering && is_writable && !is_draining;
 
@@ -31,6 +32,8 @@ static void reply_ready(Request *r, bool is_connected, bool is_answering, bool i
         json_put_str(&w, "v1");
         json_key(&w, "status");
         json_put_str(&w, is_ready ? "ready" : "not_ready");
+        json_key(&w, "auth"); /* what the console asks people for */
+        json_put_str(&w, auth_modes[r->gateway->settings.auth_mode]);
         json_key(&w, "checks");
         json_begin_object(&w);
         put_check(&w, "nats", is_connected, "disconnected");

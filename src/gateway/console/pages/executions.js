@@ -1,0 +1,206 @@
+// Executions: filtered, newest first, a page at a time, live.
+
+import * as api from '../api.js';
+import { h } from '../dom.js';
+import { ago, duration, shortId, timeOf } from '../format.js';
+import { EXECUTION_STATUS, executionPill, executionStatus, isEnded } from '../status.js';
+import { button, empty, errorBox, loading, progressBar } from '../ui.js';
+import { linkExecution } from '../url.js';
+import { VirtualRows } from '../virtual.js';
+
+const PAGE = 50;
+const REFRESH_MS = 1000; // live events come in crowds: one look a second is enough
+const FILTERS = ['runbookId', 'status', 'initiatedBy', 'since', 'until'];
+
+export function executionsPage(ctx) {
+  const state = { items: null, next: null, error: null, busy: false, runbooks: [], asked: '' };
+  const rows = new VirtualRows({ rowHeight: 60, draw: ctx.draw });
+  let timer = 0;
+  let round = 0;
+  ctx.onClose(() => (rows.close(), clearTimeout(timer)));
+
+  const filter = () => Object.fromEntries(FILTERS.map((name) => [name, toApi(name, ctx.query[name])]));
+
+  async function load({ more = false } = {}) {
+    const mine = ++round;
+    state.busy = true;
+    state.asked = JSON.stringify(filter());
+    const shown = more ? 0 : Math.max(PAGE, Math.min(state.items?.length || 0, 1000));
+    try {
+      const page = await api.get('executions', {
+        ...filter(),
+        limit: more ? PAGE : shown || PAGE,
+        cursor: more ? state.next : undefined,
+      });
+      if (mine !== round) return;
+      state.items = more ? [...state.items, ...page.executions] : page.executions;
+      state.next = page.nextCursor || null;
+      state.error = null;
+    } catch (e) {
+      if (mine === round) state.error = e;
+    }
+    state.busy = false;
+    ctx.draw();
+  }
+  load();
+  api.all('runbooks', 'runbooks').then(
+    (items) => ((state.runbooks = items), ctx.draw()),
+    () => {},
+  );
+
+  function soon() {
+    if (!timer)
+      timer = setTimeout(() => {
+        timer = 0;
+        load();
+      }, REFRESH_MS);
+  }
+  ctx.live('stream', {
+    onOpen: soon,
+    onEvent: (event) => /^runbook\.(execution|step)\./.test(event.type || '') && soon(),
+  });
+  ctx.every(10000, ctx.draw); // "3 min ago" moves on
+
+  const set = (name) => (e) => ctx.setQuery({ [name]: e.target.value || undefined });
+  const field = (label, input) =>
+    h('label', { class: 'filter' }, h('span', { class: 'label' }, label), input);
+
+  function filters() {
+    return h(
+      'form',
+      {
+        class: 'filters',
+        role: 'search',
+        'aria-label': 'Filter executions',
+        onsubmit: (e) => e.preventDefault(),
+      },
+      field(
+        'Runbook',
+        h('input', {
+          list: 'runbook-ids',
+          value: ctx.query.runbookId || '',
+          placeholder: 'Any',
+          autocomplete: 'off',
+          onchange: set('runbookId'),
+        }),
+      ),
+      h(
+        'datalist',
+        { id: 'runbook-ids' },
+        state.runbooks.map((r) => h('option', { value: r.id, key: r.id }, r.name)),
+      ),
+      field(
+        'Status',
+        h(
+          'select',
+          { value: ctx.query.status || '', onchange: set('status') },
+          h('option', { value: '' }, 'Any'),
+          Object.entries(EXECUTION_STATUS).map(([id, s]) => h('option', { value: id, key: id }, s.text)),
+        ),
+      ),
+      field(
+        'Started by',
+        h('input', {
+          value: ctx.query.initiatedBy || '',
+          placeholder: 'Anybody',
+          autocomplete: 'off',
+          onchange: set('initiatedBy'),
+        }),
+      ),
+      field(
+        'Since',
+        h('input', { type: 'datetime-local', value: ctx.query.since || '', onchange: set('since') }),
+      ),
+      field(
+        'Until',
+        h('input', { type: 'datetime-local', value: ctx.query.until || '', onchange: set('until') }),
+      ),
+      FILTERS.some((f) => ctx.query[f])
+        ? button('Clear', () => ctx.setQuery(Object.fromEntries(FILTERS.map((f) => [f, undefined]))), {
+            kind: 'small',
+          })
+        : null,
+    );
+  }
+
+  const row = (x) =>
+    h(
+      'tr',
+      { key: x.id, class: 'row' },
+      h('td', { class: 'col-status' }, executionPill(x.status)),
+      h(
+        'td',
+        { class: 'col-main' },
+        h('a', { class: 'row-link', href: linkExecution(x.id) }, x.runbookId),
+        h(
+          'span',
+          { class: 'sub' },
+          h('code', { title: x.id }, shortId(x.id)),
+          ` · version ${x.runbookVersion}`,
+          x.originalExecutionId ? ' · replay' : null,
+          x.parentExecutionId ? ' · child' : null,
+          h('span', { class: 'only-phone' }, ` · ${x.initiatedBy} · ${ago(x.createdAt || x.startTime)}`),
+        ),
+      ),
+      h('td', { class: 'hide-phone' }, x.initiatedBy),
+      h('td', { class: 'hide-phone' }, timeOf(x.startTime || x.createdAt, ago(x.startTime || x.createdAt))),
+      h(
+        'td',
+        { class: 'number hide-phone' },
+        duration(
+          x.durationMs ?? (x.startTime && !isEnded(x.status) ? Date.now() - Date.parse(x.startTime) : null),
+        ),
+      ),
+      h('td', { class: 'col-progress hide-phone' }, progressBar(x.progress, executionStatus(x.status).tone)),
+    );
+
+  function list() {
+    if (!state.items.length)
+      return FILTERS.some((f) => ctx.query[f])
+        ? empty('No execution fits these filters.')
+        : empty('Nothing has been started yet.', h('p', null, 'Start a runbook, and it shows here.'));
+    return [
+      rows.table({
+        label: 'Executions',
+        columns: 6,
+        items: state.items,
+        row,
+        head: h(
+          'tr',
+          null,
+          h('th', { scope: 'col' }, 'Status'),
+          h('th', { scope: 'col' }, 'Execution'),
+          h('th', { scope: 'col', class: 'hide-phone' }, 'Started by'),
+          h('th', { scope: 'col', class: 'hide-phone' }, 'When'),
+          h('th', { scope: 'col', class: 'number hide-phone' }, 'Duration'),
+          h('th', { scope: 'col', class: 'hide-phone' }, 'Steps'),
+        ),
+      }),
+      state.next
+        ? h(
+            'div',
+            { class: 'actions is-center' },
+            button('Show older ones', () => load({ more: true }), { busy: state.busy }),
+          )
+        : null,
+    ];
+  }
+
+  return {
+    title: () => 'Executions',
+    update: () => JSON.stringify(filter()) !== state.asked && load(),
+    view: () => [
+      h('div', { class: 'page-head' }, h('h1', null, 'Executions')),
+      filters(),
+      errorBox(state.error, { retry: () => load() }),
+      state.items ? list() : state.error ? null : loading(),
+    ],
+  };
+}
+
+/** The inputs give local times without a zone. */
+function toApi(name, value) {
+  if (!value || (name !== 'since' && name !== 'until')) return value;
+  const at = new Date(value);
+  return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
+}

@@ -1,0 +1,49 @@
+// Who is asking. Kept in sessionStorage: gone with the tab, never sent anywhere but to this gateway, in
+// headers, never in an address. It is the only thing that the console keeps outside its address.
+
+const KEY = 'runbook.identity';
+
+function read() {
+  try {
+    const identity = JSON.parse(sessionStorage.getItem(KEY));
+    return identity && (identity.token || identity.user) ? identity : null;
+  } catch {
+    return null;
+  }
+}
+
+let current = read();
+
+/** {token} or, where the gateway asks for no proof, {user, tenant}; null: nobody yet. */
+export const identity = () => current;
+
+export function setIdentity(next) {
+  current = next;
+  try {
+    if (next) sessionStorage.setItem(KEY, JSON.stringify(next));
+    else sessionStorage.removeItem(KEY);
+  } catch {
+    // Storage is switched off: the identity lasts until the page is loaded anew.
+  }
+}
+
+export function identityHeaders() {
+  if (current?.token) return { Authorization: `Bearer ${current.token}` };
+  if (current?.user) return { 'X-User': current.user, 'X-Tenant': current.tenant || 'default' };
+  return {};
+}
+
+const NAME_CLAIMS = ['preferred_username', 'email', 'sub', 'user'];
+const TENANT_CLAIMS = ['tenant', 'tenantId', 'tid'];
+
+/** What a token says about its owner, for showing only: the gateway decides who somebody is. */
+export function tokenClaims(token) {
+  try {
+    const part = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (c) => c.charCodeAt(0))));
+    const first = (names) => names.map((n) => claims[n]).find((v) => typeof v === 'string');
+    return { user: first(NAME_CLAIMS), tenant: first(TENANT_CLAIMS), expires: claims.exp };
+  } catch {
+    return {};
+  }
+}
