@@ -97,6 +97,10 @@ static int answer_series(Query *q, StoreSeries series, const char *name, char cu
         _cleanup_(execution_free_p) Execution *x = NULL;
         char id[UUID_TEXT_SIZE + 1];
         Page page = {.q = q, .filter = filter, .next = query_cursor_number(q, cursor_kind)};
+        int64_t after = 0;
+        json_get_i64(&q->at, "after", 0, INT64_MAX - 1, &after);
+        if (page.next == 0 && after > 0)
+                page.next = (uint64_t)after + 1;
         if (report_is_error(&q->report))
                 return -EINVAL;
         int r = query_load_execution(q, &x);

@@ -91,7 +91,7 @@ int link_ask(Link *link, const LinkMessage *message, int64_t timeout_ms, LinkAsk
              RunbookClientError *e);
 /** End what has waited longer than it should: to be called every now and then. */
 void link_expire(Link *link);
-/** End all asks with E_CLOSED, before link_close. */
+/** End all asks with E_CLOSED, and refuse new ones so, before link_close. */
 void link_end_asks(Link *link);
 
 /** A message for a listener; all borrowed until it returns. */

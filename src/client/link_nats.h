@@ -25,6 +25,7 @@ struct Link {
         size_t n_subscriptions;
         Map asks;        /* LinkAsk by its token's bytes */
         List asks_queue; /* LinkAsk.node, in the order of their deadlines */
+        bool asks_ended; /* no new ones */
         uint64_t last_token;
         bool inbox_refused;
         bool closed; /* nats.c has made its last callback */

@@ -46,7 +46,7 @@ static int enter(Link *link, LinkAsk *ask, RunbookClientError *e) {
         int r = 0;
 
         pthread_mutex_lock(&link->lock);
-        if (link->closed) {
+        if (link->closed || link->asks_ended) {
                 r = client_error_set(e, RUNBOOK_CLIENT_E_CLOSED, "the connection to NATS is closed");
         } else if (link->asks.n >= LINK_ASKS_MAX) {
                 r = client_error_set(e, RUNBOOK_CLIENT_E_TOO_LARGE,
@@ -179,6 +179,9 @@ void link_end_asks(Link *link) {
         RunbookClientError e;
         List over;
 
+        pthread_mutex_lock(&link->lock);
+        link->asks_ended = true;
+        pthread_mutex_unlock(&link->lock);
         client_error_set(&e, RUNBOOK_CLIENT_E_CLOSED, "the connection to NATS is being closed");
         take_out(link, is_any, NULL, &over);
         LIST_FOREACH_SAFE(node, next, &over)

@@ -10,9 +10,11 @@
 #include <time.h>
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "gateway/access.h"
 #include "gateway/auth.h"
 #include "gateway/guard.h"
 #include "gateway/http.h"
+#include "gateway/stream.h"
 
 #define SERVERS_MAX 32 /* URLs in NATS_URL */
 
@@ -37,6 +39,18 @@ static int check_open(const GatewaySettings *s, Report *report) {
         return 0;
 }
 
+static void init_locks(Gateway *g) {
+        pthread_condattr_t attributes;
+
+        pthread_condattr_init(&attributes);
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        pthread_cond_init(&g->changed, &attributes);
+        pthread_condattr_destroy(&attributes);
+        pthread_mutex_init(&g->lock, NULL);
+        pthread_mutex_init(&g->streams_lock, NULL);
+        list_init(&g->streams);
+}
+
 int gateway_new(const GatewaySettings *settings, const GatewayHost *host, Report *report, Gateway **ret) {
         Gateway *g;
         int r = check_open(settings, report);
@@ -49,13 +63,9 @@ int gateway_new(const GatewaySettings *settings, const GatewayHost *host, Report
         g->settings = *settings;
         if (host)
                 g->host = *host;
-        pthread_mutex_init(&g->lock, NULL);
-        pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&g->changed, &attributes);
-        pthread_condattr_destroy(&attributes);
-        r = auth_new(&g->settings, report, &g->auth);
+        init_locks(g);
+        g->access = access_table_new();
+        r = g->access ? auth_new(&g->settings, report, &g->auth) : -ENOMEM;
         if (r < 0) {
                 gateway_free(g);
                 return r;
@@ -89,12 +99,13 @@ static void *tick_main(void *userdata) {
                 if (link)
                         link_expire(link);
                 http_tick(g->http);
+                streams_tick(g, link_now_ms());
                 auth_refresh(g->auth);
         }
         return NULL;
 }
 
-static void on_gap(void *userdata) {}
+static void on_gap(void *userdata) { streams_gap(userdata); }
 
 static int try_connect(Gateway *g, RunbookClientError *e) {
         const GatewaySettings *s = &g->settings;
@@ -175,7 +186,8 @@ void gateway_drain(Gateway *g, int64_t timeout_ms) {
         if (!g || !g->http || atomic_exchange(&g->is_draining, true))
                 return;
         http_quiesce(g->http);
-        while (atomic_load(&g->n_pending) > 0 && link_now_ms() < end_ms)
+        streams_end(g, "stopping", "this gateway is stopping; come back with the last id");
+        while ((atomic_load(&g->n_pending) > 0 || streams_count(g) > 0) && link_now_ms() < end_ms)
                 nanosleep(&(struct timespec){.tv_nsec = 10 * 1000000}, NULL);
 }
 
@@ -198,12 +210,15 @@ void gateway_free(Gateway *g) {
         atomic_store(&g->is_draining, true);
         stop_threads(g);
         link = atomic_load(&g->link);
+        streams_end(g, "stopping", "this gateway is stopping; come back with the last id");
         if (link)
                 link_end_asks(link); /* every paused request gets its answer, else the server can't end */
         http_stop(g->http);
         link_close(link);
         auth_free(g->auth);
+        access_table_free(g->access);
         pthread_cond_destroy(&g->changed);
         pthread_mutex_destroy(&g->lock);
+        pthread_mutex_destroy(&g->streams_lock);
         free(g);
 }

@@ -15,6 +15,10 @@ void http_tick(Http *h);
 /** What the server counts, as Prometheus text. */
 void http_put_metrics(Http *h, Buf *out);
 
+/* Streams of events: the connection sleeps while there is nothing to send. */
+void connection_suspend(void *connection);
+void connection_resume(void *connection);
+
 /* handle.c: what becomes of a request; http_server.c calls these on libmicrohttpd's thread. */
 
 /** The headers are there. May set the response already: then the body is not wanted. */

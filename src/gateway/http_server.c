@@ -24,11 +24,13 @@
 #include "gateway/http_conn.h"
 #include "gateway/guard.h"
 #include "gateway/routes.h"
+#include "gateway/stream.h"
 
 #define HEADERS_BYTES_MAX (32u << 10) /* of a connection: request line, headers, and the library's own needs */
 #define SILENCE_S         60          /* the library closes connections on which nothing moves */
 #define DISCARD_MAX       (1u << 20)  /* of a refused body: read so that the answer gets through */
 #define BACKLOG           1024
+#define STREAM_BLOCK      16384
 #define FDS_BESIDES       256 /* descriptors that the process needs for other things */
 
 struct Http {
@@ -94,6 +96,8 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
                 return;
         conn_enter(&h->conns, r->conn, CONN_READING, 0);
         drop_body(r);
+        if (r->response.stream)
+                stream_close(r->response.stream); /* never came to be a response */
         buf_deinit(&r->response.body);
         buf_deinit(&r->response.headers);
         arena_deinit(&r->arena);
@@ -117,7 +121,26 @@ static void on_connection(void *userdata, struct MHD_Connection *connection, voi
 
 /* ---- responses ----------------------------------------------------------------------- */
 
+void connection_suspend(void *connection) { MHD_suspend_connection(connection); }
+
+void connection_resume(void *connection) { MHD_resume_connection(connection); }
+
+static ssize_t on_stream_read(void *userdata, uint64_t pos, char *buf, size_t max) {
+        ssize_t n = stream_read(userdata, buf, max);
+
+        return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+static void on_stream_end(void *userdata) { stream_close(userdata); }
+
 static struct MHD_Response *make_body(Response *s) {
+        if (s->stream) {
+                struct MHD_Response *m = MHD_create_response_from_callback(
+                                MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_stream_read, s->stream, on_stream_end);
+                if (m)
+                        s->stream = NULL; /* the response has it */
+                return m;
+        }
         if (s->body.n > 0) {
                 struct MHD_Response *m = MHD_create_response_from_buffer(s->body.n, s->body.data,
                                                                          MHD_RESPMEM_MUST_FREE);
@@ -148,6 +171,7 @@ static enum MHD_Result answer(Request *r) {
         Http *h = r->gateway->http;
         Response *s = &r->response;
         size_t n_bytes = s->body.n + s->fixed.n;
+        ConnPhase phase = s->stream ? CONN_STREAMING : CONN_WRITING;
         struct MHD_Response *m;
         enum MHD_Result result;
 
@@ -160,7 +184,7 @@ static enum MHD_Result answer(Request *r) {
         add_headers(m, s);
         atomic_fetch_add(&h->n_responses[s->status / 100 % N_ELEMENTS(h->n_responses)], 1);
         log_request(r, s->status);
-        conn_enter(&h->conns, r->conn, CONN_WRITING, n_bytes);
+        conn_enter(&h->conns, r->conn, phase, n_bytes);
         result = MHD_queue_response(r->connection, (unsigned)s->status, m);
         MHD_destroy_response(m);
         return result;
@@ -379,4 +403,6 @@ void http_put_metrics(Http *h, Buf *out) {
                        "Connections closed for taking too long over a request.", (double)atomic_load(&h->conns.n_late));
         metrics_single(&w, METRIC_GAUGE, "runbook_gateway_pending_requests",
                        "Requests that wait for the engine's answer.", (double)atomic_load(&h->gateway->n_pending));
+        metrics_single(&w, METRIC_GAUGE, "runbook_gateway_streams", "Open streams of events.",
+                       (double)streams_count(h->gateway));
 }

@@ -22,12 +22,14 @@
 #define CONNECTIONS_MAX       4096
 
 typedef struct Auth Auth;
+typedef struct AccessTable AccessTable;
 typedef struct Http Http;
 
 struct Gateway {
         GatewaySettings settings;
         GatewayHost host;
         Auth *auth;
+        AccessTable *access;
         Http *http;
         _Atomic(Link *) link; /* NULL until NATS was reached for the first time */
         pthread_t ticker, connector;
@@ -36,6 +38,9 @@ struct Gateway {
         pthread_cond_t changed; /* is_stopping */
         bool is_stopping;
         atomic_bool is_draining;
+        pthread_mutex_t streams_lock; /* the next two */
+        List streams;                 /* Stream.node */
+        size_t n_streams;
         atomic_size_t n_body_bytes;
         atomic_size_t n_pending; /* requests that wait for an answer */
 };

@@ -22,7 +22,7 @@ typedef enum ParamKind { PARAM_BOOL, PARAM_NUMBER } ParamKind;
 static const struct {
         const char *name;
         ParamKind kind;
-} typed_params[] = {{"events", PARAM_BOOL}, {"limit", PARAM_NUMBER}, {"steps", PARAM_BOOL}};
+} typed_params[] = {{"after", PARAM_NUMBER}, {"events", PARAM_BOOL}, {"limit", PARAM_NUMBER}, {"steps", PARAM_BOOL}};
 
 static void put_param(JsonWriter *w, const UriParam *p) {
         uint64_t n;
@@ -92,6 +92,8 @@ static bool take_headers(Request *r, RunbookHeader headers[2], size_t *ret_n, ch
                                     COMMAND_ID_MAX);
                         return false;
                 }
+        } else if (memmem(r->body.data, r->body.n, "\"commandId\"", 11)) {
+                return true; /* the body may hold an id of its own, which a header would override */
         } else {
                 runbook_new_id(id);
                 key = id;

@@ -30,10 +30,13 @@ static const Route routes[] = {
          .params = PAGING " runbookId status initiatedBy since until"},
         {.path = EXECUTION, QUERY("execution"), .params = PAGING " steps stepsAfter only"},
         {.path = EXECUTION "/audit", QUERY("audit"), .params = PAGING " events"},
-        {.path = EXECUTION "/evidence", QUERY("evidence"), .params = PAGING},
-        {.path = EXECUTION "/history", QUERY("history"), .params = PAGING},
-        {.path = EXECUTION "/logs", QUERY("logs"), .params = PAGING " stepId level startTime endTime"},
+        {.path = EXECUTION "/evidence", QUERY("evidence"), .params = PAGING " after"},
+        {.path = EXECUTION "/history", QUERY("history"), .params = PAGING " after"},
+        {.path = EXECUTION "/logs", QUERY("logs"), .params = PAGING " after stepId level startTime endTime"},
         {.path = EXECUTION "/stats", QUERY("execution"), .finish = finish_stats},
+
+        {METHOD_GET, API "/stream", stream_tenant, .is_stream = true, .params = "from"},
+        {METHOD_GET, EXECUTION "/stream", stream_execution, .is_stream = true, .family = "query", .params = "from"},
 
         {METHOD_POST, API "/runbooks", RELAY, .family = "cmd", .verb = "register", .finish = finish_register,
          .body = ROUTE_BODY_DEFINITION, .body_max = BODY_BYTES_MAX, .is_large = true},

@@ -50,6 +50,8 @@ void asset_openapi(Request *r);    /* asset.c */
 void health_live(Request *r);      /* health.c */
 void health_ready(Request *r);     /* health.c */
 void health_metrics(Request *r);   /* health.c */
+void stream_execution(Request *r); /* stream_execution.c */
+void stream_tenant(Request *r);    /* stream_tenant.c */
 
 /* Finishers: what becomes of an answer that is not simply passed on. */
 void finish_start(Request *r, LinkAnswer *answer);  /* relay_finish.c */
