@@ -7,7 +7,7 @@
 #include "subjects/bus_nats.h"
 
 #define SERVERS_MAX      64
-#define PING_INTERVAL_MS 20000
+#define PING_INTERVAL_MS 5000
 #define PINGS_OUT_MAX    2
 #define BULK_IO_BUFFER   (256 * 1024) /* the audit link writes in large pieces */
 #define AUDIT_RECONNECT_BUFFER                                                                               \
