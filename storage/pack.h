@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-#define PACK_MIN 256 /* bytes; shorter texts are not worth the trouble */
+#define PACK_MIN 768 /* bytes; shorter texts are not worth the trouble */
 #define PACK_MAX                                                                                             \
         ((size_t)256 << 20) /* bytes of a text; unpacking never makes more than the length it is told */
 

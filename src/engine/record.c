@@ -167,22 +167,22 @@ static bool is_level(Slice s) {
 }
 
 /* What executors report is passed on, not looked into: it is cut out of its bytes and never becomes a tree. */
-static Slice member_of(Slice object, const char *key, char kind) {
-        Slice raw;
-        return json_scan_member(object, key, &raw) && raw.data[0] == kind ? raw : SLICE_NULL;
-}
+static Slice of_kind(Slice raw, char kind) { return raw.n > 0 && raw.data[0] == kind ? raw : SLICE_NULL; }
 
 void record_result_logs(Move *m, uint32_t instance, Value *logs) {
-        Slice list = value_bytes(logs), entry, level;
+        enum { EVIDENCE_IDS, LEVEL, MESSAGE, METADATA, N_MEMBERS };
+        static const char *const keys[N_MEMBERS] = {"evidenceIds", "level", "message", "metadata"};
+        Slice list = value_bytes(logs), entry, level, members[N_MEMBERS];
         size_t at = 0, n = 0;
         while (json_scan_next(list, &at, &entry)) {
-                Slice message = member_of(entry, "message", '"');
+                json_scan_members(entry, keys, N_MEMBERS, members);
+                Slice message = of_kind(members[MESSAGE], '"');
                 if (++n > LIMIT_LOGS_PER_RESULT || message.n == 0)
                         continue;
-                bool known = json_scan_plain_string(member_of(entry, "level", '"'), &level) &&
+                bool known = json_scan_plain_string(members[LEVEL], &level) &&
                              is_level(level);
                 put_log(m, known ? level : SLICE("info"), instance, message,
-                        member_of(entry, "metadata", '{'), member_of(entry, "evidenceIds", '['));
+                        of_kind(members[METADATA], '{'), of_kind(members[EVIDENCE_IDS], '['));
         }
         if (n > LIMIT_LOGS_PER_RESULT)
                 record_log(m, "warn", instance,
@@ -265,19 +265,20 @@ static double confidence_of(Slice raw) {
 }
 
 static void put_result_evidence(Move *m, uint32_t instance, Value *evidence, const EventData *event) {
-        Slice list = value_bytes(evidence), entry;
+        enum { CONFIDENCE, SHA256, SOURCE_REF, TYPE, VALUE, N_MEMBERS };
+        static const char *const keys[N_MEMBERS] = {"confidence", "sha256", "sourceRef", "type", "value"};
+        Slice list = value_bytes(evidence), entry, members[N_MEMBERS];
         size_t at = 0, n = 0;
         while (json_scan_next(list, &at, &entry)) {
-                EvidenceRaw e = {.type = member_of(entry, "type", '"'),
-                                 .source = member_of(entry, "sourceRef", '"'),
-                                 .sha256 = member_of(entry, "sha256", '"'),
+                json_scan_members(entry, keys, N_MEMBERS, members);
+                EvidenceRaw e = {.type = of_kind(members[TYPE], '"'),
+                                 .source = of_kind(members[SOURCE_REF], '"'),
+                                 .sha256 = of_kind(members[SHA256], '"'),
+                                 .value = members[VALUE],
                                  .event = *event};
-                Slice confidence = SLICE_NULL;
                 if (++n > LIMIT_EVIDENCE_PER_RESULT || e.type.n == 0)
                         continue;
-                json_scan_member(entry, "value", &e.value);
-                json_scan_member(entry, "confidence", &confidence);
-                e.confidence = confidence_of(confidence);
+                e.confidence = confidence_of(members[CONFIDENCE]);
                 put_evidence(m, instance, &e);
         }
         if (n > LIMIT_EVIDENCE_PER_RESULT)

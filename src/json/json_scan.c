@@ -2,9 +2,14 @@
 
 #include "json/json_scan.h"
 
-/* Index behind the string that begins at @i; n when it does not end. */
+/* Index behind the string that begins at @i; n when it does not end. Few strings have escapes. */
 static size_t skip_string(Slice s, size_t i) {
-        for (i++; i < s.n && s.data[i] != '"'; i++)
+        const char *begin = s.data + ++i, *quote = i < s.n ? memchr(begin, '"', s.n - i) : NULL;
+        if (!quote)
+                return s.n;
+        if (!memchr(begin, '\\', (size_t)(quote - begin)))
+                return (size_t)(quote - s.data) + 1;
+        for (; i < s.n && s.data[i] != '"'; i++)
                 i += s.data[i] == '\\';
         return i < s.n ? i + 1 : s.n;
 }
@@ -47,20 +52,32 @@ bool json_scan_next(Slice array, size_t *at, Slice *ret_item) {
         return end > i;
 }
 
-bool json_scan_member(Slice object, const char *key, Slice *ret_value) {
-        size_t n_key = strlen(key), i = 1;
+size_t json_scan_members(Slice object, const char *const *keys, size_t n_keys, Slice *ret_values) {
+        size_t i = 1, n_found = 0;
+        for (size_t k = 0; k < n_keys; k++)
+                ret_values[k] = SLICE_NULL;
         if (object.n < 2 || object.data[0] != '{')
-                return false;
-        while (i < object.n - 1 && object.data[i] == '"') {
+                return 0;
+        while (n_found < n_keys && i < object.n - 1 && object.data[i] == '"') {
                 size_t name = i + 1, colon = skip_string(object, i);
                 size_t end = colon < object.n ? skip_value(object, colon + 1) : object.n;
-                if (colon - 1 - name == n_key && !memcmp(object.data + name, key, n_key)) {
-                        *ret_value = (Slice){object.data + colon + 1, end - colon - 1};
-                        return end > colon + 1;
-                }
+                Slice key = {object.data + name, colon - 1 - name};
+                for (size_t k = 0; k < n_keys; k++)
+                        if (slice_eq_str(key, keys[k]) && end > colon + 1) {
+                                ret_values[k] = (Slice){object.data + colon + 1, end - colon - 1};
+                                n_found++;
+                        }
                 i = end + 1;
         }
-        return false;
+        return n_found;
+}
+
+bool json_scan_member(Slice object, const char *key, Slice *ret_value) {
+        Slice value;
+        if (json_scan_members(object, &key, 1, &value) == 0)
+                return false;
+        *ret_value = value;
+        return true;
 }
 
 bool json_scan_plain_string(Slice raw, Slice *ret_text) {

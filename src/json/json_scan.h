@@ -10,5 +10,10 @@
 bool json_scan_next(Slice array, size_t *at, Slice *ret_item);
 /** Member @key (plain ASCII) of object @object as raw JSON; false when it is absent, or @object no object. */
 bool json_scan_member(Slice object, const char *key, Slice *ret_value);
+/**
+ * Members @keys of object @object in one pass, as raw JSON; what is absent becomes empty. Returns how many there
+ * are.
+ */
+size_t json_scan_members(Slice object, const char *const *keys, size_t n_keys, Slice *ret_values);
 /** The text of a raw string without escapes, "" included; false for other values and strings with escapes. */
 bool json_scan_plain_string(Slice raw, Slice *ret_text);

@@ -43,6 +43,17 @@ Test(json_scan, members_by_name) {
         cr_assert_not(json_scan_plain_string(SLICE("7"), &v));
 }
 
+Test(json_scan, several_members_in_one_pass) {
+        static const char *const keys[] = {"d", "x", "a"};
+        Slice object = SLICE("{\"a\":1,\"b\":\"\\\\\\\"}\",\"c\":[{}],\"d\":{\"a\":2}}"), values[3];
+        cr_assert_eq(json_scan_members(object, keys, 3, values), 2);
+        cr_assert(slice_eq_str(values[0], "{\"a\":2}"));
+        cr_assert_eq(values[1].n, 0);
+        cr_assert(slice_eq_str(values[2], "1"));
+        cr_assert_eq(json_scan_members(SLICE("[]"), keys, 3, values), 0);
+        cr_assert_eq(values[0].n, 0);
+}
+
 /* Cut-off bytes (which canonical values never are) end the scan and are never read past. */
 Test(json_scan, cut_off_anywhere) {
         Slice whole = SLICE("[{\"a\":[1,2,{\"b\":\"c\\\"d\"}],\"e\":null},\"f\"]");
