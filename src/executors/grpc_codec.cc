@@ -312,6 +312,14 @@ int GrpcCodec::MeasureField(const pb::FieldDescriptor *field, uint32_t tag, pb::
         }
         if (field->is_packable() && field->is_repeated())
                 *budget -= static_cast<long>(n / PackedBytes(field));
+        // The converter would leave out what is not UTF-8.
+        const void *text;
+        int n_left;
+        if (field->type() == pb::FieldDescriptor::TYPE_STRING && n > 0 &&
+            (!in->GetDirectBufferPointer(&text, &n_left) || static_cast<uint32_t>(n_left) < n ||
+             !WireFormatLite::VerifyUtf8String(static_cast<const char *>(text), static_cast<int>(n),
+                                               WireFormatLite::PARSE, nullptr)))
+                return -EINVAL;
         return in->Skip(static_cast<int>(n)) ? 0 : -EINVAL;
 }
 
@@ -386,7 +394,7 @@ int GrpcCodec::Decode(const pb::Descriptor *type, const char *message, size_t n,
                 Say(fault, r == -EFBIG ? "the message has more than " + std::to_string(GRPC_FIELDS_MAX) +
                                                            " fields, unset ones included (GRPC_FIELDS_MAX)"
                                        : "the message is not a " + type->full_name() +
-                                                           ", holds a group, or is nested deeper than " +
+                                                           ", holds a group or text that is not UTF-8, or is nested deeper than " +
                                                            std::to_string(GRPC_DEPTH_MAX) + " levels");
                 return r;
         }

@@ -191,6 +191,7 @@ static void take_finished(HttpEngine *e) {
                         http_queue_resolved(e, t, false);
                 if (http_transfer_again(e, t, code))
                         continue;
+                t->is_over = true;
                 if (code == CURLE_OK && t->status == 0)
                         code = CURLE_WEIRD_SERVER_REPLY;
                 HttpFault fault = {0};

@@ -186,7 +186,9 @@ typedef struct HttpTransfer {
         uint16_t status;
         bool head_ended;
         bool in_body;      /* trailers after it are not headers */
-        bool is_http2, is_again;
+        bool is_http2;
+        bool is_again;     /* http_transfer_again was here */
+        bool is_over;      /* curl has said how it ended */
         bool too_large, head_too_large;
         bool connected;    /* the request is on its way, or about to be */
         bool resolving;    /* counts in n_resolving */

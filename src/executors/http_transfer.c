@@ -320,7 +320,7 @@ int http_transfer_start(HttpEngine *e, HttpCall *c, HttpFault *fault) {
                 return -EINVAL;
         }
         t->call = c;
-        t->is_again = false;
+        t->is_again = t->is_over = false;
         answer_reset(t);
         if (c->request.grpc)
                 set_grpc_timeout(t, c->deadline_ns - e->now_ns);
@@ -361,6 +361,11 @@ bool http_transfer_again(HttpEngine *e, HttpTransfer *t, CURLcode code) {
 }
 
 void http_transfer_end(HttpEngine *e, HttpTransfer *t) {
+        if (t->call->request.grpc && !t->is_over) {
+                /* curl keeps an HTTP/2 connection, and may tell the server much later that the call is over. */
+                curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
+                t->protocol = HTTP_PROTOCOL_UNKNOWN;
+        }
         curl_multi_remove_handle(e->loop.multi, t->easy);
         if (t->is_again)
                 curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 0L);
