@@ -283,9 +283,12 @@ void bus_link_close(Link *l) {
         if (!nc)
                 return;
         natsConnection_Close(nc);
+        /* Out of memory nats.c may never call back: then the bus is not freed, in case it does in the end. */
+        int64_t deadline_ns = monotonic_ns() + BUS_FREE_WAIT_MS * 1000000LL;
         pthread_mutex_lock(&l->bus->lock);
-        while (!l->is_closed)
-                pthread_cond_wait(&l->bus->changed, &l->bus->lock);
+        while (!l->is_closed && monotonic_ns() < deadline_ns)
+                cond_wait_until(&l->bus->changed, &l->bus->lock, deadline_ns);
+        l->bus->is_owed |= !l->is_closed;
         pthread_mutex_unlock(&l->bus->lock);
         deliveries_forget(l);
         pthread_rwlock_wrlock(&l->lock);

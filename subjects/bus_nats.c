@@ -15,7 +15,6 @@
 #include "subjects/handler.h"
 
 #define PAYLOAD_MAX_DEFAULT (1024 * 1024) /* nats-server's, until a server tells */
-#define FREE_WAIT_MS        10000         /* for threads of subscriptions to leave our code */
 
 static void cond_init_monotonic(pthread_cond_t *c) {
         pthread_condattr_t a;
@@ -25,7 +24,7 @@ static void cond_init_monotonic(pthread_cond_t *c) {
         pthread_condattr_destroy(&a);
 }
 
-static void cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t at_ns) {
+void cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t at_ns) {
         struct timespec t = {.tv_sec = at_ns / 1000000000, .tv_nsec = at_ns % 1000000000};
         if (at_ns == INT64_MAX)
                 pthread_cond_wait(c, m);
@@ -197,14 +196,14 @@ void bus_free(Bus *b) {
         natsSubscription_Destroy(b->acks);
         for (int i = 0; i < N_BUS_LINKS; i++)
                 bus_link_close(&b->links[i]);
-        int64_t deadline_ns = monotonic_ns() + FREE_WAIT_MS * 1000000LL;
+        int64_t deadline_ns = monotonic_ns() + BUS_FREE_WAIT_MS * 1000000LL;
         pthread_mutex_lock(&b->lock);
         while (b->n_delivering > 0 && monotonic_ns() < deadline_ns)
                 cond_wait_until(&b->changed, &b->lock, deadline_ns);
-        bool is_stuck = b->n_delivering > 0;
+        bool is_stuck = b->n_delivering > 0 || b->is_owed;
         pthread_mutex_unlock(&b->lock);
         if (is_stuck)
-                return; /* a thread is still in a handler: better leaked than pulled from under it */
+                return; /* a thread is still in a handler, or may come: better leaked than pulled from under it */
         for (int i = 0; i < N_BUS_LINKS; i++)
                 pthread_rwlock_destroy(&b->links[i].lock);
         pthread_cond_destroy(&b->out_changed);

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include "subjects/bus.h"
 
+#define BUS_FREE_WAIT_MS 3000 /* for threads of subscriptions, and last callbacks, to leave our code */
+
 /** One NATS connection with what hangs on it. The manager thread makes and replaces it, others borrow it. */
 typedef struct Link {
         Bus *bus;
@@ -44,6 +46,7 @@ struct Bus {
         pthread_cond_t changed;
         bool stopping;     /* take nothing more */
         bool ending;       /* the manager must go */
+        bool is_owed;      /* a closed connection has not called back: it may yet */
         bool setup_wanted; /* streams and consumer must be looked at (again) */
         int n_delivering;  /* subscriptions whose threads may still call us */
         /* manager thread only */
@@ -72,6 +75,8 @@ struct Bus {
         LogGate audit_gate;
 };
 
+/** Wait on @c, made by the bus, until it is signalled or monotonic time @at_ns (INT64_MAX: for ever). */
+void cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t at_ns);
 /** Borrow the connection; NULL when there is none. link_release in any case. */
 natsConnection *link_borrow(Link *l);
 void link_release(Link *l);
