@@ -3,7 +3,7 @@
 // runbookd passes without reaching the failure. It may refuse, or end with a sentence and a status; it may never be
 // ended by a signal, hang, damage the store, or lose what it has acknowledged.
 //
-//     RUNBOOK_TEST_EVERY=1 node test_failures.js disk    every single call of a set; without it a sample of the long ones
+//     RUNBOOK_TEST_EVERY=1 node test_failures.js disk    every single call; without it a sample of the long sets
 
 const fs = require('node:fs');
 const path = require('node:path');
