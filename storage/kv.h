@@ -12,6 +12,8 @@
 #include "base/slice.h"
 
 #define KV_TABLES_MAX 32
+#define KV_TXN_BYTES_MAX ((size_t)512 << 20) /* keys and values put by one transaction; past it -EFBIG */
+#define KV_READERS_MAX   512                 /* read transactions at a time; more are told -EAGAIN */
 #define KV_KEY_MAX    511 /* bytes: LMDB's own limit */
 
 typedef struct Kv Kv;

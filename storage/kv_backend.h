@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include "storage/kv.h"
 
-#define KV_TXN_BYTES_MAX ((size_t)512 << 20) /* keys and values put by one transaction; past it -EFBIG */
 
 typedef struct KvBackend {
         void (*close)(Kv *kv);

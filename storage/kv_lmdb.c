@@ -28,7 +28,6 @@
 #define FRESH_FILE           "fresh.mdb" /* a data file until it is whole */
 #define MAP_SIZE_DEFAULT     ((size_t)1 << 30)
 #define MAP_SIZE_MAX_DEFAULT ((size_t)1 << 40)
-#define READERS_MAX          512               /* read transactions at a time; more are told -EAGAIN */
 #define READERS_IDLE_MAX     64                /* kept for reuse */
 #define FULL_PROBE_SLACK     ((size_t)4 << 20) /* bytes a commit may need beyond twice what was put */
 
@@ -597,7 +596,7 @@ static int open_env(Lmdb *l, const KvOptions *options, const char *const *tables
         if (rc == 0)
                 rc = mdb_env_set_maxdbs(l->env, KV_TABLES_MAX);
         if (rc == 0)
-                rc = mdb_env_set_maxreaders(l->env, READERS_MAX);
+                rc = mdb_env_set_maxreaders(l->env, KV_READERS_MAX);
         if (rc == 0 && !l->is_reading)
                 rc = mdb_env_set_mapsize(l->env, l->map_size);
         if (rc == 0)

@@ -61,7 +61,7 @@ static natsStatus publish_error(natsConnection *nc, const char *subject, Runbook
 static natsStatus publish_answer(natsConnection *nc, const char *subject, RunbookCode code, Slice body) {
         static const char too_large[] = "{\"version\":\"v1\",\"error\":\"TOO_LARGE\",\"message\":\"the "
                                         "answer is larger than the NATS "
-                                        "server takes in one message\"}";
+                                        "server takes in one message (max_payload)\"}";
         natsStatus s = code == RUNBOOK_OK ? natsConnection_Publish(nc, subject, body.data, (int)body.n)
                                           : publish_error(nc, subject, code, body);
         if (s == NATS_MAX_PAYLOAD)

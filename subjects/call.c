@@ -103,13 +103,21 @@ static void check_not_ack(Call *c) {
                            "it is not taken for a command");
 }
 
+json_t *body_parse(Slice body, size_t size_max, Report *report) {
+        if (body.n <= size_max)
+                return json_parse(body, size_max, report);
+        report_set(report, RUNBOOK_TOO_LARGE, "the body has %zu bytes, more than the %zu allowed (%s)",
+                   body.n, size_max, size_max == BODY_SMALL_MAX ? "BODY_SMALL_MAX" : "BODY_BYTES_MAX");
+        return NULL;
+}
+
 void call_parse_body(Call *c, size_t size_max) {
         if (c->error || report_is_error(&c->report))
                 return;
         if (c->message->body.n == 0)
                 c->body = json_object();
         else
-                c->body = json_parse(c->message->body, size_max, &c->report);
+                c->body = body_parse(c->message->body, size_max, &c->report);
         if (!c->body) {
                 if (!report_is_error(&c->report))
                         note(c, -ENOMEM);
@@ -143,20 +151,22 @@ void call_get_execution(Call *c, size_t token) {
                            SLICE_ARG(slice_cut_utf8(id, LIMIT_ID_BYTES)));
 }
 
-bool call_get_string(Call *c, const JsonAt *object, const char *key, size_t n_max, Slice *ret) {
+bool call_get_string(Call *c, const JsonAt *object, const char *key, size_t n_max, const char *limit,
+                     Slice *ret) {
         Slice s;
         if (!json_get_string(object, key, &s))
                 return false;
         if (s.n > n_max) {
                 JsonAt member = json_at_key(object, key);
-                json_at_error(&member, "is %zu bytes long, the most is %zu", s.n, n_max);
+                json_at_error(&member, "is %zu bytes long, the most is %zu (%s)", s.n, n_max, limit);
                 return false;
         }
         *ret = keep(c, s);
         return ret->data != NULL;
 }
 
-void call_get_value(Call *c, const JsonAt *object, const char *key, size_t n_max, Value **ret) {
+void call_get_value(Call *c, const JsonAt *object, const char *key, size_t n_max, const char *limit,
+                    Value **ret) {
         JsonAt member = json_at_key(object, key);
         if (!member.value || c->error)
                 return;
@@ -165,9 +175,9 @@ void call_get_value(Call *c, const JsonAt *object, const char *key, size_t n_max
         if (n == 0) {
                 note(c, -ENOMEM);
         } else if (n > n_max) {
-                json_at_error(&member, "is %zu bytes of JSON, the most is %zu", n, n_max);
+                json_at_error(&member, "is %zu bytes of JSON, the most is %zu (%s)", n, n_max, limit);
                 report_set(&c->report, RUNBOOK_TOO_LARGE,
-                           "%s is too large: %zu bytes of JSON, the most is %zu", key, n, n_max);
+                           "%s is too large: %zu bytes of JSON, the most is %zu (%s)", key, n, n_max, limit);
         }
 }
 
@@ -215,6 +225,7 @@ static void submit(Call *c, Answer *answer) {
         Request *r = c->request;
         r->done = on_done;
         r->userdata = answer;
+        const char *overloaded = c->subjects->host.overloaded;
         bool is_patient = answer->is_patient; /* read now: after submit the answer may be gone */
         int e = c->subjects->host.submit(c->subjects->host.userdata, r);
         for (int i = 0; (e == -EAGAIN || e == -EDQUOT) && is_patient && i < PATIENCE_MAX; i++) {
@@ -226,10 +237,12 @@ static void submit(Call *c, Answer *answer) {
         request_free(r);
         if (e == -EAGAIN)
                 answer_refuse_code(answer, RUNBOOK_OVERLOADED,
-                                   "the engine has too much to do at the moment; try again later");
+                                   overloaded ? overloaded
+                                              : "the engine has too much to do; try again later");
         else if (e == -EDQUOT)
                 answer_refuse_code(answer, RUNBOOK_OVERLOADED,
-                                   "too many commands of this tenant are waiting already; send fewer at a time, "
+                                   "too many commands of this tenant are waiting already (INBOX_TENANT_MAX); "
+                                   "send fewer at a time, "
                                    "or try again later");
         else if (e == -ESHUTDOWN)
                 answer_refuse_code(answer, RUNBOOK_UNAVAILABLE, "the engine is stopping; try again");

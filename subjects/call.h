@@ -29,13 +29,15 @@ void call_parse_body(Call *c, size_t size_max);
 void call_get_token(Call *c, size_t token, const char *what, Slice *ret);
 /** The execution id in token @token. */
 void call_get_execution(Call *c, size_t token);
-/** Copy the body's string member into the arena; false when absent or faulty. */
-bool call_get_string(Call *c, const JsonAt *object, const char *key, size_t n_max, Slice *ret);
+/** Copy the body's string member into the arena; false when absent or faulty. @limit: the name of @n_max. */
+bool call_get_string(Call *c, const JsonAt *object, const char *key, size_t n_max, const char *limit,
+                     Slice *ret);
 /**
  * The member as a Value (owned by the request through *ret), at most @n_max canonical bytes; absent:
  * untouched.
  */
-void call_get_value(Call *c, const JsonAt *object, const char *key, size_t n_max, Value **ret);
+void call_get_value(Call *c, const JsonAt *object, const char *key, size_t n_max, const char *limit,
+                    Value **ret);
 /**
  * Compute the digest that tells one command id on two commands: of @family ("cmd", "event"), subject tail
  * and body.

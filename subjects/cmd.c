@@ -34,8 +34,8 @@ static void decode_approve(Call *c) {
                 else
                         json_at_error(&at, "must be \"approved\" or \"rejected\"");
         }
-        call_get_string(c, &c->at, "comments", LIMIT_TEXT_ARG_BYTES, &in->text);
-        if (call_get_string(c, &c->at, "hash", DIGEST_TEXT_SIZE, &in->hash)) {
+        call_get_string(c, &c->at, "comments", LIMIT_NAMED(LIMIT_TEXT_ARG_BYTES), &in->text);
+        if (call_get_string(c, &c->at, "hash", LIMIT_NAMED(DIGEST_TEXT_SIZE), &in->hash)) {
                 JsonAt at = json_at_key(&c->at, "hash");
                 Digest shown;
                 if (!digest_parse(in->hash, &shown))
@@ -47,7 +47,7 @@ static void decode_approve(Call *c) {
 }
 
 static void decode_cancel(Call *c) {
-        call_get_string(c, &c->at, "reason", LIMIT_TEXT_ARG_BYTES, &c->request->input.text);
+        call_get_string(c, &c->at, "reason", LIMIT_NAMED(LIMIT_TEXT_ARG_BYTES), &c->request->input.text);
 }
 
 static void decode_pause(Call *c) {
@@ -70,7 +70,7 @@ static void decode_register(Call *c) {
 static void decode_replay(Call *c) {
         Input *in = &c->request->input;
         in->text = SLICE("rerun");
-        if (!call_get_string(c, &c->at, "mode", 16, &in->text))
+        if (!call_get_string(c, &c->at, "mode", LIMIT_NAMED(LIMIT_ID_BYTES), &in->text))
                 return;
         JsonAt at = json_at_key(&c->at, "mode");
         if (!slice_eq_str(in->text, "rerun") && !slice_eq_str(in->text, "verify"))

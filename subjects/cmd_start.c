@@ -68,7 +68,8 @@ static void take_context(Call *c, const JsonAt *context) {
                 c->error = -ENOMEM;
         else if (n > LIMIT_CONTEXT_BYTES)
                 report_set(&c->report, RUNBOOK_TOO_LARGE,
-                           "context is too large: %zu bytes of JSON, the most is %d", n, LIMIT_CONTEXT_BYTES);
+                           "context is too large: %zu bytes of JSON, the most is %d (LIMIT_CONTEXT_BYTES)", n,
+                           LIMIT_CONTEXT_BYTES);
 }
 
 static void take_options(Call *c) {
@@ -76,22 +77,23 @@ static void take_options(Call *c) {
         JsonAt options;
         if (!json_get_object(&c->at, "options", &options))
                 return;
-        if (call_get_string(c, &options, "idempotencyKey", LIMIT_COMMAND_ID_BYTES, &in->idempotency_key) &&
+        if (call_get_string(c, &options, "idempotencyKey", LIMIT_NAMED(LIMIT_COMMAND_ID_BYTES),
+                            &in->idempotency_key) &&
             in->idempotency_key.n == 0) {
                 JsonAt at = json_at_key(&options, "idempotencyKey");
                 json_at_error(&at, "must not be empty");
         }
         json_get_bool(&options, "skipIdempotencyCheck", &c->request->skip_idempotency_check);
         json_get_bool(&options, "dryRun", &in->dry_run);
-        call_get_string(c, &options, "pauseAt", LIMIT_ID_BYTES, &in->pause_at);
+        call_get_string(c, &options, "pauseAt", LIMIT_NAMED(LIMIT_ID_BYTES), &in->pause_at);
 }
 
 void cmd_decode_start(Call *c) {
         Request *r = c->request;
         Slice id = SLICE_NULL;
         check_required(&c->at, "runbookId");
-        call_get_string(c, &c->at, "runbookId", LIMIT_ID_BYTES, &r->runbook_id);
-        call_get_string(c, &c->at, "version", LIMIT_ID_BYTES, &r->version);
+        call_get_string(c, &c->at, "runbookId", LIMIT_NAMED(LIMIT_ID_BYTES), &r->runbook_id);
+        call_get_string(c, &c->at, "version", LIMIT_NAMED(LIMIT_ID_BYTES), &r->version);
         if (json_get_string(&c->at, "executionId", &id) &&
             (!uuid_parse(id, &r->input.execution_id) || uuid_is_nil(r->input.execution_id))) {
                 JsonAt at = json_at_key(&c->at, "executionId");
@@ -108,5 +110,5 @@ void cmd_decode_start(Call *c) {
                 if (!context.value)
                         json_at_error(&context, "is missing: it says on what legal basis the runbook runs");
         }
-        call_get_value(c, &c->at, "input", LIMIT_VALUE_BYTES, &r->input.value);
+        call_get_value(c, &c->at, "input", LIMIT_NAMED(LIMIT_VALUE_BYTES), &r->input.value);
 }

@@ -44,13 +44,15 @@ void event_handle(Subjects *s, const SubjectParts *parts, const Message *m, Slic
         call_parse_body(&c, BODY_BYTES_MAX);
         if (json_is_object(c.body) && !c.error) {
                 Request *r = c.request;
-                call_get_string(&c, &c.at, "correlationId", LIMIT_CORRELATION_BYTES, &r->correlation);
-                if (call_get_string(&c, &c.at, "eventId", LIMIT_COMMAND_ID_BYTES, &r->event_id) &&
+                call_get_string(&c, &c.at, "correlationId", LIMIT_NAMED(LIMIT_CORRELATION_BYTES),
+                                &r->correlation);
+                if (call_get_string(&c, &c.at, "eventId", LIMIT_NAMED(LIMIT_COMMAND_ID_BYTES),
+                                    &r->event_id) &&
                     r->event_id.n == 0) {
                         JsonAt at = json_at_key(&c.at, "eventId");
                         json_at_error(&at, "must not be empty");
                 }
-                call_get_value(&c, &c.at, "payload", LIMIT_VALUE_BYTES, &r->input.value);
+                call_get_value(&c, &c.at, "payload", LIMIT_NAMED(LIMIT_VALUE_BYTES), &r->input.value);
         }
         call_digest(&c, "event");
         call_finish(&c, answer);

@@ -16,6 +16,9 @@
 #define BODY_SMALL_MAX (64 * 1024)                        /* of pause, cancel, approve…, and of queries */
 #define LAST_ERROR_MAX 256                                /* bytes kept for $SRV.STATS */
 
+/** json_parse with one of these two as @size_max, which a refusal names. */
+json_t *body_parse(Slice body, size_t size_max, Report *report);
+
 /* ---- the house --------------------------------------------------------------------- */
 
 typedef enum EndpointId {

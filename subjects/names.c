@@ -39,7 +39,8 @@ static bool next_token(Slice *rest, Slice *ret) {
 int subject_split(Slice subject, Slice prefix, SubjectParts *ret, Report *report) {
         *ret = (SubjectParts){0};
         if (subject.n > SUBJECT_BYTES_MAX)
-                return report_set(report, RUNBOOK_TOO_LARGE, "the subject is %zu bytes long, the most is %d",
+                return report_set(report, RUNBOOK_TOO_LARGE,
+                                  "the subject is %zu bytes long, the most is %d (SUBJECT_BYTES_MAX)",
                                   subject.n, SUBJECT_BYTES_MAX);
         if (subject.n <= prefix.n || !slice_starts_with(subject, prefix) || subject.data[prefix.n] != '.')
                 return report_set(report, RUNBOOK_INVALID_REQUEST,
@@ -55,7 +56,8 @@ int subject_split(Slice subject, Slice prefix, SubjectParts *ret, Report *report
                         return report_set(report, RUNBOOK_INVALID_REQUEST, "the subject has an empty token");
                 if (ret->n_tokens == SUBJECT_TOKENS_MAX)
                         return report_set(report, RUNBOOK_TOO_LARGE,
-                                          "the subject has more than %d tokens after the user's",
+                                          "the subject has more than %d tokens after the user's "
+                                          "(SUBJECT_TOKENS_MAX)",
                                           SUBJECT_TOKENS_MAX);
                 ret->tokens[ret->n_tokens++] = token;
         }

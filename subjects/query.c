@@ -140,7 +140,7 @@ static int begin(Query *q, Subjects *s, const QueryVerb *verb, const SubjectPart
                 q->text = m->body;
                 return verb->prepare(q);
         }
-        q->body = m->body.n == 0 ? json_object() : json_parse(m->body, BODY_SMALL_MAX, &q->report);
+        q->body = m->body.n == 0 ? json_object() : body_parse(m->body, BODY_SMALL_MAX, &q->report);
         if (!q->body)
                 return report_is_error(&q->report) ? -EINVAL : -ENOMEM;
         q->at = json_at_root(q->body, &q->report);
@@ -158,8 +158,11 @@ static int begin(Query *q, Subjects *s, const QueryVerb *verb, const SubjectPart
 static int run(Query *q, const QueryVerb *verb) {
         int r = store_begin_read(q->subjects->host.store, &q->txn);
         if (r == -EAGAIN)
-                return report_set(&q->report, RUNBOOK_OVERLOADED,
-                                  "too many queries are running; try again later");
+                return report_set(
+                                &q->report, RUNBOOK_OVERLOADED,
+                                "%d queries are reading already, as many as can (KV_READERS_MAX); try again "
+                                "later",
+                                KV_READERS_MAX);
         if (r < 0)
                 return r;
         q->w = json_writer(&q->out);
@@ -191,8 +194,10 @@ static void answer_fitting(Query *q, Answer *answer) {
         size_t most = bus_payload_max(q->subjects->bus);
         if (q->out.n > most) {
                 report_set(&q->report, RUNBOOK_TOO_LARGE,
-                           "the answer has %zu bytes, the NATS server takes %zu in one message", q->out.n,
-                           most);
+                           "the answer has %zu bytes, the NATS server takes %zu in one message: ask for "
+                           "less, "
+                           "or raise max_payload there",
+                           q->out.n, most);
                 answer_refuse(answer, &q->report);
         } else {
                 answer->give(answer, RUNBOOK_OK, buf_slice(&q->out), true);

@@ -18,7 +18,8 @@ int query_validate_prepare(Query *q) {
                                   "the body is empty: it must be a runbook definition, JSON or YAML");
         if (q->text.n > BODY_BYTES_MAX)
                 return report_set(&q->report, RUNBOOK_TOO_LARGE,
-                                  "the definition has %zu bytes; up to %zu are checked before registering",
+                                  "the definition has %zu bytes; up to %zu (BODY_BYTES_MAX) are checked "
+                                  "before registering",
                                   q->text.n, (size_t)BODY_BYTES_MAX);
         int r = runbook_def_parse(q->text, q->subjects->host.definitions, &q->report, &q->runbook);
         if (q->report.code == RUNBOOK_INVALID_REQUEST)

@@ -81,9 +81,13 @@ void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed) {
         if (!answer)
                 return; /* no memory for forty bytes: nobody could be told */
         if (shed && crowd_is_loud(crowd, cell)) {
-                answer_refuse_code(answer, RUNBOOK_OVERLOADED,
-                                   "too many requests are waiting, many of them of this tenant; try again "
-                                   "later");
+                _cleanup_(report_deinit) Report full = {0};
+                report_set(&full, RUNBOOK_OVERLOADED,
+                           "more than %d requests (BUS_SHED_MESSAGES) or %d bytes of them (BUS_SHED_BYTES) "
+                           "wait to "
+                           "be read, many of them of this tenant; try again later",
+                           BUS_SHED_MESSAGES, BUS_SHED_BYTES);
+                answer_refuse(answer, &full);
                 return;
         }
         _cleanup_(report_deinit) Report report = {0};

@@ -13,6 +13,7 @@
 /** What the handlers need from the house; filled by the daemon. */
 typedef struct SubjectsHost {
         int (*submit)(void *userdata, Request *request);  /* runtime_submit */
+        const char *overloaded; /* what a full inbox says, with its limits; NULL: a general sentence */
         StoreRunbookLookup lookup;
         /** Append the members of the engine part of `query…stats` (counts, depths) to an open JSON object. */
         void (*put_stats)(void *userdata, Slice tenant, JsonWriter *w);

@@ -17,13 +17,15 @@ typedef struct Config {
         int64_t queue_ack_pending;
         /* store */
         const char *storage_backend, *data_dir;
-        int64_t store_max_mb;
+        int64_t store_max_mb, store_high_percent, cache_mb, command_id_ttl_ms, outbox_ttl_ms;
         /* engine */
         int64_t inbox_max, inbox_tenant_max, tasks_max, tenant_tasks_max, tenant_executions_max;
         int64_t max_concurrent_steps, max_retries, initial_delay_ms, max_delay_ms;
         double backoff_multiplier;
         bool allow_timeout_approve, detailed_logging;
+        int64_t early_events_max, early_event_ttl_ms;
         /* HTTP steps */
+        int64_t http_in_flight_max, http_open_max, http_response_bytes_max, http_timeout_ms;
         const char *http_allow, *http_ca_file, *http_target_limits, *secrets_dir;
         int64_t http_target_concurrency, http_tenant_concurrency;
         /* who may run what */
@@ -31,7 +33,9 @@ typedef struct Config {
         int64_t authz_timeout_ms;
         /* other steps */
         const char *jq_path, *plugin_dir;
-        int64_t transform_pool, transform_memory_mb, plugin_threads;
+        int64_t transform_pool, transform_memory_mb, transform_cpu_ms, transform_open_max,
+                        transform_timeout_ms;
+        int64_t plugin_threads, plugin_open_max, plugin_timeout_ms;
         /* traces */
         const char *otlp_endpoint, *otlp_headers, *otlp_service;
         /* HTTP */

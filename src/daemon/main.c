@@ -44,6 +44,7 @@ typedef struct Daemon {
         char engine_id[UUID_TEXT_SIZE + 1];
         char source[UUID_TEXT_SIZE + 16];
         SubjectsSettings subjects_settings;
+        char overloaded[256]; /* what a full inbox says */
         Store *store;
         Subjects *subjects;
         Runtime *runtime;
@@ -188,8 +189,13 @@ static int make_subjects(Daemon *d, Report *report) {
                         .reply_prefixes = c->reply_prefixes,
                         .queue_ack_pending_max = (uint32_t)c->queue_ack_pending,
         };
+        snprintf(d->overloaded, sizeof(d->overloaded),
+                 "the engine has %lld requests waiting, as many as it takes (INBOX_MAX), or %lu MiB of them "
+                 "(RUNTIME_INBOX_BYTES); try again later",
+                 (long long)c->inbox_max, RUNTIME_INBOX_BYTES >> 20);
         SubjectsHost host = {
                         .submit = submit,
+                        .overloaded = d->overloaded,
                         .lookup = lookup,
                         .put_stats = put_stats,
                         .store = d->store,
@@ -219,6 +225,12 @@ static RuntimeSettings runtime_settings(const Daemon *d) {
                         .tenant_tasks_max = (uint64_t)c->tenant_tasks_max,
                         .tenant_executions_max = (uint64_t)c->tenant_executions_max,
                         .subject_prefix = slice_from_str(c->subject_prefix),
+                        .cache_bytes_max = (size_t)c->cache_mb << 20,
+                        .early_events_max = (uint32_t)c->early_events_max,
+                        .early_event_ttl_ms = c->early_event_ttl_ms,
+                        .results_ttl_ms = c->command_id_ttl_ms,
+                        .outbox_ttl_ms = c->outbox_ttl_ms,
+                        .store_high_percent = (unsigned)c->store_high_percent,
         };
 }
 
@@ -248,6 +260,10 @@ static int make_executors(Daemon *d, Report *report) {
         const Config *c = &d->config;
         HttpSettings settings = {.allow = c->http_allow,
                                  .ca_file = c->http_ca_file,
+                                 .in_flight_max = (uint32_t)c->http_in_flight_max,
+                                 .open_max = (uint64_t)c->http_open_max,
+                                 .response_bytes_max = (size_t)c->http_response_bytes_max,
+                                 .timeout_default_ms = c->http_timeout_ms,
                                  .per_host_max = (uint32_t)c->http_target_concurrency,
                                  .tenant_max = (uint32_t)c->http_tenant_concurrency,
                                  .target_limits = c->http_target_limits,
@@ -259,12 +275,18 @@ static int make_executors(Daemon *d, Report *report) {
         runtime_set_executor(d->runtime, STEP_TYPE_CALL_SERVICE, d->http);
         TransformSettings transform = {.pool = (uint32_t)c->transform_pool,
                                        .memory_mb = (uint32_t)c->transform_memory_mb,
+                                       .cpu_ms = c->transform_cpu_ms,
+                                       .open_max = (uint64_t)c->transform_open_max,
+                                       .timeout_default_ms = c->transform_timeout_ms,
                                        .helper = c->jq_path};
         r = transform_executor_new(&transform, &host, report, &d->transform);
         if (r < 0)
                 return r;
         runtime_set_executor(d->runtime, STEP_TYPE_TRANSFORM, d->transform);
-        PluginSettings plugins = {.dir = c->plugin_dir, .threads = (uint32_t)c->plugin_threads};
+        PluginSettings plugins = {.dir = c->plugin_dir,
+                                  .threads = (uint32_t)c->plugin_threads,
+                                  .open_max = (uint64_t)c->plugin_open_max,
+                                  .timeout_default_ms = c->plugin_timeout_ms};
         r = plugin_executor_new(&plugins, &host, NULL, report, &d->plugins);
         if (r < 0)
                 return r;

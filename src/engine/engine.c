@@ -81,10 +81,12 @@ static int check_start(const Runbook *runbook, const Input *in, Report *refusal)
         if (runbook->input_schema && !schema_admits_input(runbook->input_schema, in->value, refusal))
                 return -EINVAL;
         if (in->value && value_bytes(in->value).n > LIMIT_VALUE_BYTES)
-                return report_set(refusal, RUNBOOK_TOO_LARGE, "the input has %zu bytes, more than %d",
+                return report_set(refusal, RUNBOOK_TOO_LARGE,
+                                  "the input has %zu bytes, more than the %d allowed (LIMIT_VALUE_BYTES)",
                                   value_bytes(in->value).n, LIMIT_VALUE_BYTES);
         if (in->context && value_bytes(in->context).n > LIMIT_CONTEXT_BYTES)
-                return report_set(refusal, RUNBOOK_TOO_LARGE, "the context has %zu bytes, more than %d",
+                return report_set(refusal, RUNBOOK_TOO_LARGE,
+                                  "the context has %zu bytes, more than the %d allowed (LIMIT_CONTEXT_BYTES)",
                                   value_bytes(in->context).n, LIMIT_CONTEXT_BYTES);
         return 0;
 }

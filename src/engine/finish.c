@@ -64,7 +64,8 @@ static bool compensate_next(Move *m) {
         uint32_t scope = execution_open_scope(x, REGION_COMPENSATION, owner, 0);
         if (scope == SCOPE_NONE) {
                 record_log(m, "error", owner,
-                           "can't be compensated: an execution can have at most %d step instances",
+                           "can't be compensated: an execution can have at most %d step instances "
+                           "(LIMIT_INSTANCES)",
                            LIMIT_INSTANCES);
                 return !x->broken;
         }
@@ -125,7 +126,8 @@ static Value *final_output(Move *m, Value **ret_error) {
                                       : schedule_collect(m, 0);
         if (v && value_bytes(v).n > LIMIT_VALUE_BYTES) {
                 *ret_error = move_error(m, "OUTPUT_TOO_LARGE", false,
-                                        "the execution's output has %zu bytes, more than %d",
+                                        "the execution's output has %zu bytes, more than the %d allowed "
+                                        "(LIMIT_VALUE_BYTES)",
                                         value_bytes(v).n, LIMIT_VALUE_BYTES);
                 value_unref(v);
                 return NULL;

@@ -41,7 +41,7 @@ void loop_start(Move *m, uint32_t instance) {
                         step_fail(m, instance,
                                   move_error(m, "LOOP_LIMIT", false,
                                              "%zu items are more than maxIterations, which is %u (raise it "
-                                             "in loopConfig, at most to %d)",
+                                             "in loopConfig, at most to %d, LIMIT_LOOP_ITERATIONS)",
                                              n, config->max_iterations, LIMIT_LOOP_ITERATIONS));
                         return;
                 }
@@ -72,8 +72,10 @@ static int wants_more(Move *m, uint32_t instance) {
         if (holds && extra->n_opened >= config->max_iterations) {
                 step_fail(m, instance,
                           move_error(m, "LOOP_LIMIT", false,
-                                     "continueWhile still holds after maxIterations, which is %u",
-                                     config->max_iterations));
+                                     "continueWhile still holds after maxIterations, which is %u (raise it "
+                                     "in loopConfig, "
+                                     "at most to %d, LIMIT_LOOP_ITERATIONS)",
+                                     config->max_iterations, LIMIT_LOOP_ITERATIONS));
                 return -ELOOP;
         }
         return holds;
@@ -90,7 +92,8 @@ static int open_iteration(Move *m, uint32_t instance) {
                 if (!x->broken)
                         step_fail(m, instance,
                                   move_error(m, "LIMIT_EXCEEDED", false,
-                                             "an execution can have at most %d step instances",
+                                             "an execution can have at most %d step instances "
+                                             "(LIMIT_INSTANCES)",
                                              LIMIT_INSTANCES));
                 return -ENOMEM;
         }
@@ -134,10 +137,10 @@ static Value *collect(Move *m, uint32_t instance) {
         json_put_i64(&w, extra->n_closed);
         json_end_object(&w);
         if (b.error == -EFBIG)
-                return move_error(
-                                m, "OUTPUT_TOO_LARGE", false,
-                                "the iterations' outputs are together over the %d bytes that a step may give",
-                                LIMIT_VALUE_BYTES);
+                return move_error(m, "OUTPUT_TOO_LARGE", false,
+                                  "the iterations' outputs are together over the %d bytes that a step may "
+                                  "give (LIMIT_VALUE_BYTES)",
+                                  LIMIT_VALUE_BYTES);
         return b.error ? NULL : value_new_bytes(buf_slice(&b));
 }
 

@@ -186,7 +186,8 @@ void record_result_logs(Move *m, uint32_t instance, Value *logs) {
         }
         if (n > LIMIT_LOGS_PER_RESULT)
                 record_log(m, "warn", instance,
-                           "%zu further log entries of this attempt were dropped (at most %d are kept)",
+                           "%zu further log entries of this attempt were dropped (at most %d are kept, "
+                           "LIMIT_LOGS_PER_RESULT)",
                            n - LIMIT_LOGS_PER_RESULT, LIMIT_LOGS_PER_RESULT);
 }
 
@@ -283,7 +284,8 @@ static void put_result_evidence(Move *m, uint32_t instance, Value *evidence, con
         }
         if (n > LIMIT_EVIDENCE_PER_RESULT)
                 record_log(m, "warn", instance,
-                           "%zu further evidence records of this attempt were dropped (at most %d are kept)",
+                           "%zu further evidence records of this attempt were dropped (at most %d are kept, "
+                           "LIMIT_EVIDENCE_PER_RESULT)",
                            n - LIMIT_EVIDENCE_PER_RESULT, LIMIT_EVIDENCE_PER_RESULT);
 }
 

@@ -67,8 +67,9 @@ void step_complete(Move *m, uint32_t instance, Value *output) {
                 value_unref(output);
                 step_fail(m, instance,
                           move_error(m, "OUTPUT_TOO_LARGE", false,
-                                     "the output has %zu bytes, more than the %d that a step may give", n,
-                                     LIMIT_VALUE_BYTES));
+                                     "the output has %zu bytes, more than the %d that a step may give "
+                                     "(LIMIT_VALUE_BYTES)",
+                                     n, LIMIT_VALUE_BYTES));
                 return;
         }
         const Schema *schema = move_step(m, instance)->output_schema;

@@ -70,7 +70,7 @@ static char *correlation_text(Move *m, uint32_t instance, Value **ret_error) {
             text.n > LIMIT_CORRELATION_BYTES) {
                 *ret_error = move_error(m, "CORRELATION_INVALID", false,
                                         "the correlation id must be a string, number or boolean of at most "
-                                        "%d bytes, is %.*s",
+                                        "%d bytes (LIMIT_CORRELATION_BYTES), is %.*s",
                                         LIMIT_CORRELATION_BYTES, (int)(text.n > 200 ? 200 : text.n),
                                         text.data);
                 return NULL;

@@ -47,6 +47,15 @@ Value *attempt_error(const char *code, bool retryable, Slice message, Slice deta
         return v;
 }
 
+Value *attempt_overloaded(const char *what, uint64_t n, const char *setting) {
+        Buf b = {0};
+        buf_printf(&b, "%llu %s are open already, as many as are allowed (%s)", (unsigned long long)n, what,
+                   setting);
+        Value *v = b.error ? NULL : attempt_error("OVERLOADED", true, buf_slice(&b), SLICE_NULL);
+        buf_deinit(&b);
+        return v;
+}
+
 void attempt_put_log(JsonWriter *w, const char *level, Slice message, Slice metadata) {
         json_begin_object(w);
         json_key(w, "level");

@@ -15,6 +15,8 @@ int64_t attempt_now_ns(void);
  * or SLICE_NULL. NULL when out of memory.
  */
 Value *attempt_error(const char *code, bool retryable, Slice message, Slice details);
+/** OVERLOADED: @n @what are open already, as many as @setting allows. NULL when out of memory. */
+Value *attempt_overloaded(const char *what, uint64_t n, const char *setting);
 /**
  * One entry of TaskResult.logs. @level "info"…; @message as above; @metadata canonical JSON or SLICE_NULL.
  */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "executors/attempt.h"
 #include "executors/http_internal.h"
 #include "json/json_write.h"
 
@@ -368,7 +369,7 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
         if (!s->user_agent || (given->ca_file && *given->ca_file && !s->ca_file))
                 return -ENOMEM;
         if (s->in_flight_max > IN_FLIGHT_LIMIT)
-                return report_set(report, RUNBOOK_LIMIT_EXCEEDED, "HTTP calls in flight: %u is more than %d",
+                return report_set(report, RUNBOOK_LIMIT_EXCEEDED, "HTTP_IN_FLIGHT_MAX: %u is more than %d",
                                   s->in_flight_max, IN_FLIGHT_LIMIT);
         FILE *f = s->ca_file ? fopen(s->ca_file, "re") : NULL;
         if (s->ca_file && !f)
@@ -399,7 +400,7 @@ static Value *error_make(const char *code, const char *message) {
 
 static int parts_make(HttpEngine *e) {
         e->out_of_memory = error_make("OUT_OF_MEMORY", "there was not enough memory to call the service");
-        e->overloaded = error_make("OVERLOADED", "too many calls are waiting already");
+        e->overloaded = attempt_overloaded("HTTP calls", e->settings.open_max, "HTTP_OPEN_MAX");
         e->holds = calloc(HTTP_RESOLVING_MAX, sizeof(*e->holds));
         if (!e->out_of_memory || !e->overloaded || !e->holds)
                 return -ENOMEM;

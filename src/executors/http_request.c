@@ -142,8 +142,9 @@ static int make_query(HttpEngine *e, HttpRequest *r, const json_t *query, HttpFa
         buf_put_slice(&full, buf_slice(&tail));
         if (full.n > HTTP_URL_BYTES_MAX) {
                 http_fault_set(fault, "URL_INVALID", false,
-                               "the URL with config.query has %zu bytes; at most %d are allowed", full.n,
-                               HTTP_URL_BYTES_MAX);
+                               "the URL with config.query has %zu bytes; at most %d are allowed "
+                               "(HTTP_URL_BYTES_MAX)",
+                               full.n, HTTP_URL_BYTES_MAX);
                 return -EINVAL;
         }
         r->full_url = tail.error ? NULL : buf_steal_str(&full);
@@ -278,7 +279,8 @@ static int make_headers(HttpEngine *e, HttpCall *c, const json_t *config, Header
                 json_t *value;
                 if (!json_is_object(headers) || json_object_size(headers) > HTTP_HEADERS_MAX) {
                         http_fault_set(fault, CONFIG_INVALID, false,
-                                       "config.%s must be an object of names and values, at most %d",
+                                       "config.%s must be an object of names and values, at most %d "
+                                       "(HTTP_HEADERS_MAX)",
                                        seen->member, HTTP_HEADERS_MAX);
                         return -EINVAL;
                 }
@@ -368,7 +370,7 @@ static bool expect_one(HttpRequest *r, const json_t *v) {
 
 static int make_expect(HttpRequest *r, const json_t *v, HttpFault *fault) {
         static const char wrong[] = "config.expectStatus must be a status such as 200, a class such as "
-                                    "\"2xx\", or a list of at most 32 of them";
+                                    "\"2xx\", or a list of at most 32 of them (HTTP_EXPECT_MAX)";
         if (!v || json_is_null(v)) {
                 r->expect[r->n_expect++] = (HttpStatusRange){200, 299};
                 return 0;
@@ -482,8 +484,9 @@ int http_request_make(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         }
         if (r->headers.n > HTTP_REQUEST_HEADER_BYTES_MAX) {
                 http_fault_set(fault, CONFIG_INVALID, false,
-                               "the request's headers have %zu bytes; at most %d are allowed", r->headers.n,
-                               HTTP_REQUEST_HEADER_BYTES_MAX);
+                               "the request's headers have %zu bytes; at most %d are allowed "
+                               "(HTTP_REQUEST_HEADER_BYTES_MAX)",
+                               r->headers.n, HTTP_REQUEST_HEADER_BYTES_MAX);
                 return -EINVAL;
         }
         return r->headers.error || make_digest(r) < 0 ? http_request_no_memory(fault) : 0;

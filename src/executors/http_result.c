@@ -267,8 +267,9 @@ static Value *judge(HttpEngine *e, Outcome *o, int64_t *ret_retry_after_ms) {
                 r = http_response_output(e, t, n_headers, &o->warning);
         if (r == -EFBIG)
                 http_fault_set(o->fault, "RESPONSE_TOO_LARGE", false,
-                               "the answer has %zu bytes; the output made of it would pass %d", t->body.n,
-                               LIMIT_VALUE_BYTES);
+                               "the answer has %zu bytes; the output made of it would pass %d "
+                               "(LIMIT_VALUE_BYTES)",
+                               t->body.n, LIMIT_VALUE_BYTES);
         Value *output = r == 0 ? take(&e->output) : NULL;
         if (!output && r != -EFBIG)
                 http_fault_set(o->fault, "OUT_OF_MEMORY", true, "there was not enough memory for the answer");

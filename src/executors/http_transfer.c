@@ -418,12 +418,14 @@ void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, Ht
         }
         if (t->head_too_large) {
                 http_fault_set(fault, "RESPONSE_TOO_LARGE", false,
-                               "the answer has more than %d bytes of headers", HTTP_HEADER_BYTES_MAX);
+                               "the answer has more than %d bytes of headers (HTTP_HEADER_BYTES_MAX)",
+                               HTTP_HEADER_BYTES_MAX);
                 return;
         }
         if (t->too_large) {
                 http_fault_set(fault, "RESPONSE_TOO_LARGE", false,
-                               "the answer's body has more than %zu bytes", e->settings.response_bytes_max);
+                               "the answer's body has more than %zu bytes (HTTP_RESPONSE_BYTES_MAX)",
+                               e->settings.response_bytes_max);
                 return;
         }
         if (t->head.error || t->tail.error || t->body.error)

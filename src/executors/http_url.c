@@ -191,8 +191,8 @@ HttpUrl *http_url_get(HttpEngine *e, Slice text, HttpFault *fault) {
         }
         if (text.n > HTTP_URL_BYTES_MAX) {
                 http_fault_set(fault, "URL_INVALID", false,
-                               "config.url has %zu bytes; at most %d are allowed", text.n,
-                               HTTP_URL_BYTES_MAX);
+                               "config.url has %zu bytes; at most %d are allowed (HTTP_URL_BYTES_MAX)",
+                               text.n, HTTP_URL_BYTES_MAX);
                 return NULL;
         }
         u = url_new(e, text, fault);

@@ -220,8 +220,7 @@ static int parts_make(PluginEngine *e, const char *dir, Report *report) {
         e->host.ids.random(e->host.ids.userdata, seeds, N_ELEMENTS(seeds));
         e->out_of_memory = attempt_error("OUT_OF_MEMORY", true,
                                          SLICE("there was not enough memory to run the step"), SLICE_NULL);
-        e->overloaded = attempt_error("OVERLOADED", true, SLICE("too many steps wait for plugins already"),
-                                      SLICE_NULL);
+        e->overloaded = attempt_overloaded("steps of plugins", e->settings.open_max, "PLUGIN_OPEN_MAX");
         e->threads = calloc(e->settings.threads, sizeof(*e->threads));
         /* Shared by all threads, so it gets both its faces now. */
         if (!value_json(e->out_of_memory) || !e->overloaded || !e->threads)

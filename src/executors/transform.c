@@ -80,10 +80,12 @@ static void begin(TransformEngine *e, TransformJob *job) {
         job->input = job->task->input ? value_bytes(job->task->input) : SLICE("null");
         if (job->program.n > JQ_PROGRAM_MAX)
                 transform_job_fail(e, job, "CONFIG_INVALID", false,
-                                   "config.jq has more than the %d bytes allowed", JQ_PROGRAM_MAX);
+                                   "config.jq has more than the %d bytes allowed (JQ_PROGRAM_MAX)",
+                                   JQ_PROGRAM_MAX);
         else if (job->input.n > JQ_INPUT_MAX)
                 transform_job_fail(e, job, "INPUT_TOO_LARGE", false,
-                                   "the input has %zu bytes; %d are allowed", job->input.n, JQ_INPUT_MAX);
+                                   "the input has %zu bytes; %d are allowed (JQ_INPUT_MAX)", job->input.n,
+                                   JQ_INPUT_MAX);
         else if (due_set(&e->due, &job->due, job->submit_ns + job->timeout_ms * NS_PER_MS) < 0 ||
                  turns_add(&e->queue, job->task->tenant, &job->turn) < 0)
                 transform_job_fail(e, job, "OUT_OF_MEMORY", true,
@@ -389,10 +391,7 @@ static int parts_make(TransformEngine *e) {
         uint64_t seeds[4];
         e->out_of_memory = attempt_error("OUT_OF_MEMORY", true,
                                          SLICE("there was not enough memory to run the program"), SLICE_NULL);
-        e->overloaded = attempt_error(
-                        "OVERLOADED", true,
-                        SLICE("too many transform steps are waiting already (TRANSFORM_OPEN_MAX)"),
-                        SLICE_NULL);
+        e->overloaded = attempt_overloaded("transform steps", e->settings.open_max, "TRANSFORM_OPEN_MAX");
         e->children = calloc(e->settings.pool, sizeof(*e->children));
         if (!e->out_of_memory || !e->overloaded || !e->children)
                 return -ENOMEM;

@@ -47,7 +47,8 @@ static bool no_memory(const JsonAt *at) {
 
 static bool push(PathParser *p, ExprSegment segment) {
         if (p->n == LIMIT_PATH_SEGMENTS + 1) {
-                json_at_error(p->at, "a path has at most %d segments", LIMIT_PATH_SEGMENTS);
+                json_at_error(p->at, "a path has at most %d segments (LIMIT_PATH_SEGMENTS)",
+                              LIMIT_PATH_SEGMENTS);
                 return false;
         }
         p->segments[p->n++] = segment;
@@ -173,7 +174,8 @@ const ExprPath *expr_path_parse(Slice text, const JsonAt *at, Arena *arena, size
         ExprRoot root = find_root(&p);
         uint32_t skip = root != EXPR_ROOT_NAME, n = p.n - skip;
         if (n > LIMIT_PATH_SEGMENTS) {
-                json_at_error(at, "a path has at most %d segments", LIMIT_PATH_SEGMENTS);
+                json_at_error(at, "a path has at most %d segments (LIMIT_PATH_SEGMENTS)",
+                              LIMIT_PATH_SEGMENTS);
                 return NULL;
         }
         ExprPath *path = ARENA_NEW(arena, ExprPath);

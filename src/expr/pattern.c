@@ -121,8 +121,9 @@ static int match_failed(const ExprPath *field, int code, ExprError *error) {
         case PCRE2_ERROR_HEAPLIMIT:
                 return expr_error_set(error, -EINVAL, "PATTERN_LIMIT",
                                       "the pattern for \"%.*s\" takes too many steps on this text "
-                                      "(LIMIT_PATTERN_WORK)",
-                                      SLICE_ARG(shown));
+                                      "(of %d in one match, LIMIT_PATTERN_MATCH_STEPS, or %d in one "
+                                      "condition, LIMIT_PATTERN_WORK)",
+                                      SLICE_ARG(shown), LIMIT_PATTERN_MATCH_STEPS, LIMIT_PATTERN_WORK);
         default:
                 pcre2_get_error_message(code, reason, sizeof(reason));
                 return expr_error_set(error, -EINVAL, "PATTERN_LIMIT",

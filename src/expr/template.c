@@ -140,7 +140,8 @@ static void compile_node(Compiler *c, const JsonAt *at, unsigned depth, Node *no
         if (c->text.over)
                 return;
         if (depth > JSON_DEPTH_MAX) {
-                json_at_error(at, "the template is nested more than %d levels deep", JSON_DEPTH_MAX);
+                json_at_error(at, "the template is nested more than %d levels deep (JSON_DEPTH_MAX)",
+                              JSON_DEPTH_MAX);
                 c->text.failed = true;
         } else if (!has_marker(at->value, JSON_DEPTH_MAX - depth, &n_nodes)) {
                 if (expr_text_count(&c->text, at, n_nodes))
@@ -226,11 +227,13 @@ static int find_weighed(Evaluation *e, const ExprPart *part, unsigned depth, con
                 return r;
         Slice shown = expr_shown(part->path->text);
         if (e->weight > LIMIT_VALUE_BYTES)
-                return expr_error_set(e->error, -EINVAL, "TEMPLATE_TOO_LARGE",
-                                      "with \"%.*s\" the template's result passes %d bytes", SLICE_ARG(shown),
-                                      LIMIT_VALUE_BYTES);
+                return expr_error_set(
+                                e->error, -EINVAL, "TEMPLATE_TOO_LARGE",
+                                "with \"%.*s\" the template's result passes %d bytes (LIMIT_VALUE_BYTES)",
+                                SLICE_ARG(shown), LIMIT_VALUE_BYTES);
         return expr_error_set(e->error, -EINVAL, "TEMPLATE_TOO_DEEP",
-                              "with \"%.*s\" the template's result is nested more than %d levels deep",
+                              "with \"%.*s\" the template's result is nested more than %d levels deep "
+                              "(JSON_DEPTH_MAX)",
                               SLICE_ARG(shown), JSON_DEPTH_MAX);
 }
 

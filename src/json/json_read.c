@@ -147,8 +147,8 @@ static void report_too_deep(Report *report, Slice text, size_t at) {
                 }
         }
         report_set(report, RUNBOOK_TOO_DEEP,
-                   "the JSON is nested more than %d levels deep at line %zu, column %zu", JSON_DEPTH_MAX,
-                   line, column);
+                   "the JSON is nested more than %d levels deep (JSON_DEPTH_MAX) at line %zu, column %zu",
+                   JSON_DEPTH_MAX, line, column);
 }
 
 json_t *json_parse(Slice text, size_t size_max, Report *report) {

@@ -98,15 +98,18 @@ static int weigh(Yaml *y, const yaml_event_t *e, Weight w) {
         y->total.bytes += w.bytes;
         if (y->total.nodes > YAML_NODES_MAX)
                 return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark,
-                            "with its aliases written out the document has more than %d nodes",
+                            "with its aliases written out the document has more than %d nodes "
+                            "(YAML_NODES_MAX)",
                             YAML_NODES_MAX);
         if (y->total.bytes > YAML_BYTES_MAX)
                 return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark,
-                            "with its aliases written out the document has more than %d bytes",
+                            "with its aliases written out the document has more than %d bytes "
+                            "(YAML_BYTES_MAX)",
                             YAML_BYTES_MAX);
         if (y->depth + w.height > JSON_DEPTH_MAX)
                 return fail(y, RUNBOOK_TOO_DEEP, e->start_mark,
-                            "the document is nested more than %d levels deep", JSON_DEPTH_MAX);
+                            "the document is nested more than %d levels deep (JSON_DEPTH_MAX)",
+                            JSON_DEPTH_MAX);
         return 0;
 }
 
@@ -163,8 +166,8 @@ static int anchor_open(Yaml *y, const yaml_event_t *e, const yaml_char_t *name, 
         if (!name)
                 return 0;
         if (++y->n_anchors > YAML_ANCHORS_MAX)
-                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "more than %d anchors",
-                            YAML_ANCHORS_MAX);
+                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark,
+                            "more than %d anchors (YAML_ANCHORS_MAX)", YAML_ANCHORS_MAX);
         Slice key = slice_from_str((const char *)name);
         Anchor *anchor = map_get(&y->anchors, key);
         if (anchor) {
@@ -201,8 +204,8 @@ static int on_alias(Yaml *y, const yaml_event_t *e) {
         if (!anchor->json)
                 return REFUSE(y, e, "the anchor &%.*s contains itself", SLICE_ARG(shown));
         if (++y->n_aliases > YAML_ALIASES_MAX)
-                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark, "more than %d aliases",
-                            YAML_ALIASES_MAX);
+                return fail(y, RUNBOOK_LIMIT_EXCEEDED, e->start_mark,
+                            "more than %d aliases (YAML_ALIASES_MAX)", YAML_ALIASES_MAX);
         int r = weigh(y, e, anchor->weight);
         return r < 0 ? r : place(y, e, json_incref(anchor->json), anchor->weight);
 }

@@ -1,6 +1,9 @@
 #pragma once
 /* Every cap of the engine, in one place. An error that a cap causes names it, its value and how to raise it. */
 
+/** A limit as two arguments: its value, and its name for the sentence that it causes. */
+#define LIMIT_NAMED(limit) (limit), #limit
+
 /* Definitions */
 #define LIMIT_DEFINITION_BYTES (64 * 1024 * 1024) /* size of one runbook definition, as JSON or YAML */
 #define LIMIT_STEPS 100000              /* steps of one runbook */

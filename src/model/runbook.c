@@ -107,6 +107,12 @@ int runbook_compile(const json_t *definition, const RunbookDefaults *defaults, R
 static json_t *parse_text(Slice text, Report *report) {
         if (slice_starts_with(text, SLICE("\xef\xbb\xbf")))
                 text = (Slice){text.data + 3, text.n - 3};
+        if (text.n > LIMIT_DEFINITION_BYTES) {
+                report_set(report, RUNBOOK_TOO_LARGE,
+                           "the definition has %zu bytes, more than the %d allowed (LIMIT_DEFINITION_BYTES)",
+                           text.n, LIMIT_DEFINITION_BYTES);
+                return NULL;
+        }
         size_t i = 0;
         while (i < text.n && memchr(" \t\r\n", text.data[i], 4))
                 i++;

@@ -325,7 +325,8 @@ static void check_idempotency_key(const JsonAt *config) {
         if (!draft_config_text(config, "idempotencyKey", false, &key, &constant))
                 return;
         if (has_control(key) || key.n > LIMIT_NAME_BYTES)
-                json_at_error(&at, "must have at most %d bytes and no control characters", LIMIT_NAME_BYTES);
+                json_at_error(&at, "must have at most %d bytes (LIMIT_NAME_BYTES) and no control characters",
+                              LIMIT_NAME_BYTES);
 }
 
 static void check_http(const JsonAt *config, json_t *copy) {

@@ -78,7 +78,8 @@ static bool check_subject(const JsonAt *at, Slice text) {
         }
         if (!good || token_is_empty)
                 json_at_error(at,
-                              "must be a subject: at most %d bytes, names between single dots, no blanks and "
+                              "must be a subject: at most %d bytes (LIMIT_EVENT_TYPE_BYTES), names between "
+                              "single dots, no blanks and "
                               "no wildcards "
                               "(* and >)",
                               LIMIT_EVENT_TYPE_BYTES);

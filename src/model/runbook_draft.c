@@ -43,13 +43,14 @@ const char *draft_nearest_step(Draft *d, Slice id) {
         return runbook_nearest_step(d->runbook, id);
 }
 
-bool draft_text(Draft *d, const JsonAt *object, const char *key, size_t max, Slice *ret) {
+bool draft_text(Draft *d, const JsonAt *object, const char *key, size_t max, const char *limit, Slice *ret) {
         Slice text;
         if (!json_get_string(object, key, &text))
                 return false;
         if (text.n > max) {
                 JsonAt at = json_at_key(object, key);
-                draft_limit(d, json_at_error(&at, "has %zu bytes, more than the %zu allowed", text.n, max));
+                draft_limit(d, json_at_error(&at, "has %zu bytes, more than the %zu allowed (%s)", text.n,
+                                             max, limit));
                 return false;
         }
         *ret = text;
@@ -166,7 +167,7 @@ bool draft_strings(Draft *d, const JsonAt *object, const char *key, const DraftL
                         json_at_error(&at, "must be a string, is %s", json_type_text(at.value));
                         good = false;
                 } else if (texts[i].n == 0 || texts[i].n > LIMIT_NAME_BYTES) {
-                        json_at_error(&at, "must have 1 to %d bytes", LIMIT_NAME_BYTES);
+                        json_at_error(&at, "must have 1 to %d bytes (LIMIT_NAME_BYTES)", LIMIT_NAME_BYTES);
                         good = false;
                 } else if (list->check && !list->check(&at, texts[i])) {
                         good = false;

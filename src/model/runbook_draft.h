@@ -159,7 +159,7 @@ uint32_t draft_find_step(const Draft *d, Slice id);
 const char *draft_nearest_step(Draft *d, Slice id);
 
 /** A string of at most @max bytes; false if absent or reported. */
-bool draft_text(Draft *d, const JsonAt *object, const char *key, size_t max, Slice *ret);
+bool draft_text(Draft *d, const JsonAt *object, const char *key, size_t max, const char *limit, Slice *ret);
 /** An id: letters, digits, `_ - . :`, beginning with a letter, a digit or `_`; @extra: more characters that
  * are fine. */
 bool draft_id_is_valid(const JsonAt *at, Slice id, const char *extra);

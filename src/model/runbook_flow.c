@@ -23,7 +23,7 @@ static bool check_person(const JsonAt *at, Slice text) {
 }
 
 static void parse_people(Draft *d, const JsonAt *at, ApprovalConfig *a) {
-        static const DraftList people = {LIMIT_APPROVERS, "LIMIT_APPROVERS", true, check_person};
+        static const DraftList people = {LIMIT_NAMED(LIMIT_APPROVERS), true, check_person};
         JsonAt approvers = json_at_key(at, "approvers"), min = json_at_key(at, "minApprovals");
         int64_t n_min = 1;
         json_get_i64(at, "minApprovals", 1, LIMIT_APPROVERS, &n_min);
@@ -78,7 +78,7 @@ void draft_human_approval(Draft *d, RunbookStep *step, const JsonAt *step_at, co
         parse_people(d, &at, a);
         parse_deadlines(d, &at, a);
         json_get_bool(&at, "allowSelfApproval", &a->allow_self_approval);
-        if (draft_text(d, &at, "prompt", LIMIT_TEXT_BYTES, &prompt))
+        if (draft_text(d, &at, "prompt", LIMIT_NAMED(LIMIT_TEXT_BYTES), &prompt))
                 a->prompt = draft_template_member(d, &at, "prompt", step->index, PLACE_STEP);
         step->timeout_ms = a->timeout_ms;
         step->approval = a;

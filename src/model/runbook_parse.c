@@ -44,7 +44,7 @@ static bool check_error_code(const JsonAt *at, Slice text) {
 
 /** Overwrite in @policy what the object at @at gives. */
 static void parse_retry(Draft *d, const JsonAt *at, RetryPolicy *policy) {
-        static const DraftList codes = {LIMIT_RETRY_CODES, "LIMIT_RETRY_CODES", true, check_error_code};
+        static const DraftList codes = {LIMIT_NAMED(LIMIT_RETRY_CODES), true, check_error_code};
         int64_t attempts = policy->max_attempts;
         json_check_keys(at, retry_fields, N_ELEMENTS(retry_fields));
         json_get_i64(at, "maxAttempts", 1, LIMIT_RETRY_ATTEMPTS, &attempts);
@@ -172,9 +172,9 @@ static void parse_head(Draft *d) {
         if (json_get_string_required(&d->root, "version", &r->version))
                 draft_id_is_valid(&version, r->version, "+~");
         r->name = r->id;
-        draft_text(d, &d->root, "name", LIMIT_NAME_BYTES, &r->name);
-        draft_text(d, &d->root, "description", LIMIT_TEXT_BYTES, &r->description);
-        draft_text(d, &d->root, "createdBy", LIMIT_NAME_BYTES, &r->created_by);
+        draft_text(d, &d->root, "name", LIMIT_NAMED(LIMIT_NAME_BYTES), &r->name);
+        draft_text(d, &d->root, "description", LIMIT_NAMED(LIMIT_TEXT_BYTES), &r->description);
+        draft_text(d, &d->root, "createdBy", LIMIT_NAMED(LIMIT_NAME_BYTES), &r->created_by);
         json_get_object(&d->root, "metadata", &object);
         draft_enum(&d->root, "idempotency", modes, N_ELEMENTS(modes), &mode);
         r->idempotency = (IdempotencyMode)mode;
@@ -257,7 +257,7 @@ static void parse_evidence(Draft *d, RunbookStep *step, const JsonAt *step_at) {
 
 static void parse_policies(Draft *d, RunbookStep *step, const JsonAt *at) {
         static const char *const joins[] = {"all", "any"}, *const failures[] = {"fail", "continue"};
-        static const DraftList permissions = {LIMIT_PERMISSIONS, "LIMIT_PERMISSIONS", true, NULL};
+        static const DraftList permissions = {LIMIT_NAMED(LIMIT_PERMISSIONS), true, NULL};
         unsigned join = 0, failure = 0;
         size_t n = 0;
         JsonAt retry;
@@ -279,8 +279,8 @@ static void parse_policies(Draft *d, RunbookStep *step, const JsonAt *at) {
 static void parse_step(Draft *d, RunbookStep *step, const JsonAt *at) {
         json_check_keys(at, step_fields, N_ELEMENTS(step_fields));
         step->name = step->id;
-        draft_text(d, at, "name", LIMIT_NAME_BYTES, &step->name);
-        draft_text(d, at, "description", LIMIT_TEXT_BYTES, &step->description);
+        draft_text(d, at, "name", LIMIT_NAMED(LIMIT_NAME_BYTES), &step->name);
+        draft_text(d, at, "description", LIMIT_NAMED(LIMIT_TEXT_BYTES), &step->description);
         parse_policies(d, step, at);
         step->input_schema = parse_schema(d, at, "inputSchema");
         step->output_schema = parse_schema(d, at, "outputSchema");

@@ -99,10 +99,12 @@ bool refuse_new_work(Batch *b, Item *it, int *ret) {
         Runtime *r = b->r;
 
         if (r->is_high) {
-                *ret = batch_refuse(b, it, RUNBOOK_STORE_FULL,
-                                    "The store is nearly full: nothing new is taken, what runs goes on. Free "
-                                    "room in the data "
-                                    "directory or raise the store's size, then send this again.");
+                *ret = batch_refuse(
+                                b, it, RUNBOOK_STORE_FULL,
+                                "The store is over %u%% of what it may grow to (STORE_HIGH_PERCENT): nothing "
+                                "new is taken, what runs goes on. Free room in DATA_DIR or raise "
+                                "STORE_MAX_MB, then send this again.",
+                                r->settings.store_high_percent);
                 return true;
         }
         size_t n_open = open_tasks_count(&r->tasks);

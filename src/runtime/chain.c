@@ -58,9 +58,13 @@ static int run_child_start(Batch *b, Chained *c) {
         CacheEntry *parent, *child;
         char sentence[512];
 
-        if (b->n_chained > RUNTIME_CHAIN_MAX)
-                return child_refused(b, c, "LIMIT_EXCEEDED",
-                                     "Too many child executions were started at once.", true);
+        if (b->n_chained > RUNTIME_CHAIN_MAX) {
+                snprintf(sentence, sizeof(sentence),
+                         "More than %d child executions and what they cause were started at once "
+                         "(RUNTIME_CHAIN_MAX); the step's retry policy may try it again.",
+                         RUNTIME_CHAIN_MAX);
+                return child_refused(b, c, "LIMIT_EXCEEDED", sentence, true);
+        }
         int r = batch_execution(b, c->input.parent, &parent);
         if (r)
                 return r;
@@ -76,8 +80,10 @@ static int run_child_start(Batch *b, Chained *c) {
                                                                           : runbook->max_depth;
         if (c->input.depth > max) {
                 snprintf(sentence, sizeof(sentence),
-                         "Runbook \"%.*s\" would run %u levels deep, more than maxDepth, which is %u.",
-                         SLICE_ARG(c->runbook_id), c->input.depth, max);
+                         "Runbook \"%.*s\" would run %u levels deep, more than maxDepth, which is %u (raise "
+                         "it in "
+                         "the runbooks, at most to %d, LIMIT_DEPTH).",
+                         SLICE_ARG(c->runbook_id), c->input.depth, max, LIMIT_DEPTH);
                 return child_refused(b, c, "DEPTH_EXCEEDED", sentence, false);
         }
         r = start_execution(b, runbook, &c->input, &child);

@@ -1,6 +1,6 @@
 /*
  * REQUEST_EVENT: an external event goes to the first step that waits for its type and correlation; where none
- * waits it is kept for one that will (first in, first out, for LIMIT_EARLY_EVENT_TTL_MS). Either way it is
+ * waits it is kept for one that will (first in, first out, for early_event_ttl_ms). Either way it is
  * consumed once.
  */
 #include <errno.h>
@@ -66,8 +66,11 @@ static int deliver(Batch *b, Request *q, Uuid *ret_to, bool *ret_delivered) {
 static int keep(Batch *b, Item *it) {
         const Request *q = it->request;
         StoreEarlyEvent event = {
-                .order = store_next_order(b->r->store), .expires_ms = b->now_ms + LIMIT_EARLY_EVENT_TTL_MS,
-                .event_id = q->event_id, .user = q->input.user, .payload = SLICE("null"),
+                        .order = store_next_order(b->r->store),
+                        .expires_ms = b->now_ms + b->r->settings.early_event_ttl_ms,
+                        .event_id = q->event_id,
+                        .user = q->input.user,
+                        .payload = SLICE("null"),
         };
 
         if (q->input.value) {
@@ -98,13 +101,14 @@ int handle_event(Batch *b, Item *it) {
         if (!delivered) {
                 if (refuse_new_work(b, it, &r))
                         return r;
-                if (store_early_count(b->txn, q->input.tenant) >= LIMIT_EARLY_EVENTS_PER_TENANT)
-                        return batch_refuse(
-                                b, it, RUNBOOK_LIMIT_EXCEEDED,
-                                "No step waits for this event, and %d events that came early are kept for "
-                                "this tenant "
-                                "already, as many as are allowed (LIMIT_EARLY_EVENTS_PER_TENANT).",
-                                LIMIT_EARLY_EVENTS_PER_TENANT);
+                if (store_early_count(b->txn, q->input.tenant) >= b->r->settings.early_events_max)
+                        return batch_refuse(b, it, RUNBOOK_LIMIT_EXCEEDED,
+                                            "No step waits for this event, and %u events that came early are "
+                                            "kept for this tenant already, as many as are allowed "
+                                            "(EARLY_EVENTS_MAX). They expire after %lld ms "
+                                            "(EARLY_EVENT_TTL_MS).",
+                                            b->r->settings.early_events_max,
+                                            (long long)b->r->settings.early_event_ttl_ms);
         }
         r = q->event_id.n ? store_event_note(b->txn, q->input.tenant, q->event_id, b->now_ms) : 0;
         if (r)

@@ -26,6 +26,10 @@ static void settle(RuntimeSettings *s) {
                 s->tasks_max = RUNTIME_TASKS_MAX;
         if (s->results_ttl_ms == 0)
                 s->results_ttl_ms = RUNTIME_RESULTS_TTL_MS;
+        if (s->early_events_max == 0)
+                s->early_events_max = LIMIT_EARLY_EVENTS_PER_TENANT;
+        if (s->early_event_ttl_ms == 0)
+                s->early_event_ttl_ms = LIMIT_EARLY_EVENT_TTL_MS;
         if (s->outbox_ttl_ms == 0)
                 s->outbox_ttl_ms = RUNTIME_OUTBOX_TTL_MS;
         if (s->store_high_percent == 0)

@@ -24,6 +24,8 @@ typedef struct RuntimeSettings {
         uint64_t tenant_executions_max; /* executions of one tenant that have not ended, beyond which its
                                            starts are refused; 0: any number */
         int64_t results_ttl_ms; /* how long command ids are remembered; default RUNTIME_RESULTS_TTL_MS */
+        uint32_t early_events_max; /* of one tenant; default LIMIT_EARLY_EVENTS_PER_TENANT */
+        int64_t early_event_ttl_ms; /* how long an event waits for its step; default LIMIT_EARLY_EVENT_TTL_MS */
         int64_t outbox_ttl_ms;  /* how long published outbox rows are kept; default RUNTIME_OUTBOX_TTL_MS */
         unsigned store_high_percent; /* of the map's maximum: starts are refused beyond; default
                                         RUNTIME_STORE_HIGH_PERCENT */
@@ -34,6 +36,7 @@ typedef struct RuntimeSettings {
 } RuntimeSettings;
 
 #define RUNTIME_INBOX_MAX 16384
+#define RUNTIME_INBOX_BYTES        (256UL << 20) /* of memory that waiting requests hold; beyond: OVERLOADED */
 #define RUNTIME_BATCH_MAX 1024
 #define RUNTIME_CACHE_BYTES (512UL * 1024 * 1024)
 #define RUNTIME_TASKS_MAX 100000

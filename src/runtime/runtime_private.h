@@ -15,7 +15,6 @@
 #include "runtime/task.h"
 #include "runtime/verify.h"
 
-#define RUNTIME_INBOX_BYTES (256UL << 20) /* of memory that waiting requests hold; beyond: OVERLOADED */
 #define RUNTIME_BATCH_BYTES (32UL << 20) /* put by one transaction: beyond, no further item joins it */
 #define RUNTIME_CHAIN_SOFT 10000      /* chained inputs beyond which no further item joins the batch */
 #define RUNTIME_GROW_TRIES 40         /* doublings of the map for one batch: from a page to its maximum */

@@ -12,6 +12,7 @@
  *     a damaged record
  *     I/O error      what is on disk is unknown: the writer stops for good, and a restart recovers from disk
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,15 @@
 #include "base/log.h"
 #include "runtime/runtime_private.h"
 
+#define STORE_FULL_SENTENCE                                                                                  \
+        "There is no room left to store this. Free room on the disk of DATA_DIR or raise STORE_MAX_MB, "     \
+        "then send "                                                                                         \
+        "it again."
+#define VERIFY_FULL_SENTENCE                                                                                 \
+        "64 executions wait to be verified, as many as may (VERIFY_QUEUE_MAX). Send this again later."
+#define TXN_FULL_SENTENCE                                                                                    \
+        "This would change more than the 512 MiB that one transaction can hold (KV_TXN_BYTES_MAX)."
+static_assert(VERIFY_QUEUE_MAX == 64 && KV_TXN_BYTES_MAX >> 20 == 512, "the sentences say so");
 #define RANGES_MAX 64 /* parts of a batch still to be run: a part is halved at most 32 times */
 
 typedef struct Range { size_t at, n; } Range;
@@ -69,9 +79,7 @@ static void finish_items(Runtime *r, Item *items, size_t n) {
                 else if (!it->later)
                         runtime_finish_request(r, q, it->code, it->body, it->durable);
                 else if (!verifier_put(&r->verifier, q))
-                        runtime_fail_request(r, q, RUNBOOK_OVERLOADED,
-                                             "Too many executions are being verified. Send this again later.",
-                                             false);
+                        runtime_fail_request(r, q, RUNBOOK_OVERLOADED, VERIFY_FULL_SENTENCE, false);
         }
         batch_dispatch(&r->batch);
 }
@@ -107,11 +115,7 @@ static size_t refuse_new(Runtime *r, Item *items, size_t n) {
                         items[n_left++] = items[i];
                         continue;
                 }
-                runtime_fail_request(r, items[i].request, RUNBOOK_STORE_FULL,
-                                     "There is no room left to store this. Free room in the data directory "
-                                     "or raise the store's "
-                                     "size, then send it again.",
-                                     false);
+                runtime_fail_request(r, items[i].request, RUNBOOK_STORE_FULL, STORE_FULL_SENTENCE, false);
         }
         return n_left;
 }
@@ -125,11 +129,7 @@ static void give_up_for_now(Runtime *r, Item *items, size_t n, int64_t now_ms) {
                 if (q->kind == REQUEST_TASK_RESULT)
                         hold(r, q);
                 else
-                        runtime_fail_request(r, q, RUNBOOK_STORE_FULL,
-                                             "There is no room left to store this. Free room in the data "
-                                             "directory or raise the "
-                                             "store's size, then send it again.",
-                                             false);
+                        runtime_fail_request(r, q, RUNBOOK_STORE_FULL, STORE_FULL_SENTENCE, false);
         }
         if (r->backoff_ms == 0)
                 log_printf(LOG_ERROR,
@@ -185,8 +185,7 @@ static void fail_item(Runtime *r, Item *it, int error, int64_t now_ms) {
         else if (q->kind == REQUEST_TASK_RESULT)
                 request_free(q);
         else if (error == -EFBIG)
-                runtime_fail_request(r, q, RUNBOOK_LIMIT_EXCEEDED,
-                                     "This would change more than one transaction can hold.", true);
+                runtime_fail_request(r, q, RUNBOOK_LIMIT_EXCEEDED, TXN_FULL_SENTENCE, true);
         else
                 runtime_fail_request(r, q, RUNBOOK_INTERNAL,
                                      "This could not be carried out; the engine's log says why.", true);

@@ -95,7 +95,7 @@ Test(json_read, depth) {
                 _cleanup_free_ char *deeper =
                         nested(JSON_DEPTH_MAX + 1, shapes[i].open, shapes[i].middle, shapes[i].close);
                 expect_error(slice_from_str(deeper), SIZE_MAX, RUNBOOK_TOO_DEEP,
-                             "more than 64 levels deep at line 1, column");
+                             "more than 64 levels deep (JSON_DEPTH_MAX) at line 1, column");
                 _cleanup_free_ char *absurd =
                         nested(100000, shapes[i].open, shapes[i].middle, shapes[i].close);
                 expect_error(slice_from_str(absurd), SIZE_MAX, RUNBOOK_TOO_DEEP, "line 1");

@@ -78,7 +78,7 @@ Test(flow, early_events_expire_and_are_capped) {
         }
         r = world_ask(w, request_event("other", "1", ""));
         cr_assert_eq(r->code, RUNBOOK_LIMIT_EXCEEDED);
-        cr_assert(strstr(r->body, "10000") && strstr(r->body, "LIMIT_EARLY_EVENTS_PER_TENANT"));
+        cr_assert(strstr(r->body, "10000") && strstr(r->body, "EARLY_EVENTS_MAX"));
         cr_assert(r->durable);
         world_free(w);
 }
