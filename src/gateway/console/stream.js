@@ -9,6 +9,7 @@ const PAUSE_FIRST_MS = 500;
 const PAUSE_MOST_MS = 15000;
 const SILENCE_MS = 60000; // the gateway sends a heartbeat more often than that
 const HIDDEN_MS = 20000;
+const ASK_MS = 5000; // where there is no stream to be had
 const LINE_MOST = 4 << 20;
 
 /** Cuts a stream of text into events; @onEvent({id, event, data}), @onRetry(ms). */
@@ -53,6 +54,7 @@ export function openStream(path, { onEvent, onOpen, onState }) {
   let hiddenTimer = 0;
   let isClosed = false;
   let tries = 0;
+  let asking = 0;
 
   const say = (state, text) => !isClosed && onState(state, text);
 
@@ -117,7 +119,9 @@ export function openStream(path, { onEvent, onOpen, onState }) {
         response.status !== 429 &&
         response.status !== 408
       ) {
-        say('refused', `No live updates: the server answered ${response.status}.`);
+        say('refused', `No live updates: the server answered ${response.status}. The page asks now and then instead.`);
+        clearInterval(asking);
+        asking = setInterval(() => document.hidden || onOpen?.(), ASK_MS);
         return;
       }
       if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
@@ -155,6 +159,7 @@ export function openStream(path, { onEvent, onOpen, onState }) {
     isClosed = true;
     document.removeEventListener('visibilitychange', onVisibility);
     clearTimeout(hiddenTimer);
+    clearInterval(asking);
     hang();
   };
 }

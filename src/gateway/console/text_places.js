@@ -59,12 +59,15 @@ function inJson(text, segments) {
       text[at] === '{' ? member(text, at, segment) : text[at] === '[' ? element(text, at, segment) : null;
     if (!child) return found;
     at = child.value;
-    found = { start: child.start, end: skipValue(text, at) };
+    found = shownPlace(text, child);
   }
-  const isLarge = text[at] === '{' || text[at] === '[';
-  if (segments.length && isLarge && found.start !== at)
-    return { start: found.start, end: skipString(text, found.start) };
-  return isLarge ? { start: found.start, end: found.start + 1 } : { start: at, end: skipValue(text, at) };
+  return found;
+}
+
+/** A small value itself; of an object or list its key, or, in a list, its bracket. */
+function shownPlace(text, { start, value }) {
+  if (text[value] !== '{' && text[value] !== '[') return { start: value, end: skipValue(text, value) };
+  return start === value ? { start, end: start + 1 } : { start, end: skipString(text, start) };
 }
 
 /** Where the member @name of the object at @at is: {start: its key, value}. */
