@@ -60,6 +60,7 @@ export function drawNode(node, at) {
     svg('rect', { class: 'node-tile', x: inset, y: NODE_HEIGHT / 2 - 13, width: 26, height: 26, rx: 6 }),
     iconPath(type.icon, inset + 5, NODE_HEIGHT / 2 - 8, 16, 'node-icon'),
     name,
+    ', ', // not drawn: it parts the two texts for whoever reads them aloud
     line,
     badge,
     mark,
@@ -76,7 +77,7 @@ export function drawNode(node, at) {
     name.textContent = fitting(node.name, NAME_FONT, room);
     line.textContent = fitting(state ? state.text : typeText, LINE_FONT, room);
     if (state) mark.setAttribute('d', iconData(state.icon));
-    el.setAttribute('aria-label', `${node.name}, ${typeText}${state ? `, ${state.text}` : ''}`);
+    el.setAttribute('aria-label', state ? `${node.name}, ${state.text}, ${typeText}` : `${node.name}, ${typeText}`);
   }
   set(null);
   return { el, set };

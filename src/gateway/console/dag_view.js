@@ -12,6 +12,8 @@ const SCALE_MAX = 2;
 const FAR = 0.42; // below this scale texts are not drawn
 const MARGIN = 24;
 const DRAG_PX = 4;
+const CULL_FROM = 150; // steps
+const CULL_AROUND = 200; // pixels
 
 const DIRECTIONS = {
   ArrowUp: [0, -1],
@@ -158,7 +160,7 @@ export class DagView {
       const edge = this.graph.edges[index];
       if (!edge) continue;
       const drawn = drawEdge(edge, points);
-      this.edges.push({ edge, drawn });
+      this.edges.push({ edge, drawn, box: boxOf(points) });
       under.append(...drawn.parts);
     }
     const loops = new Set(this.graph.loops);
@@ -259,6 +261,25 @@ export class DagView {
     const { x, y, scale } = this.at;
     this.layer.setAttribute('transform', `translate(${x} ${y}) scale(${scale})`);
     this.svg.classList.toggle('is-far', scale < FAR);
+    this.cull();
+  }
+
+  /** Of a large graph only what is near the window is drawn: painting the rest is what makes moving slow. */
+  cull() {
+    if (this.nodes.size < CULL_FROM) return;
+    const { width, height } = this.size();
+    const { x, y, scale } = this.at;
+    const [left, top] = [(-x - CULL_AROUND) / scale, (-y - CULL_AROUND) / scale];
+    const [right, bottom] = [(width + CULL_AROUND - x) / scale, (height + CULL_AROUND - y) / scale];
+    const isOut = (b) => b.x > right || b.y > bottom || b.x + b.width < left || b.y + b.height < top;
+    const show = (item, isHidden, elements) => {
+      if (item.isHidden === isHidden) return;
+      item.isHidden = isHidden;
+      for (const el of elements) el.style.display = isHidden ? 'none' : '';
+    };
+    // The one in the tab order stays, or the keyboard would find nothing here.
+    for (const [id, n] of this.nodes) show(n, id !== this.current && isOut(n.at), [n.drawn.el]);
+    for (const e of this.edges) show(e, isOut(e.box), e.drawn.parts);
   }
 
   onResize() {
@@ -327,6 +348,7 @@ export class DagView {
     if (old) old.drawn.el.setAttribute('tabindex', '-1');
     this.current = id;
     this.nodes.get(id)?.drawn.el.setAttribute('tabindex', '0');
+    if (this.result) this.cull();
   }
 
   walk([dx, dy]) {
@@ -444,6 +466,12 @@ export class DagView {
     this.worker.terminate();
     this.observer.disconnect();
   }
+}
+
+function boxOf(points) {
+  const [xs, ys] = [points.map((p) => p.x), points.map((p) => p.y)];
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  return { x, y, width: Math.max(...xs) - x, height: Math.max(...ys) - y };
 }
 
 const isUsed = (status) => status !== undefined && status !== 'skipped' && status !== 'pending';
