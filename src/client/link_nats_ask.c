@@ -62,8 +62,8 @@ static int enter(Link *link, LinkAsk *ask, RunbookClientError *e) {
         return r;
 }
 
-int link_ask(Link *link, const LinkMessage *message, int64_t timeout_ms, LinkAskHandler handler, void *userdata,
-             RunbookClientError *e) {
+int link_ask(Link *link, const LinkMessage *message, int64_t timeout_ms, LinkAskHandler handler,
+             void *userdata, RunbookClientError *e) {
         size_t n_subject = strlen(message->subject);
         LinkAsk *ask = calloc(1, sizeof *ask + n_subject + 1);
         LinkMessage sent = *message;
@@ -167,8 +167,9 @@ void link_expire(Link *link) {
         LIST_FOREACH_SAFE(node, next, &over) {
                 LinkAsk *ask = LIST_ENTRY(node, LinkAsk, node);
 
-                client_error_set(&e, RUNBOOK_CLIENT_E_TIMEOUT, "no answer on %s within %lld ms%s", ask->subject,
-                                 (long long)ask->timeout_ms, link_is_connected(link) ? "" : ": NATS is away");
+                client_error_set(&e, RUNBOOK_CLIENT_E_TIMEOUT, "no answer on %s within %lld ms%s",
+                                 ask->subject, (long long)ask->timeout_ms,
+                                 link_is_connected(link) ? "" : ": NATS is away");
                 end(ask, RUNBOOK_CLIENT_E_TIMEOUT, NULL, &e);
         }
 }

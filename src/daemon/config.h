@@ -40,7 +40,8 @@ typedef struct Config {
         const char *otlp_endpoint, *otlp_headers, *otlp_service;
         /* HTTP */
         int64_t port, http_connections;
-        const char *bind_address, *auth_mode;
+        const char *bind_address, *auth_mode, *auth_tokens_file, *auth_jwks_file, *auth_issuer, *auth_audience,
+                        *auth_user_claim, *auth_tenant_claim;
         bool enable_cors;
         const char *cors_origins[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
         /* the process */

@@ -1,15 +1,25 @@
 /* Who is asking, by the configured mode. */
 
 #include <errno.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <time.h>
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "gateway/auth.h"
+#include "gateway/jwt.h"
+#include "gateway/token_file.h"
 #include "json/json_read.h"
 
 #define DEFAULT_USER   "anonymous"
 #define DEFAULT_TENANT "default"
 
 struct Auth {
-        AuthMode mode;
+        const GatewaySettings *settings;
+        pthread_rwlock_t lock; /* keys, tokens */
+        Jwks *keys;
+        TokenFile *tokens;
+        struct stat seen; /* of the file that they came from */
 };
 
 bool auth_take_name(Slice name, char ret[IDENTITY_BYTES_MAX + 1]) {
@@ -76,22 +86,139 @@ int auth_from_body(const Request *r, Identity *ret, Report *report) {
         return result;
 }
 
-/* ---- by mode ------------------------------------------------------------------------- */
+/* ---- tokens: AUTH_MODE=token, jwt ----------------------------------------------------- */
 
-int auth_new(const GatewaySettings *settings, Report *report, Auth **ret) {
-        Auth *a = calloc(1, sizeof *a);
+static int refuse(Report *report, const char *sentence) {
+        return report_set(report, RUNBOOK_UNAUTHENTICATED, "%s", sentence);
+}
 
-        if (!a)
-                return -ENOMEM;
-        a->mode = settings->auth_mode;
-        *ret = a;
+/** What stands behind "Bearer" in the header; SLICE_NULL: there is none. */
+static Slice bearer(const Request *r) {
+        const char *header = request_header(r, "Authorization");
+
+        if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+                return SLICE_NULL;
+        header += 7 + strspn(header + 7, " ");
+        return (Slice){header, strcspn(header, " \t")};
+}
+
+static int check_jwt(Auth *a, Slice token, Identity *ret, Report *report) {
+        struct timespec now;
+        JwtRules rules = {.issuer = a->settings->issuer,
+                          .audience = a->settings->audience,
+                          .user_claim = a->settings->user_claim,
+                          .tenant_claim = a->settings->tenant_claim};
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        rules.now_s = now.tv_sec;
+        return jwt_check(token, a->keys, &rules, ret, report);
+}
+
+static int check_token(Auth *a, Slice token, Identity *ret, Report *report) {
+        return token_file_find(a->tokens, token, ret) ? 0 : refuse(report, "the token is not known");
+}
+
+static int tokens_from_headers(Auth *a, const Request *r, Identity *ret, Report *report) {
+        Slice token = bearer(r);
+        int result;
+
+        if (token.n == 0)
+                return refuse(report, "this needs the header Authorization: Bearer and a token");
+        pthread_rwlock_rdlock(&a->lock);
+        result = a->settings->auth_mode == AUTH_JWT ? check_jwt(a, token, ret, report)
+                                                    : check_token(a, token, ret, report);
+        pthread_rwlock_unlock(&a->lock);
+        return result;
+}
+
+/* ---- key files -------------------------------------------------------------------------- */
+
+static const char *file_of(const GatewaySettings *s) {
+        return s->auth_mode == AUTH_JWT ? s->jwks_file : s->token_file;
+}
+
+/** Load what the mode needs; what is there stays when that fails. */
+static int load(Auth *a, Report *report) {
+        const char *path = file_of(a->settings);
+        TokenFile *tokens = NULL;
+        Jwks *keys = NULL;
+        int r = a->settings->auth_mode == AUTH_JWT ? jwks_load(path, report, &keys)
+                                                   : token_file_load(path, report, &tokens);
+
+        if (r < 0)
+                return r;
+        pthread_rwlock_wrlock(&a->lock);
+        Jwks *old_keys = a->keys;
+        TokenFile *old_tokens = a->tokens;
+        a->keys = keys;
+        a->tokens = tokens;
+        pthread_rwlock_unlock(&a->lock);
+        jwks_free(old_keys);
+        token_file_free(old_tokens);
         return 0;
 }
 
-void auth_free(Auth *a) { free(a); }
+/** Has the file changed since the last look? */
+static bool has_changed(Auth *a) {
+        struct stat now;
 
-void auth_refresh(Auth *a) {}
+        if (stat(file_of(a->settings), &now) < 0)
+                return false; /* it is being replaced, or gone: what was read goes on to count */
+        if (now.st_mtim.tv_sec == a->seen.st_mtim.tv_sec && now.st_mtim.tv_nsec == a->seen.st_mtim.tv_nsec &&
+            now.st_size == a->seen.st_size && now.st_ino == a->seen.st_ino)
+                return false;
+        a->seen = now;
+        return true;
+}
+
+void auth_refresh(Auth *a) {
+        _cleanup_(report_deinit) Report report = {0};
+        const char *path = file_of(a->settings);
+
+        if (a->settings->auth_mode == AUTH_NONE || !has_changed(a))
+                return;
+        if (load(a, &report) < 0)
+                log_event(LOG_ERROR, "a changed key file is not taken; the keys from before go on to count",
+                          "file", path, "error", report.message ? report.message : "out of memory", NULL);
+        else
+                log_event(LOG_INFO, "a changed key file was read", "file", path, NULL);
+}
+
+/* ---- by mode ----------------------------------------------------------------------------- */
+
+int auth_new(const GatewaySettings *settings, Report *report, Auth **ret) {
+        Auth *a = calloc(1, sizeof *a);
+        int r = 0;
+
+        if (!a)
+                return -ENOMEM;
+        a->settings = settings;
+        pthread_rwlock_init(&a->lock, NULL);
+        if (settings->auth_mode != AUTH_NONE && !file_of(settings))
+                r = report_set(report, RUNBOOK_INVALID_REQUEST, "AUTH_MODE=%s needs %s",
+                               settings->auth_mode == AUTH_JWT ? "jwt" : "token",
+                               settings->auth_mode == AUTH_JWT ? "AUTH_JWKS_FILE" : "AUTH_TOKENS_FILE");
+        if (!r && settings->auth_mode != AUTH_NONE) {
+                has_changed(a);
+                r = load(a, report);
+        }
+        if (r < 0)
+                auth_free(a);
+        else
+                *ret = a;
+        return r;
+}
+
+void auth_free(Auth *a) {
+        if (!a)
+                return;
+        jwks_free(a->keys);
+        token_file_free(a->tokens);
+        pthread_rwlock_destroy(&a->lock);
+        free(a);
+}
 
 int auth_from_headers(Auth *a, const Request *r, Identity *ret, Report *report) {
-        return none_from_headers(r, ret, report);
+        return a->settings->auth_mode == AUTH_NONE ? none_from_headers(r, ret, report)
+                                                   : tokens_from_headers(a, r, ret, report);
 }

@@ -20,6 +20,12 @@
 
 /* ---- settings ------------------------------------------------------------------------ */
 
+AuthMode gateway_auth_mode(const char *name) {
+        if (!strcmp(name, "token"))
+                return AUTH_TOKEN;
+        return strcmp(name, "jwt") ? AUTH_NONE : AUTH_JWT;
+}
+
 /** Nobody proves who he is: then nobody else's machine may reach it, and no other page may drive it. */
 static int check_open(const GatewaySettings *s, Report *report) {
         const char *host = strchr(s->bind_address, ':') ? "::1" : s->bind_address;
@@ -28,13 +34,15 @@ static int check_open(const GatewaySettings *s, Report *report) {
                 return 0;
         if (strncmp(host, "127.", 4) != 0 && strcmp(s->bind_address, "::1") != 0)
                 return report_set(report, RUNBOOK_INVALID_REQUEST,
-                                  "AUTH_MODE=none answers everybody as whoever he says he is, so BIND_ADDRESS must be "
+                                  "AUTH_MODE=none answers everybody as whoever he says he is, so "
+                                  "BIND_ADDRESS must be "
                                   "a loopback address (127.0.0.1, ::1), is \"%s\"",
                                   s->bind_address);
         for (const char *const *o = s->cors_origins; s->enable_cors && o && *o; o++)
                 if (!strcmp(*o, "*"))
                         return report_set(report, RUNBOOK_INVALID_REQUEST,
-                                          "CORS_ORIGINS=* with AUTH_MODE=none would let every web page that a person "
+                                          "CORS_ORIGINS=* with AUTH_MODE=none would let every web page that "
+                                          "a person "
                                           "on this machine opens command the engine; name the origins");
         return 0;
 }
@@ -156,7 +164,8 @@ static void *connect_main(void *userdata) {
                         return NULL;
                 }
                 if (r != told)
-                        log_event(LOG_WARN, "the gateway can't reach NATS; trying on", "error", e.message, NULL);
+                        log_event(LOG_WARN, "the gateway can't reach NATS; trying on", "error", e.message,
+                                  NULL);
                 told = r;
         } while (pause_for(g, CONNECT_PAUSE_MS));
         return NULL;

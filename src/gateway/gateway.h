@@ -15,6 +15,9 @@ typedef struct Gateway Gateway;
 
 typedef enum AuthMode { AUTH_NONE, AUTH_TOKEN, AUTH_JWT } AuthMode;
 
+/** The mode that AUTH_MODE's @name means ("none", "token", "jwt"). */
+AuthMode gateway_auth_mode(const char *name);
+
 /** All strings are borrowed and must outlive the gateway; NULL: not given. */
 typedef struct GatewaySettings {
         const char *bind_address; /* an IPv4 or IPv6 address */

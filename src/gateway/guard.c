@@ -15,8 +15,8 @@
 #define HEADERS_ALLOWED                                                                                      \
         "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent, "  \
         "X-Request-Id, X-Tenant, X-User"
-#define HEADERS_SHOWN      "ETag, Location, Retry-After, X-Request-Id"
-#define PREFLIGHT_MAX_AGE  "600" /* seconds */
+#define HEADERS_SHOWN     "ETag, Location, Retry-After, X-Request-Id"
+#define PREFLIGHT_MAX_AGE "600" /* seconds */
 #define CONTENT_POLICY                                                                                       \
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 
@@ -79,7 +79,8 @@ bool guard_check_origin(Request *r) {
         if (r->method != METHOD_POST)
                 return true;
         if (origin && !is_own(origin, host) && !is_listed(r->gateway, origin))
-                return refuse(r, "a page of another origin may not do this; CORS_ORIGINS lists those that may");
+                return refuse(r,
+                              "a page of another origin may not do this; CORS_ORIGINS lists those that may");
         if (!origin && site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
                 return refuse(r, "a page of another site may not do this");
         return true;
@@ -118,7 +119,8 @@ static bool check_accept(Request *r) {
 
         if (!accept || !*accept || r->route->is_page || accepts(accept, type))
                 return true;
-        reply_error(r, RUNBOOK_INVALID_REQUEST, 406, "this is answered as %s, which Accept does not allow", type);
+        reply_error(r, RUNBOOK_INVALID_REQUEST, 406, "this is answered as %s, which Accept does not allow",
+                    type);
         return false;
 }
 
@@ -142,13 +144,15 @@ bool guard_check_content(Request *r) {
         if (!has_body(r) || r->method != METHOD_POST)
                 return true;
         if (coding && strcasecmp(coding, "identity") != 0) {
-                reply_error(r, RUNBOOK_INVALID_REQUEST, 415, "bodies are taken as they are, without Content-Encoding");
+                reply_error(r, RUNBOOK_INVALID_REQUEST, 415,
+                            "bodies are taken as they are, without Content-Encoding");
                 return false;
         }
         for (size_t i = 0; type && i < n_types; i++)
                 if (is_type(type, types[i]))
                         return true;
-        reply_error(r, RUNBOOK_INVALID_REQUEST, 415, "the body must come with Content-Type: application/json%s",
+        reply_error(r, RUNBOOK_INVALID_REQUEST, 415,
+                    "the body must come with Content-Type: application/json%s",
                     is_definition ? " (or application/yaml)" : "");
         return false;
 }

@@ -49,12 +49,14 @@ static void find_route(Request *r) {
                         return;
                 if (methods == 0) {
                         reply_error(r, RUNBOOK_INVALID_REQUEST, 404,
-                                    "there is nothing at this path; /api/v1/openapi.json describes what there is");
+                                    "there is nothing at this path; /api/v1/openapi.json describes what "
+                                    "there is");
                 } else if (r->method == METHOD_OPTIONS) {
                         guard_options(r, methods);
                 } else {
                         reply_header(r, "Allow", guard_allow(methods));
-                        reply_error(r, RUNBOOK_INVALID_REQUEST, 405, "this path takes %s", guard_allow(methods));
+                        reply_error(r, RUNBOOK_INVALID_REQUEST, 405, "this path takes %s",
+                                    guard_allow(methods));
                 }
         }
 }
@@ -132,7 +134,8 @@ void handle_headers(Request *r, const char *method) {
 void handle_request(Request *r) {
         bool is_open = !r->route->is_public && (!r->identity.user[0] || !r->identity.tenant[0]);
 
-        if (r->body.n == 0 && (r->route->body == ROUTE_BODY_JSON || r->route->body == ROUTE_BODY_DEFINITION)) {
+        if (r->body.n == 0 &&
+            (r->route->body == ROUTE_BODY_JSON || r->route->body == ROUTE_BODY_DEFINITION)) {
                 reply_error(r, RUNBOOK_INVALID_JSON, 0, "the body is missing");
                 return;
         }

@@ -8,8 +8,9 @@
 #include "json/json_write.h"
 
 #define PROBE_TIMEOUT_MS 2000
-#define PROBE_TENANT     "default" /* whoever asks for stats may: these are the engine's, the tenant's are not shown */
-#define PROBE_USER       "gateway"
+#define PROBE_TENANT                                                                                         \
+        "default" /* whoever asks for stats may: these are the engine's, the tenant's are not shown */
+#define PROBE_USER "gateway"
 
 void health_live(Request *r) {
         reply_fixed(r, 200, "application/json", SLICE("{\"version\":\"v1\",\"status\":\"live\"}"));
@@ -23,7 +24,8 @@ static void put_check(JsonWriter *w, const char *name, bool is_fine, const char 
 static void reply_ready(Request *r, bool is_connected, bool is_answering, bool is_writable) {
         _cleanup_(buf_deinit) Buf body = {0};
         JsonWriter w = json_writer(&body);
-        static const char *const auth_modes[] = {[AUTH_NONE] = "none", [AUTH_TOKEN] = "token", [AUTH_JWT] = "jwt"};
+        static const char *const auth_modes[] = {
+                        [AUTH_NONE] = "none", [AUTH_TOKEN] = "token", [AUTH_JWT] = "jwt"};
         bool is_draining = atomic_load(&r->gateway->is_draining);
         bool is_ready = is_connected && is_answering && is_writable && !is_draining;
 
@@ -61,7 +63,8 @@ static void ask_engine(Request *r, Link *link) {
         LinkMessage message = {0};
         RunbookClientError e;
 
-        buf_printf(&subject, "%s.%s.query.%s.stats", r->gateway->settings.subject_prefix, PROBE_TENANT, PROBE_USER);
+        buf_printf(&subject, "%s.%s.query.%s.stats", r->gateway->settings.subject_prefix, PROBE_TENANT,
+                   PROBE_USER);
         buf_put_char(&subject, 0);
         if (subject.error) {
                 reply_memory(r);

@@ -12,11 +12,11 @@
 #include "client/link.h"
 #include "gateway/http_conn.h"
 
-#define READ_MS           20000 /* for a request; also how long an idle connection is kept */
-#define READ_HURRIED_MS   3000  /* the same when most connections are in use */
-#define WRITE_MS          30000
-#define BYTES_PER_MS      16 /* the slowest that bodies may move */
-#define HURRY_PERCENT     75
+#define READ_MS         20000 /* for a request; also how long an idle connection is kept */
+#define READ_HURRIED_MS 3000  /* the same when most connections are in use */
+#define WRITE_MS        30000
+#define BYTES_PER_MS    16 /* the slowest that bodies may move */
+#define HURRY_PERCENT   75
 
 void conns_init(Conns *c, size_t n_max) {
         pthread_mutex_init(&c->lock, NULL);

@@ -26,12 +26,15 @@
 #include "gateway/routes.h"
 #include "gateway/stream.h"
 
-#define HEADERS_BYTES_MAX (32u << 10) /* of a connection: request line, headers, and the library's own needs */
-#define SILENCE_S         60          /* the library closes connections on which nothing moves */
-#define DISCARD_MAX       (1u << 20)  /* of a refused body: read so that the answer gets through */
-#define BACKLOG           1024
-#define STREAM_BLOCK      16384
-#define FDS_BESIDES       256 /* descriptors that the process needs for other things */
+#define HEADERS_BYTES_MAX                                                                                    \
+        (32u << 10)             /* of a connection: request line, headers, and the library's own needs */
+#define SILENCE_S    60         /* the library closes connections on which nothing moves */
+#define DISCARD_MAX  (1u << 20) /* of a refused body: read so that the answer gets through */
+#define BACKLOG      1024
+#define STREAM_BLOCK 16384
+#define SEND_BUFFER_BYTES                                                                                    \
+        (256 << 10)     /* the kernel's, of a connection: what a slow reader can make us keep there */
+#define FDS_BESIDES 256 /* descriptors that the process needs for other things */
 
 struct Http {
         Gateway *gateway;
@@ -82,8 +85,8 @@ static void log_request(const Request *r, int status) {
                 return;
         snprintf(code, sizeof code, "%d", status);
         snprintf(took, sizeof took, "%" PRId64, link_now_ms() - r->begun_ms);
-        log_event(LOG_DEBUG, "http", "route", r->route ? r->route->path : "", "status", code, "ms", took, "tenant",
-                  r->identity.tenant, "user", r->identity.user, "request", r->id, NULL);
+        log_event(LOG_DEBUG, "http", "route", r->route ? r->route->path : "", "status", code, "ms", took,
+                  "tenant", r->identity.tenant, "user", r->identity.user, "request", r->id, NULL);
 }
 
 static void on_completed(void *userdata, struct MHD_Connection *connection, void **place,
@@ -295,7 +298,7 @@ static int parse_address(const GatewaySettings *s, struct sockaddr_storage *ret,
 static int listen_on(const GatewaySettings *s, Report *report, uint16_t *ret_port) {
         struct sockaddr_storage address;
         socklen_t n;
-        int fd, on = 1, error;
+        int fd, on = 1, send_bytes = SEND_BUFFER_BYTES, error;
 
         if (parse_address(s, &address, &n) < 0)
                 return report_set(report, RUNBOOK_INVALID_REQUEST,
@@ -303,6 +306,8 @@ static int listen_on(const GatewaySettings *s, Report *report, uint16_t *ret_por
         fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd >= 0)
                 setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (fd >= 0) /* the connections inherit it */
+                setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
         if (fd < 0 || bind(fd, (struct sockaddr *)&address, n) < 0 || listen(fd, BACKLOG) < 0 ||
             getsockname(fd, (struct sockaddr *)&address, &n) < 0) {
                 error = errno;
@@ -352,15 +357,15 @@ int http_start(Gateway *g, Report *report, Http **ret) {
         }
         conns_init(&h->conns, n_max);
         *ret = h; /* requests may come before MHD_start_daemon returns */
-        h->daemon = MHD_start_daemon(
-                        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-                                        (is_v6 ? MHD_USE_IPv6 : 0),
-                        0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
-                        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, n_max,
-                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_BYTES_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                        (unsigned)SILENCE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, h,
-                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-                        MHD_OPTION_END);
+        h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                                                     MHD_USE_ERROR_LOG | (is_v6 ? MHD_USE_IPv6 : 0),
+                                     0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_message,
+                                     NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, n_max,
+                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_BYTES_MAX,
+                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
+                                     MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+                                     h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                                     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
         if (h->daemon)
                 return 0;
         close(fd);
@@ -393,16 +398,19 @@ void http_put_metrics(Http *h, Buf *out) {
         static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
         MetricsWriter w = metrics_writer(out);
 
-        metrics_family(&w, METRIC_COUNTER, "runbook_gateway_responses_total", "HTTP responses by class of status.");
+        metrics_family(&w, METRIC_COUNTER, "runbook_gateway_responses_total",
+                       "HTTP responses by class of status.");
         for (size_t i = 1; i < N_ELEMENTS(classes); i++)
                 metrics_sample(&w, &(MetricLabel){"class", slice_from_str(classes[i])}, 1,
                                (double)atomic_load(&h->n_responses[i + 1]));
         metrics_single(&w, METRIC_GAUGE, "runbook_gateway_connections", "Open HTTP connections.",
                        (double)conns_count(&h->conns));
         metrics_single(&w, METRIC_COUNTER, "runbook_gateway_connections_late_total",
-                       "Connections closed for taking too long over a request.", (double)atomic_load(&h->conns.n_late));
+                       "Connections closed for taking too long over a request.",
+                       (double)atomic_load(&h->conns.n_late));
         metrics_single(&w, METRIC_GAUGE, "runbook_gateway_pending_requests",
-                       "Requests that wait for the engine's answer.", (double)atomic_load(&h->gateway->n_pending));
+                       "Requests that wait for the engine's answer.",
+                       (double)atomic_load(&h->gateway->n_pending));
         metrics_single(&w, METRIC_GAUGE, "runbook_gateway_streams", "Open streams of events.",
                        (double)streams_count(h->gateway));
 }

@@ -5,9 +5,9 @@
  * on the way shows, and then the consumer is made anew behind the last message that came. The same when it falls
  * silent: it may be gone with its server.
  *
- * A place is a sequence of the stream and the time that goes with it, since a server that loses power may give sequences
- * out again: only if the message at that sequence is still the same one, the next sequence is what comes next; else
- * reading begins at its time.
+ * A place is a sequence of the stream and the time that goes with it, since a server that loses power may give
+ * sequences out again: only if the message at that sequence is still the same one, the next sequence is what comes
+ * next; else reading begins at its time.
  */
 
 #include <stdio.h>
@@ -107,10 +107,11 @@ static void on_created(void *userdata, int status, LinkAnswer *answer, const Run
         bool is_first = false, is_behind = json_integer_value(json_object_get(json, "num_pending")) > 0;
 
         if (!name || strlen(name) >= sizeof p->consumer) {
-                later(p, status == RUNBOOK_CLIENT_E_NO_ENGINE ? "JetStream, which keeps the events, does not answer"
-                         : error                              ? error
-                         : e && status                        ? e->message
-                                                              : "JetStream's answer is not understood");
+                later(p, status == RUNBOOK_CLIENT_E_NO_ENGINE
+                                         ? "JetStream, which keeps the events, does not answer"
+                         : error       ? error
+                         : e && status ? e->message
+                                       : "JetStream's answer is not understood");
         } else {
                 pthread_mutex_lock(&p->lock);
                 snprintf(p->consumer, sizeof p->consumer, "%s", name);
@@ -134,7 +135,8 @@ static void create(Puller *p, const char *start) {
         _cleanup_(buf_deinit) Buf body = {0};
 
         buf_printf(&body,
-                   "{\"stream_name\":\"%s\",\"config\":{%s,\"ack_policy\":\"none\",\"replay_policy\":\"instant\","
+                   "{\"stream_name\":\"%s\",\"config\":{%s,\"ack_policy\":\"none\",\"replay_policy\":"
+                   "\"instant\","
                    "\"filter_subject\":\"%s\",\"inactive_threshold\":60000000000,\"mem_storage\":true,"
                    "\"num_replicas\":1}}",
                    p->stream, start, p->filter);
@@ -189,9 +191,10 @@ static void on_message_at_place(void *userdata, int status, LinkAnswer *answer, 
         if (at_ms == p->place.at_ms)
                 create_after(p, p->place.seq);
         else if (!json || !ask(p, "STREAM.INFO", "", on_info))
-                later(p, status == RUNBOOK_CLIENT_E_NO_ENGINE ? "JetStream, which keeps the events, does not answer"
-                         : e && status                        ? e->message
-                                                              : "the gateway could not ask JetStream");
+                later(p, status == RUNBOOK_CLIENT_E_NO_ENGINE
+                                         ? "JetStream, which keeps the events, does not answer"
+                         : e && status ? e->message
+                                       : "the gateway could not ask JetStream");
         json_decref(json);
         unref(p);
 }
@@ -205,10 +208,11 @@ static void on_end(void *userdata, int status, LinkAnswer *answer, const Runbook
         const char *error = error_text(json);
 
         if (!state) {
-                later(p, status == RUNBOOK_CLIENT_E_NO_ENGINE ? "JetStream, which keeps the events, does not answer"
-                         : error                              ? error
-                         : e && status                        ? e->message
-                                                              : "JetStream's answer is not understood");
+                later(p, status == RUNBOOK_CLIENT_E_NO_ENGINE
+                                         ? "JetStream, which keeps the events, does not answer"
+                         : error       ? error
+                         : e && status ? e->message
+                                       : "JetStream's answer is not understood");
         } else {
                 if (end.seq > 0 && time)
                         time_parse_ms(json_string_slice(time), &end.at_ms);
@@ -254,8 +258,9 @@ static bool parse_reply(const char *reply, char *ret_consumer, PullerMessage *re
                 rest = dot ? (Slice){dot + 1, rest.n - tokens[n - 1].n - 1} : SLICE_NULL;
         }
         size_t at = n >= 11 ? 4 : 2;
-        if (n < at + 7 || tokens[at + 1].n >= NAME_MAX_BYTES || !slice_to_u64(tokens[at + 3], &ret->place.seq) ||
-            !slice_to_u64(tokens[at + 4], ret_delivered) || !slice_to_u64(tokens[at + 5], &ns))
+        if (n < at + 7 || tokens[at + 1].n >= NAME_MAX_BYTES ||
+            !slice_to_u64(tokens[at + 3], &ret->place.seq) || !slice_to_u64(tokens[at + 4], ret_delivered) ||
+            !slice_to_u64(tokens[at + 5], &ns))
                 return false;
         memcpy(ret_consumer, tokens[at + 1].data, tokens[at + 1].n);
         ret_consumer[tokens[at + 1].n] = 0;

@@ -22,7 +22,10 @@ typedef enum ParamKind { PARAM_BOOL, PARAM_NUMBER } ParamKind;
 static const struct {
         const char *name;
         ParamKind kind;
-} typed_params[] = {{"after", PARAM_NUMBER}, {"events", PARAM_BOOL}, {"limit", PARAM_NUMBER}, {"steps", PARAM_BOOL}};
+} typed_params[] = {{"after", PARAM_NUMBER},
+                    {"events", PARAM_BOOL},
+                    {"limit", PARAM_NUMBER},
+                    {"steps", PARAM_BOOL}};
 
 static void put_param(JsonWriter *w, const UriParam *p) {
         uint64_t n;
@@ -72,7 +75,8 @@ static void put_subject(const Request *r, Buf *b) {
 }
 
 /** The request's headers that travel on. False: one of them is refused. */
-static bool take_headers(Request *r, RunbookHeader headers[2], size_t *ret_n, char id[RUNBOOK_CLIENT_ID_SIZE]) {
+static bool take_headers(Request *r, RunbookHeader headers[2], size_t *ret_n,
+                         char id[RUNBOOK_CLIENT_ID_SIZE]) {
         const char *trace = request_header(r, "traceparent"), *key = request_header(r, "Idempotency-Key");
 
         *ret_n = 0;
@@ -112,7 +116,8 @@ static void reply_failure(Request *r, int status, const RunbookClientError *e) {
                         reply_error(r, RUNBOOK_UNAVAILABLE, 0, "the engine did not answer in time");
                 else
                         reply_error(r, RUNBOOK_UNAVAILABLE, 0,
-                                    "the engine did not answer in time; the command may have been carried out: "
+                                    "the engine did not answer in time; the command may have been carried "
+                                    "out: "
                                     "sent again with the same Idempotency-Key it is not done twice");
                 break;
         case RUNBOOK_CLIENT_E_NO_ENGINE:
@@ -146,8 +151,8 @@ static int refusal_status(const LinkAnswer *answer) {
 
         if (!answer->error_code && !answer->error_text)
                 return 0;
-        if (!answer->error_code || !slice_to_u64(slice_from_str(answer->error_code), &status) || status < 400 ||
-            status > 599)
+        if (!answer->error_code || !slice_to_u64(slice_from_str(answer->error_code), &status) ||
+            status < 400 || status > 599)
                 return 500;
         return (int)status;
 }
@@ -183,7 +188,8 @@ static void send_on(Request *r, const char *subject, Slice body) {
         Link *link = gateway_link(r->gateway);
         RunbookHeader headers[2];
         char id[RUNBOOK_CLIENT_ID_SIZE];
-        LinkMessage message = {.subject = subject, .body = body.data, .body_size = body.n, .headers = headers};
+        LinkMessage message = {
+                        .subject = subject, .body = body.data, .body_size = body.n, .headers = headers};
         RunbookClientError e;
         int status;
 
@@ -201,8 +207,8 @@ static void send_on(Request *r, const char *subject, Slice body) {
         }
         request_pause(r);
         atomic_fetch_add(&r->gateway->n_pending, 1);
-        status = link_ask(link, &message, r->route->is_large ? CALL_LARGE_TIMEOUT_MS : CALL_TIMEOUT_MS, on_answer, r,
-                          &e);
+        status = link_ask(link, &message, r->route->is_large ? CALL_LARGE_TIMEOUT_MS : CALL_TIMEOUT_MS,
+                          on_answer, r, &e);
         if (status < 0)
                 on_answer(r, status, NULL, &e);
 }

@@ -52,8 +52,8 @@ void finish_register(Request *r, LinkAnswer *answer) {
 
 /** How far one execution is, cut out of its answer. */
 void finish_stats(Request *r, LinkAnswer *answer) {
-        static const char *const members[] = {"runbookId", "runbookVersion", "status", "startTime", "endTime",
-                                              "durationMs", "progress"};
+        static const char *const members[] = {"runbookId", "runbookVersion", "status",  "startTime",
+                                              "endTime",   "durationMs",     "progress"};
         json_t *json = parse(answer);
         const json_t *execution = json_object_get(json, "execution");
         _cleanup_(buf_deinit) Buf body = {0};

@@ -6,7 +6,8 @@
 #include "gateway/request.h"
 #include "json/digest.h"
 
-#define ETAG_DIGITS 32 /* of the digest's 64: collisions only make a poller miss a change, and 128 bits have none */
+#define ETAG_DIGITS                                                                                          \
+        32 /* of the digest's 64: collisions only make a poller miss a change, and 128 bits have none */
 
 static const char json_type[] = "application/json";
 
@@ -40,8 +41,8 @@ void reply_fixed(Request *r, int status, const char *content_type, Slice bytes) 
 void reply_empty(Request *r, int status) { begin(r, status); }
 
 void reply_memory(Request *r) {
-        static const char text[] =
-                        "{\"version\":\"v1\",\"error\":\"INTERNAL\",\"message\":\"the gateway is out of memory\"}";
+        static const char text[] = "{\"version\":\"v1\",\"error\":\"INTERNAL\",\"message\":\"the gateway is "
+                                   "out of memory\"}";
 
         reply_fixed(r, 500, json_type, SLICE(text));
 }

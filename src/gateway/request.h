@@ -20,7 +20,7 @@ typedef struct Response {
         Buf body;
         Slice fixed; /* instead of body: bytes that outlive the gateway */
         const char *content_type;
-        Buf headers; /* name NUL value NUL, again and again */
+        Buf headers;    /* name NUL value NUL, again and again */
         Stream *stream; /* instead of a body: a reference, taken by the server */
         bool closes;    /* the connection ends with it */
 } Response;

@@ -9,8 +9,8 @@
 #define RELAY      .handle = relay_handle, .status = 200
 #define QUERY(...) .method = METHOD_GET, RELAY, .family = "query", .verb = __VA_ARGS__
 #define COMMAND(...)                                                                                         \
-        .method = METHOD_POST, RELAY, .family = "cmd", .body = ROUTE_BODY_OPTIONAL, .body_max = BODY_SMALL_MAX,    \
-        .verb = __VA_ARGS__
+        .method = METHOD_POST, RELAY, .family = "cmd", .body = ROUTE_BODY_OPTIONAL,                          \
+        .body_max = BODY_SMALL_MAX, .verb = __VA_ARGS__
 
 /* clang-format off */
 static const Route routes[] = {

@@ -22,13 +22,13 @@ struct Route {
         RouteParams params;
         RouteBody body;
         size_t body_max;
-        int status;                                          /* of a success */
+        int status;                                     /* of a success */
         void (*finish)(Request *r, LinkAnswer *answer); /* instead of passing the answer on; NULL: pass it */
-        bool is_public; /* nobody is asked who he is */
-        bool is_page;   /* not JSON: what Accept says is not looked at */
-        bool is_stream; /* of events */
-        bool is_health; /* answered while draining too */
-        bool is_large;  /* may take longer */
+        bool is_public;                                 /* nobody is asked who he is */
+        bool is_page;                                   /* not JSON: what Accept says is not looked at */
+        bool is_stream;                                 /* of events */
+        bool is_health;                                 /* answered while draining too */
+        bool is_large;                                  /* may take longer */
 };
 
 /**
@@ -54,7 +54,7 @@ void stream_execution(Request *r); /* stream_execution.c */
 void stream_tenant(Request *r);    /* stream_tenant.c */
 
 /* Finishers: what becomes of an answer that is not simply passed on. */
-void finish_start(Request *r, LinkAnswer *answer);  /* relay_finish.c */
-void finish_replay(Request *r, LinkAnswer *answer); /* relay_finish.c */
-void finish_stats(Request *r, LinkAnswer *answer);  /* relay_finish.c */
+void finish_start(Request *r, LinkAnswer *answer);    /* relay_finish.c */
+void finish_replay(Request *r, LinkAnswer *answer);   /* relay_finish.c */
+void finish_stats(Request *r, LinkAnswer *answer);    /* relay_finish.c */
 void finish_register(Request *r, LinkAnswer *answer); /* relay_finish.c */

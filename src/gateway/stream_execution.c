@@ -22,12 +22,12 @@
 #include "json/json_scan.h"
 #include "json/json_write.h"
 
-#define PAGE_EVENTS       200
-#define LANE_ITEMS_MAX    1000
-#define LANE_BYTES_MAX    (1u << 20)
-#define RECHECK_MS        15000
-#define RETRY_MS          1000
-#define EVENT_ID_SIZE     48
+#define PAGE_EVENTS    200
+#define LANE_ITEMS_MAX 1000
+#define LANE_BYTES_MAX (1u << 20)
+#define RECHECK_MS     15000
+#define RETRY_MS       1000
+#define EVENT_ID_SIZE  48
 
 typedef struct Item {
         List node;
@@ -41,8 +41,8 @@ typedef struct Lane {
         uint64_t next; /* the number to go on with; 0: whatever comes first */
         uint64_t seen; /* the highest heard of */
         uint64_t sent;
-        bool is_filling; /* the history was asked */
-        bool is_stale;   /* it has to be */
+        bool is_filling;  /* the history was asked */
+        bool is_stale;    /* it has to be */
         int64_t retry_ms; /* not before */
         List items;
         size_t n_items, n_bytes;
@@ -127,7 +127,8 @@ static void flush_locked(ExecutionStream *x) {
                 lane->sent = item->number;
                 snprintf(id, sizeof id, "%llu.%llu", (unsigned long long)x->lanes[0].sent,
                          (unsigned long long)x->lanes[1].sent);
-                stream_put_locked(&x->stream, slice_from_str(id), kinds[i].event, (Slice){item->text, item->n});
+                stream_put_locked(&x->stream, slice_from_str(id), kinds[i].event,
+                                  (Slice){item->text, item->n});
                 list_remove(&item->node);
                 lane->n_items--;
                 lane->n_bytes -= item->n;
@@ -178,7 +179,8 @@ static void on_page(void *userdata, int status, LinkAnswer *answer, const Runboo
                 lane->is_stale = true; /* the engine is away: later again */
                 lane->retry_ms = link_now_ms() + RETRY_MS;
         } else if (answer->error_code) {
-                fail(x, "refused", answer->error_text ? answer->error_text : "the engine refuses to show more");
+                fail(x, "refused",
+                     answer->error_text ? answer->error_text : "the engine refuses to show more");
         } else if (!take_page(lane, fill->lane, (Slice){answer->body, answer->body_size})) {
                 fail(x, "failed", "the gateway could not take the engine's answer");
         }
@@ -204,7 +206,8 @@ static int ask(ExecutionStream *x, size_t i, uint64_t next, int limit, LinkAskHa
         subject_put_token(&subject, slice_from_str(x->stream.identity.user));
         buf_printf(&subject, ".%s.%s", kinds[i].query, x->id);
         buf_put_char(&subject, 0);
-        buf_printf(&body, "{\"after\":%llu,\"limit\":%d}", (unsigned long long)(next > 0 ? next - 1 : 0), limit);
+        buf_printf(&body, "{\"after\":%llu,\"limit\":%d}", (unsigned long long)(next > 0 ? next - 1 : 0),
+                   limit);
         if (!link)
                 r = RUNBOOK_CLIENT_E_NO_SERVER;
         if (fill && link && !subject.error && !body.error) {
@@ -355,7 +358,8 @@ static void on_opened(void *userdata, int status, LinkAnswer *answer, const Runb
         pthread_mutex_lock(&x->stream.lock);
         x->opening = NULL;
         x->lanes[0].is_filling = false;
-        if (is_open && !x->is_from_now && !take_page(&x->lanes[0], 0, (Slice){answer->body, answer->body_size}))
+        if (is_open && !x->is_from_now &&
+            !take_page(&x->lanes[0], 0, (Slice){answer->body, answer->body_size}))
                 fail(x, "failed", "the gateway could not take the engine's answer");
         pthread_mutex_unlock(&x->stream.lock);
         if (is_open) {
@@ -391,7 +395,8 @@ static bool set_start(ExecutionStream *x, Request *r) {
                 return false;
         }
         if (last && *last && !parse_event_id(last, reached)) {
-                reply_error(r, RUNBOOK_INVALID_REQUEST, 0, "Last-Event-ID is not an id that this stream has given");
+                reply_error(r, RUNBOOK_INVALID_REQUEST, 0,
+                            "Last-Event-ID is not an id that this stream has given");
                 return false;
         }
         x->is_from_now = slice_eq_str(from, "now") && !(last && *last);

@@ -17,10 +17,10 @@
 #include "gateway/relay.h"
 #include "gateway/stream.h"
 
-#define AUDIT_STREAM "RUNBOOK_AUDIT"
-#define EVENTS_LOW   16 /* waiting; below it the next batch is asked for */
+#define AUDIT_STREAM  "RUNBOOK_AUDIT"
+#define EVENTS_LOW    16 /* waiting; below it the next batch is asked for */
 #define EVENT_ID_SIZE 96
-#define ASK_RETRY_MS 1000
+#define ASK_RETRY_MS  1000
 
 typedef struct Event {
         List node;
@@ -51,9 +51,7 @@ struct TenantStream {
         int64_t retry_ms; /* asking for access again, not before */
 };
 
-static const struct {
-        const char *family, *event;
-} kinds[2] = {{"lifecycle", "lifecycle"}, {"log", "log"}};
+static const struct { const char *family, *event; } kinds[2] = {{"lifecycle", "lifecycle"}, {"log", "log"}};
 
 /** Who is told about an answer. */
 typedef struct Question {
@@ -203,7 +201,8 @@ static void ask_all(TenantStream *t, int64_t now_ms) {
 
         for (;;) {
                 pthread_mutex_lock(&t->stream.lock);
-                bool asks = !t->stream.is_ending && now_ms >= t->retry_ms && next_question_locked(t, &execution);
+                bool asks = !t->stream.is_ending && now_ms >= t->retry_ms &&
+                            next_question_locked(t, &execution);
                 pthread_mutex_unlock(&t->stream.lock);
                 if (!asks)
                         return;
@@ -255,7 +254,8 @@ static void on_message(void *userdata, const PullerMessage *m) {
                 return;
         }
         if (event->access == ACCESS_UNKNOWN)
-                event->access = access_look_up(t->stream.gateway->access, &t->stream.identity, event->execution);
+                event->access = access_look_up(t->stream.gateway->access, &t->stream.identity,
+                                               event->execution);
         pthread_mutex_lock(&t->stream.lock);
         list_push_back(&lane->events, &event->node);
         lane->n_events++;
@@ -335,8 +335,9 @@ static void on_opened(void *userdata, bool is_open, const char *sentence) {
 
 static void on_expired(void *userdata) {
         TenantStream *t = ((Lane *)userdata)->t;
-        static const char data[] = "{\"version\":\"v1\",\"reason\":\"expired\",\"message\":\"events behind your last "
-                                   "id have been deleted from the audit stream; read the histories\"}";
+        static const char data[] =
+                        "{\"version\":\"v1\",\"reason\":\"expired\",\"message\":\"events behind your last "
+                        "id have been deleted from the audit stream; read the histories\"}";
 
         pthread_mutex_lock(&t->stream.lock);
         stream_put_locked(&t->stream, SLICE_NULL, "gap", SLICE(data));

@@ -97,15 +97,15 @@ static int parse_query(Slice query, Arena *arena, Uri *u, Report *report) {
                 if (pair.n == 0)
                         continue;
                 if (u->n_params == URI_PARAMS_MAX)
-                        return report_set(report, RUNBOOK_INVALID_REQUEST, "the URL has more than %d parameters",
-                                          URI_PARAMS_MAX);
+                        return report_set(report, RUNBOOK_INVALID_REQUEST,
+                                          "the URL has more than %d parameters", URI_PARAMS_MAX);
                 name = cut(&pair, '=');
                 r = decode(name, true, arena, &p->name, report);
                 if (!r)
                         r = decode(pair, true, arena, &p->value, report);
                 if (!r && uri_param(u, p->name.data).data)
-                        r = report_set(report, RUNBOOK_INVALID_REQUEST, "the URL has the parameter \"%.*s\" twice",
-                                       SLICE_ARG(p->name));
+                        r = report_set(report, RUNBOOK_INVALID_REQUEST,
+                                       "the URL has the parameter \"%.*s\" twice", SLICE_ARG(p->name));
                 u->n_params++;
         }
         return r;
