@@ -150,10 +150,14 @@ int store_result_get(StoreTxn *t, Slice tenant, Slice user, Slice command_id, St
 int store_result_put(StoreTxn *t, Slice tenant, Slice user, Slice command_id, const StoreResult *result);
 int store_result_expire(StoreTxn *t, int64_t before_ms, uint32_t max, uint32_t *ret);
 
-/** Idempotency: digest → execution that is not failed or cancelled. */
+/**
+ * Idempotency: digest → the execution that is not failed or cancelled. A failed one that is retried may find
+ * another in its place: it is noted behind it, and takes the place when that one fails in its turn.
+ */
+#define STORE_HOLDERS_MAX 4096 /* executions noted under one digest; further ones are not */
 int store_idempotency_get(StoreTxn *t, const Digest *digest, Uuid *ret);
 int store_idempotency_put(StoreTxn *t, const Digest *digest, Uuid id);
-int store_idempotency_delete(StoreTxn *t, const Digest *digest, Uuid id); /* only if it still names @id */
+int store_idempotency_delete(StoreTxn *t, const Digest *digest, Uuid id); /* others stay */
 
 /** Event ids seen, for dedupe of external events: (tenant, event id). */
 int store_event_seen(StoreTxn *t, Slice tenant, Slice event_id, bool *ret);

@@ -109,18 +109,10 @@ static void check_total(Check *c, StoreTable table, uint64_t n_expected) {
                                   (unsigned long long)n_expected);
 }
 
-/** A digest's row must name an execution that has it, is there and may still have it. */
-static int check_idempotency_row(Check *c, Slice key, Slice value) {
+static int check_holder(Check *c, Slice key, Uuid id) {
         Slice static_record, state_record;
         ExecutionSummary s;
-        Reader reader = reader_from_slice(value);
 
-        store_take_version(&reader);
-        Uuid id = codec_uuid(&reader);
-        if (reader.failed || key.n != DIGEST_SIZE) {
-                check_row_fault(c, TABLE_IDEMPOTENCY, key, "the row is damaged");
-                return 0;
-        }
         Key first = execution_key(id, ROW_STATIC), second = execution_key(id, ROW_STATE);
         int r = store_get(c->t, TABLE_EXECUTIONS, &first, &static_record);
         if (r == 0)
@@ -133,6 +125,23 @@ static int check_idempotency_row(Check *c, Slice key, Slice value) {
                 check_row_fault(c, TABLE_IDEMPOTENCY, key,
                                 "it names an execution that has failed or was cancelled");
         return 0;
+}
+
+/** A digest's row must name executions that have it, are there and may still have it. */
+static int check_idempotency_row(Check *c, Slice key, Slice value) {
+        Reader reader = reader_from_slice(value);
+        int r = 0;
+
+        store_take_version(&reader);
+        do {
+                Uuid id = codec_uuid(&reader);
+                if (reader.failed || key.n != DIGEST_SIZE) {
+                        check_row_fault(c, TABLE_IDEMPOTENCY, key, "the row is damaged");
+                        return 0;
+                }
+                r = check_holder(c, key, id);
+        } while (r == 0 && reader_left(&reader) > 0);
+        return r;
 }
 
 static void compare_counts(Check *c, Slice key, const uint64_t *stored, const CheckTenant *real) {

@@ -198,21 +198,54 @@ int store_idempotency_get(StoreTxn *t, const Digest *digest, Uuid *ret) {
         return reader.failed ? store_fail(t, -EBADMSG) : 0;
 }
 
+/** Begin a row with the holders that it has, but for @id. *ret_n: how many; *ret_had: was @id one? */
+static int rewrite_holders(StoreTxn *t, const Key *key, Uuid id, size_t *ret_n, bool *ret_had) {
+        Slice found = SLICE_NULL;
+
+        *ret_n = 0;
+        *ret_had = false;
+        int r = store_get(t, TABLE_IDEMPOTENCY, key, &found);
+        if (r < 0)
+                return r;
+        Reader reader = reader_from_slice(found);
+        Buf *b = store_value(t);
+        if (r == 0)
+                store_take_version(&reader);
+        while (r == 0 && reader_left(&reader) > 0) {
+                Uuid holder = codec_uuid(&reader);
+                if (reader.failed)
+                        break;
+                *ret_had |= uuid_eq(holder, id);
+                if (uuid_eq(holder, id))
+                        continue;
+                codec_put_uuid(b, &holder);
+                ++*ret_n;
+        }
+        return reader.failed ? store_fail(t, -EBADMSG) : 0;
+}
+
 int store_idempotency_put(StoreTxn *t, const Digest *digest, Uuid id) {
         Key key = idempotency_key(digest);
-        Buf *b = store_value(t);
-        codec_put_uuid(b, &id);
-        return store_put(t, TABLE_IDEMPOTENCY, &key, b);
+        size_t n;
+        bool had;
+
+        int r = rewrite_holders(t, &key, id, &n, &had);
+        if (r || had || n >= STORE_HOLDERS_MAX)
+                return r;
+        codec_put_uuid(&t->value, &id);
+        return store_put(t, TABLE_IDEMPOTENCY, &key, &t->value);
 }
 
 int store_idempotency_delete(StoreTxn *t, const Digest *digest, Uuid id) {
         Key key = idempotency_key(digest);
-        Uuid holder;
+        size_t n;
+        bool had;
 
-        int r = store_idempotency_get(t, digest, &holder);
-        if (r)
-                return r == STORE_E_NOT_FOUND ? 0 : r;
-        return uuid_eq(holder, id) ? store_delete(t, TABLE_IDEMPOTENCY, &key) : 0;
+        int r = rewrite_holders(t, &key, id, &n, &had);
+        if (r || !had)
+                return r;
+        return n > 0 ? store_put(t, TABLE_IDEMPOTENCY, &key, &t->value)
+                     : store_delete(t, TABLE_IDEMPOTENCY, &key);
 }
 
 /* ---- ids of external events

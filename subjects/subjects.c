@@ -64,6 +64,14 @@ static void too_few_tokens(Report *report, EndpointId id) {
                    endpoint_name(id), what[id]);
 }
 
+/** Not even an answer's few bytes are to be had: what can be said without them. */
+static void refuse_without_memory(Subjects *s, EndpointId id, Slice reply) {
+        const Slice body = SLICE("{\"version\":\"v1\",\"error\":\"INTERNAL\",\"message\":\"out of memory\"}");
+        if (reply.n > 0)
+                bus_reply(s->bus, reply, RUNBOOK_INTERNAL, body);
+        endpoint_count(s, id, monotonic_ns(), RUNBOOK_INTERNAL, body);
+}
+
 /** The tenant's token, as it stands in the subject. */
 static Slice tenant_token(const Subjects *s, Slice subject) {
         size_t n = s->prefix.n + 1;
@@ -77,9 +85,12 @@ static Slice tenant_token(const Subjects *s, Slice subject) {
 void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed) {
         Crowd *crowd = &s->endpoints[id].crowd;
         size_t cell = crowd_note(crowd, s->hash_seed, tenant_token(s, m->subject));
-        Answer *answer = answer_new_inbox(s, id, allowed_reply(s, m));
-        if (!answer)
-                return; /* no memory for forty bytes: nobody could be told */
+        Slice reply = allowed_reply(s, m);
+        Answer *answer = answer_new_inbox(s, id, reply);
+        if (!answer) {
+                refuse_without_memory(s, id, reply);
+                return;
+        }
         if (shed && crowd_is_loud(crowd, cell)) {
                 _cleanup_(report_deinit) Report full = {0};
                 report_set(&full, RUNBOOK_OVERLOADED,

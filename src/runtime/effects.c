@@ -110,16 +110,9 @@ static int idempotency_release(Batch *b, Execution *x, const Effect *e) {
         return r == STORE_E_NOT_FOUND ? 0 : r;
 }
 
+/** Where another has taken its place meanwhile, that one stays what duplicates are told; this one comes next. */
 static int idempotency_claim(Batch *b, Execution *x, const Effect *e) {
-        Uuid holder;
-
-        if (!has_digest(x))
-                return 0;
-        int r = store_idempotency_get(b->txn, &x->idempotency_digest, &holder);
-        if (r != STORE_E_NOT_FOUND)
-                return r; /* another one has taken its place meanwhile: that one stays what duplicates are
-                             told */
-        return store_idempotency_put(b->txn, &x->idempotency_digest, x->id);
+        return has_digest(x) ? store_idempotency_put(b->txn, &x->idempotency_digest, x->id) : 0;
 }
 
 /* ---- tasks --------------------------------------------------------------------------------------------- */

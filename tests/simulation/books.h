@@ -33,7 +33,7 @@ typedef struct Case {
         Uuid id;
         Runbook *runbook;        /* reference; NULL: a tenant's catalog of registrations */
         char *tenant, *initiator, *command_id;
-        Value *input;
+        Value *input, *context;
         Uuid parent, original;
         Digest idempotency;
         bool dry_run, retried;

@@ -214,6 +214,7 @@ int bus_new(const BusOptions *options, Report *report, Bus **ret) { return -ENOS
 int bus_start(Bus *b) { return -ENOSYS; }
 void bus_stop(Bus *b, int64_t timeout_ms) {}
 void bus_free(Bus *b) {}
+uint64_t bus_n_reconnects(const Bus *b) { return 0; }
 bool bus_is_connected(const Bus *b) { return !bus_is_away(the_sim); }
 
 static int callback(int (*f)(Sim *, const AuditMessage *, size_t, uint64_t *), const AuditMessage *messages,

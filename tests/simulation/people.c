@@ -324,11 +324,12 @@ static void send_forgery(Sim *s, int of) {
         People *p = s->people;
         Command *c = command_new(p, p->commands[of].verb, p->commands[of].tenant, p->commands[of].user);
         Command *original = &p->commands[of];
-        char *subject = original->subject;
         int index = c->group;
-        c->subject = sim_dup(slice_from_str(subject));
-        set_body(c, strcmp(c->verb, "approve") == 0 ? "{\"decision\":\"rejected\",\"comments\":\"forged\"}"
-                                                    : "{\"reason\":\"forged\"}");
+        char body[96];
+        c->subject = sim_dup(slice_from_str(original->subject));
+        snprintf(body, sizeof(body), "{\"decision\":\"rejected\",\"comments\":\"forged %d\",\"reason\":\"forged %d\"}",
+                 index, index);
+        set_body(c, body);
         snprintf(c->id, sizeof(c->id), "%s", original->id);
         c->execution = original->execution;
         snprintf(c->step, sizeof(c->step), "%s", original->step);

@@ -185,13 +185,13 @@ static const char *check_failed(const Sim *s, const Case *c, const EventView *e)
         const char *code = json_string_value(json_object_get(error, "code"));
         if (!code)
                 return "an execution fails without a code";
+        for (size_t i = 0; i < c->n_steps; i++)
+                if (c->steps[i].status == RUNBOOK_STEP_FAILED && !c->steps[i].continued)
+                        return NULL; /* perhaps with a child's code */
         if (strcmp(code, "EXECUTION_TIMEOUT") == 0)
                 return c->runbook->global_timeout_ms > 0 && e->at_ms >= c->begun_ms + c->runbook->global_timeout_ms
                                ? NULL
                                : "an execution times out too early";
-        for (size_t i = 0; i < c->n_steps; i++)
-                if (c->steps[i].status == RUNBOOK_STEP_FAILED && !c->steps[i].continued)
-                        return NULL;
         return strcmp(code, "INTERNAL") == 0 || c->retried ? "an execution fails for an internal reason" : NULL;
 }
 
@@ -215,6 +215,8 @@ static const char *check_compensated(const Case *c) {
 const char *rule_may_end(const Sim *s, const Case *c, uint8_t status, const EventView *e) {
         for (size_t i = 0; i < c->n_steps; i++) {
                 uint8_t is = c->steps[i].status;
+                if (is == RUNBOOK_STEP_RETRYING && e->at_ms >= c->steps[i].until_ms)
+                        continue; /* it was in line again, which is not announced, and was withdrawn */
                 if (!c->steps[i].revivable && !runbook_step_status_is_final((RunbookStepStatus)is) &&
                     is != RUNBOOK_STEP_PENDING && is != RUNBOOK_STEP_READY)
                         return "an execution ends with a step under way";

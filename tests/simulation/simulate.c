@@ -15,7 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "shrink.h"
 
 #define SHRINK_RUNS 400
@@ -164,7 +163,6 @@ int main(int argc, char **argv) {
         a.from = 1;
         a.to = 0;
         parse(&a, argc, argv);
-        log_set_level((LogLevel)-1);
         json_object_seed(1);
         Progress *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)

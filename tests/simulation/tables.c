@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "storage/store_check.h"
 #include "storage/store_impl.h"
 
 static bool has_timer(StoreTxn *t, const Execution *x, uint32_t instance, uint8_t slot, int64_t at_ms) {
@@ -166,24 +167,25 @@ static void check_counters(Sim *s, StoreTxn *t) {
         }
 }
 
+static void on_fault(void *userdata, const char *table, const char *key, const char *sentence) {
+        sim_fail(userdata, "store check", "%s %s: %s", table, key, sentence);
+}
+
 void tables_check_all(Sim *s) {
         StoreTxn *t;
-        StoreTimer timer;
+        StoreCheck check = {.lookup = runtime_runbook_lookup,
+                            .lookup_userdata = s->rt,
+                            .judge = engine_check,
+                            .catalog_id = engine_catalog_id,
+                            .fault = on_fault,
+                            .userdata = s};
 
         s->looking++;
-        if (s->failed || !s->rt || store_begin_read(s->store, &t)) {
-                s->looking--;
-                return;
+        if (!s->failed && s->rt && store_begin_read(s->store, &t) == 0) {
+                check_counters(s, t);
+                if (store_check(t, &check) < 0)
+                        sim_fail(s, "store check", "the store can't be looked at");
+                store_abort(t);
         }
-        check_counters(s, t);
-        for (int r = store_timer_next(t, NULL, &timer); r == 0 && !s->failed; r = store_timer_next(t, &timer, &timer)) {
-                Execution *x = NULL;
-                if (store_execution_load(t, timer.execution_id, runtime_runbook_lookup, s->rt, &x))
-                        sim_fail(s, "timer left", "a timer is set for an execution that can't be loaded");
-                else if (runbook_execution_status_is_final((RunbookExecutionStatus)x->status))
-                        sim_fail(s, "timer left", "a timer is set for an execution that has ended");
-                execution_free(x);
-        }
-        store_abort(t);
         s->looking--;
 }

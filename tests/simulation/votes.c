@@ -29,6 +29,13 @@ static uint32_t approvals(const StepModel *m) {
 
 /** May @user ever vote here, by the legal basis and the initiator's own vote? */
 static bool eligible(const Case *c, const ApprovalConfig *a, const char *user) {
+        const json_t *basis = json_object_get(value_json(c->context), "legalBasis"), *entry;
+        const json_t *authorized = json_object_get(basis, "authorizedUsers");
+        bool named = json_array_size(authorized) == 0;
+        size_t i;
+        json_array_foreach((json_t *)authorized, i, entry) named |= strcmp(json_string_value(entry), user) == 0;
+        if (!named)
+                return false;
         return a->allow_self_approval || strcmp(user, c->initiator) != 0;
 }
 

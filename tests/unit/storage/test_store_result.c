@@ -145,6 +145,22 @@ Test(store_result, idempotency_names_one_holder) {
         store_abort(t);
 }
 
+Test(store_result, a_retried_execution_takes_the_place_again_when_its_successor_fails) {
+        Digest d = {{7}};
+        Uuid id;
+        StoreTxn *t = begin_write();
+        cr_assert_eq(store_idempotency_put(t, &d, fixture_uuid(2)), 0); /* 1 had failed */
+        cr_assert_eq(store_idempotency_put(t, &d, fixture_uuid(1)), 0); /* and runs again */
+        cr_assert_eq(store_idempotency_put(t, &d, fixture_uuid(1)), 0);
+        t = next_write(t);
+        cr_assert(store_idempotency_get(t, &d, &id) == 0 && uuid_eq(id, fixture_uuid(2)));
+        cr_assert_eq(store_idempotency_delete(t, &d, fixture_uuid(2)), 0);
+        cr_assert(store_idempotency_get(t, &d, &id) == 0 && uuid_eq(id, fixture_uuid(1)));
+        cr_assert_eq(store_idempotency_delete(t, &d, fixture_uuid(1)), 0);
+        cr_assert_eq(store_idempotency_get(t, &d, &id), STORE_E_NOT_FOUND);
+        store_abort(t);
+}
+
 Test(store_result, events_are_seen_until_they_expire) {
         StoreTxn *t = begin_write();
         char text[32];
