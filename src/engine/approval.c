@@ -95,9 +95,9 @@ static int hash_shown(Move *m, uint32_t instance, Value *prompt, Value *input, D
         json_key(&w, "executionId");
         json_put_string(&w, (Slice){m->id_text, UUID_TEXT_SIZE});
         json_key(&w, "input");
-        json_put_raw(&w, value_bytes(input));
+        json_put_raw(&w, move_bytes(m, input));
         json_key(&w, "prompt");
-        json_put_raw(&w, prompt ? value_bytes(prompt) : SLICE("null"));
+        json_put_raw(&w, prompt ? move_bytes(m, prompt) : SLICE("null"));
         json_key(&w, "runbookDigest");
         json_put_str(&w, digest);
         json_key(&w, "stepPath");

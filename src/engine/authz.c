@@ -51,7 +51,7 @@ static void put_basis(JsonWriter *w, const json_t *basis, const char *key) {
 static Value *question(Move *m, uint32_t instance) {
         const Execution *x = m->x;
         const RunbookStep *step = move_step(m, instance);
-        const json_t *basis = x->context ? json_object_get(value_json(x->context), "legalBasis") : NULL;
+        const json_t *basis = x->context ? json_object_get(move_json(m, x->context), "legalBasis") : NULL;
         _cleanup_(buf_deinit) Buf b = {0};
         JsonWriter w = json_writer(&b);
 
@@ -139,7 +139,7 @@ void authz_answer(Move *m) {
                 step_fail_attempt(m, in->instance, error, in->retry_after_ms);
                 return;
         }
-        const json_t *decision = in->value ? value_json(in->value) : NULL;
+        const json_t *decision = move_json(m, in->value);
         bool allow = json_is_true(json_object_get(decision, "allow"));
         Slice reason = json_string_slice(json_object_get(decision, "reason"));
         record_authorization(m, in->instance, allow, reason, in->evidence);

@@ -200,7 +200,8 @@ static void (*const handlers[N_INPUT_KINDS])(Move *m) = {
 int engine_step(Execution *x, const EngineSettings *settings, const Input *in, Update *out) {
         Move m = move_begin(x, settings, in, out);
         assert(!x->broken);
-        if (in->kind < N_INPUT_KINDS && handlers[in->kind])
+        (void)move_json(&m, x->context); /* who may do what is read from it: it is there, or nothing is done */
+        if (!x->broken && in->kind < N_INPUT_KINDS && handlers[in->kind])
                 handlers[in->kind](&m);
         int r = run_to_rest(&m);
         if (r == 0 && out->applied) {

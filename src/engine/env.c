@@ -21,19 +21,19 @@ static const json_t *info(Move *m) {
 }
 
 /* What @instance gave: its output, or its error where a failure was let pass. NULL: nothing (yet). */
-static const json_t *result_of(Execution *x, uint32_t instance) {
-        const StepState *s = &x->steps[instance];
+static const json_t *result_of(Move *m, uint32_t instance) {
+        const StepState *s = &m->x->steps[instance];
         if (s->status == RUNBOOK_STEP_COMPLETED)
-                return s->output ? value_json(s->output) : NULL;
+                return move_json(m, s->output);
         return NULL;
 }
 
-static const json_t *step_member(Execution *x, uint32_t instance, Slice key) {
-        const StepState *s = &x->steps[instance];
+static const json_t *step_member(Move *m, uint32_t instance, Slice key) {
+        const StepState *s = &m->x->steps[instance];
         if (slice_eq(key, SLICE("output")))
-                return value_json(s->output);
+                return move_json(m, s->output);
         if (slice_eq(key, SLICE("error")))
-                return value_json(s->error);
+                return move_json(m, s->error);
         return NULL;
 }
 
@@ -64,7 +64,7 @@ static const json_t *head_loop(EnvCtx *ctx, const ExprPath *path, uint32_t *ret_
                 return NULL;
         if (is_index)
                 return lend_number(ctx->m, x->scopes[scope].index);
-        return slice_eq(path->segments[0].key, SLICE("item")) ? value_json(x->scopes[scope].item) : NULL;
+        return slice_eq(path->segments[0].key, SLICE("item")) ? move_json(ctx->m, x->scopes[scope].item) : NULL;
 }
 
 /* continueWhile looks into the last iteration: the instance of step @step there, INSTANCE_NONE if it is no
@@ -89,7 +89,7 @@ static const json_t *head_steps(EnvCtx *ctx, const ExprPath *path, uint32_t *ret
                 instance = execution_find_instance(x, ctx->instance, step);
         if (instance == INSTANCE_NONE)
                 return NULL;
-        const json_t *result = result_of(x, instance);
+        const json_t *result = result_of(ctx->m, instance);
         *ret_used = 1;
         if (path->n_segments < 2 || path->segments[1].is_index)
                 return result;
@@ -97,7 +97,7 @@ static const json_t *head_steps(EnvCtx *ctx, const ExprPath *path, uint32_t *ret
         Slice key = path->segments[1].key;
         if (json_is_object(result) && json_object_getn(result, key.data, key.n))
                 return result;
-        const json_t *member = step_member(x, instance, key);
+        const json_t *member = step_member(ctx->m, instance, key);
         if (!member)
                 return result;
         *ret_used = 2;
@@ -114,14 +114,14 @@ static const json_t *head_name(EnvCtx *ctx, const ExprPath *path, uint32_t *ret_
                 uint32_t instance = step == STEP_NONE ? INSTANCE_NONE
                                                       : execution_find_instance(x, INSTANCE_NONE, step);
                 if (instance != INSTANCE_NONE)
-                        return result_of(x, instance);
-                return json_object_getn(value_json(x->input), name.data, name.n);
+                        return result_of(ctx->m, instance);
+                return json_object_getn(move_json(ctx->m, x->input), name.data, name.n);
         }
         uint32_t at = ctx->is_continue_while
                                       ? last_iteration_instance(ctx, runbook_find_step(x->runbook, name))
                                       : INSTANCE_NONE;
         if (at != INSTANCE_NONE)
-                return result_of(x, at);
+                return result_of(ctx->m, at);
         at = ctx->instance;
         if (x->scopes[x->steps[at].scope].region == REGION_COMPENSATION)
                 at = x->scopes[x->steps[at].scope]
@@ -129,20 +129,20 @@ static const json_t *head_name(EnvCtx *ctx, const ExprPath *path, uint32_t *ret_
         const RunbookStep *step = execution_step(x, at);
         const Scope *scope = &x->scopes[x->steps[at].scope];
         if (at != ctx->instance && slice_eq(step->id, name))
-                return result_of(x, at);
+                return result_of(ctx->m, at);
         for (uint32_t i = 0; i < step->n_deps; i++) {
                 const RunbookStep *dep = &x->runbook->steps[step->deps[i]];
                 if (slice_eq(dep->id, name))
-                        return result_of(x, scope->first + dep->local);
+                        return result_of(ctx->m, scope->first + dep->local);
         }
         for (uint32_t i = 0; i < step->n_deps; i++) {
                 const RunbookStep *dep = &x->runbook->steps[step->deps[i]];
                 const json_t *field =
-                                json_object_getn(result_of(x, scope->first + dep->local), name.data, name.n);
+                                json_object_getn(result_of(ctx->m, scope->first + dep->local), name.data, name.n);
                 if (field)
                         return field;
         }
-        return json_object_getn(value_json(x->input), name.data, name.n);
+        return json_object_getn(move_json(ctx->m, x->input), name.data, name.n);
 }
 
 static const json_t *head(void *userdata, const ExprPath *path, uint32_t *ret_used) {
@@ -150,11 +150,11 @@ static const json_t *head(void *userdata, const ExprPath *path, uint32_t *ret_us
         *ret_used = 0;
         switch (path->root) {
         case EXPR_ROOT_CONTEXT:
-                return value_json(ctx->m->x->context);
+                return move_json(ctx->m, ctx->m->x->context);
         case EXPR_ROOT_EXECUTION:
                 return info(ctx->m);
         case EXPR_ROOT_INPUT:
-                return value_json(ctx->m->x->input);
+                return move_json(ctx->m, ctx->m->x->input);
         case EXPR_ROOT_LOOP:
                 return head_loop(ctx, path, ret_used);
         case EXPR_ROOT_NAME:
@@ -215,7 +215,7 @@ Value *collect_outputs(Move *m, const uint32_t *steps, uint32_t n, uint32_t firs
                 if (s->status != RUNBOOK_STEP_COMPLETED || !s->output)
                         continue;
                 json_key_slice(&w, step->id);
-                json_put_raw(&w, value_bytes(s->output));
+                json_put_raw(&w, move_bytes(m, s->output));
         }
         json_end_object(&w);
         return b.error ? NULL : value_new_bytes(buf_slice(&b));
@@ -227,7 +227,7 @@ static Value *default_input(Move *m, uint32_t instance) {
         const RunbookStep *step = execution_step(x, instance);
         const Scope *scope = &x->scopes[x->steps[instance].scope];
         if (step->n_deps == 0 && scope->item) {
-                json_t *tree = json_pack("{s:O, s:i}", "item", value_json(scope->item), "index",
+                json_t *tree = json_pack("{s:O, s:i}", "item", move_json(m, scope->item), "index",
                                          (int)scope->index);
                 return value_new(tree);
         }

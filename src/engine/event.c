@@ -52,11 +52,12 @@ void event_put_raw(JsonWriter *w, const char *key, Slice raw) {
         json_put_raw(w, raw);
 }
 
-static void put_value(JsonWriter *w, const char *key, Value *v) {
+static bool put_value(JsonWriter *w, const char *key, Value *v) {
         if (!v)
-                return;
+                return true;
         json_key(w, key);
         json_put_raw(w, value_bytes(v));
+        return value_bytes(v).n > 0;
 }
 
 static bool put_value_digest(JsonWriter *w, const char *key, Value *v) {
@@ -64,7 +65,7 @@ static bool put_value_digest(JsonWriter *w, const char *key, Value *v) {
         char text[DIGEST_TEXT_SIZE + 1];
         if (!v)
                 return true;
-        if (digest_slice(value_bytes(v), &d) < 0)
+        if (value_bytes(v).n == 0 || digest_slice(value_bytes(v), &d) < 0)
                 return false;
         digest_format(&d, text);
         put_slice(w, key, (Slice){text, DIGEST_TEXT_SIZE});
@@ -91,12 +92,12 @@ static bool put_data(JsonWriter *w, const EventData *d) {
         put_slice(w, "code", d->code);
         put_slice(w, "commandId", d->command_id);
         put_slice(w, "comments", d->comments);
-        put_value(w, "context", d->context);
+        ok &= put_value(w, "context", d->context);
         put_slice(w, "correlationId", d->correlation_id);
         put_time(w, "deadline", d->deadline_ms);
         put_slice(w, "decision", d->decision);
         put_number(w, "durationMs", d->has_duration, d->duration_ms);
-        put_value(w, "error", d->error);
+        ok &= put_value(w, "error", d->error);
         put_slice(w, "eventId", d->event_id);
         put_slice(w, "eventType", d->event_type);
         put_uuid(w, "evidenceId", d->evidence_id);
@@ -110,7 +111,7 @@ static bool put_data(JsonWriter *w, const EventData *d) {
         ok &= put_value_digest(w, "outputSha256", d->output_sha);
         put_uuid(w, "parentExecutionId", d->parent_execution_id);
         put_strings(w, "permissions", d->permissions, d->n_permissions);
-        put_value(w, "prompt", d->prompt);
+        ok &= put_value(w, "prompt", d->prompt);
         put_slice(w, "reason", d->reason);
         if (d->runbook) {
                 char digest[DIGEST_TEXT_SIZE + 1];

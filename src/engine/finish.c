@@ -124,7 +124,7 @@ static Value *final_output(Move *m, Value **ret_error) {
         Execution *x = m->x;
         Value *v = x->runbook->output ? template_value(m, INSTANCE_NONE, x->runbook->output, ret_error)
                                       : schedule_collect(m, 0);
-        if (v && value_bytes(v).n > LIMIT_VALUE_BYTES) {
+        if (v && move_bytes(m, v).n > LIMIT_VALUE_BYTES) {
                 *ret_error = move_error(m, "OUTPUT_TOO_LARGE", false,
                                         "the execution's output has %zu bytes, more than the %d allowed "
                                         "(LIMIT_VALUE_BYTES)",

@@ -28,6 +28,22 @@ static inline const RunbookStep *move_step(Move *m, uint32_t instance) {
 }
 /** Something could not be had: the whole batch will be dropped. */
 static inline void move_oom(Move *m) { m->out->oom = m->x->broken = true; }
+/**
+ * A value's faces are made on first use. One that can't be made is not an absent value: whoever took it for
+ * one would decide wrongly, so the move ends there.
+ */
+static inline const json_t *move_json(Move *m, Value *v) {
+        const json_t *tree = value_json(v);
+        if (v && !tree && !value_is_damaged(v))
+                move_oom(m);
+        return tree;
+}
+static inline Slice move_bytes(Move *m, Value *v) {
+        Slice bytes = value_bytes(v);
+        if (v && bytes.n == 0)
+                move_oom(m);
+        return bytes;
+}
 
 /* machine.c: the transition tables; the only place where a status changes */
 void step_set_status(Move *m, uint32_t instance, RunbookStepStatus to);

@@ -130,7 +130,7 @@ static Value *collect(Move *m, uint32_t instance) {
         for (uint32_t scope = extra->first_scope; scope != SCOPE_NONE; scope = x->scopes[scope].next_scope) {
                 _cleanup_(value_unref_p) Value *v =
                                 x->scopes[scope].n_failed > 0 ? NULL : schedule_collect(m, scope);
-                json_put_raw(&w, v ? value_bytes(v) : SLICE("null"));
+                json_put_raw(&w, v ? move_bytes(m, v) : SLICE("null"));
         }
         json_end_array(&w);
         json_key(&w, "iterations");
@@ -159,7 +159,7 @@ static void end_loop(Move *m, uint32_t instance) {
                 return;
         }
         Value *output = collect(m, instance);
-        if (output && value_bytes(output).n > 0 &&
+        if (output && move_bytes(m, output).n > 0 &&
             slice_starts_with(value_bytes(output), SLICE("{\"code\":")))
                 step_fail(m, instance, output);
         else

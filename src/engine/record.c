@@ -101,7 +101,7 @@ static void put_log(Move *m, Slice level, uint32_t instance, Slice message, Slic
                     Slice evidence_ids) {
         Execution *x = m->x;
         Buf *b = &m->out->logs;
-        const json_t *context = value_json(x->context);
+        const json_t *context = move_json(m, x->context);
 
         size_t frame = frame_begin(b, level);
         JsonWriter w = json_writer(b);
@@ -172,7 +172,7 @@ static Slice of_kind(Slice raw, char kind) { return raw.n > 0 && raw.data[0] == 
 void record_result_logs(Move *m, uint32_t instance, Value *logs) {
         enum { EVIDENCE_IDS, LEVEL, MESSAGE, METADATA, N_MEMBERS };
         static const char *const keys[N_MEMBERS] = {"evidenceIds", "level", "message", "metadata"};
-        Slice list = value_bytes(logs), entry, level, members[N_MEMBERS];
+        Slice list = move_bytes(m, logs), entry, level, members[N_MEMBERS];
         size_t at = 0, n = 0;
         while (json_scan_next(list, &at, &entry)) {
                 json_scan_members(entry, keys, N_MEMBERS, members);
@@ -268,7 +268,7 @@ static double confidence_of(Slice raw) {
 static void put_result_evidence(Move *m, uint32_t instance, Value *evidence, const EventData *event) {
         enum { CONFIDENCE, SHA256, SOURCE_REF, TYPE, VALUE, N_MEMBERS };
         static const char *const keys[N_MEMBERS] = {"confidence", "sha256", "sourceRef", "type", "value"};
-        Slice list = value_bytes(evidence), entry, members[N_MEMBERS];
+        Slice list = move_bytes(m, evidence), entry, members[N_MEMBERS];
         size_t at = 0, n = 0;
         while (json_scan_next(list, &at, &entry)) {
                 json_scan_members(entry, keys, N_MEMBERS, members);
@@ -309,7 +309,7 @@ static Slice spec_value(Move *m, uint32_t instance, const ExprTemplate *t, const
         if (error)
                 record_log(m, "warn", instance, "the evidence's %s can't be resolved", what);
         value_unref(error);
-        return value_bytes(*keep);
+        return move_bytes(m, *keep);
 }
 
 static Slice spec_text(Move *m, uint32_t instance, const ExprTemplate *t, const char *what, Value **keep) {

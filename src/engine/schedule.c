@@ -104,9 +104,9 @@ void schedule_resolve_again(Move *m, uint32_t instance) {
                 decide(m, instance, false);
 }
 
-static bool branch_taken(const StepState *conditional, EdgeKind kind) {
+static bool branch_taken(Move *m, const StepState *conditional, EdgeKind kind) {
         /* Canonical bytes of our own making: {"branch":…,"result":true} */
-        bool result = slice_ends_with(value_bytes(conditional->output), SLICE("\"result\":true}"));
+        bool result = slice_ends_with(move_bytes(m, conditional->output), SLICE("\"result\":true}"));
         return conditional->status == RUNBOOK_STEP_COMPLETED && result == (kind == EDGE_TRUE);
 }
 
@@ -123,7 +123,7 @@ static void follow_edge(Move *m, uint32_t source, const Edge *edge) {
                         s->n_done++;
         } else {
                 s->n_branches_open--;
-                if (branch_taken(from, edge->kind))
+                if (branch_taken(m, from, edge->kind))
                         s->n_taken++;
         }
         execution_touch(x, target);

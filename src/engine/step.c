@@ -62,7 +62,7 @@ void step_complete(Move *m, uint32_t instance, Value *output) {
                 move_oom(m);
                 return;
         }
-        if (value_bytes(output).n > LIMIT_VALUE_BYTES) {
+        if (move_bytes(m, output).n > LIMIT_VALUE_BYTES) {
                 size_t n = value_bytes(output).n;
                 value_unref(output);
                 step_fail(m, instance,
@@ -115,8 +115,8 @@ void step_cancel(Move *m, uint32_t instance) {
         schedule_resolved(m, instance);
 }
 
-static Slice error_member(Value *error, const char *key) {
-        return json_string_slice(json_object_get(value_json(error), key));
+static Slice error_member(Move *m, Value *error, const char *key) {
+        return json_string_slice(json_object_get(move_json(m, error), key));
 }
 
 void step_fail(Move *m, uint32_t instance, Value *error) {
@@ -133,7 +133,7 @@ void step_fail(Move *m, uint32_t instance, Value *error) {
         EventData data = end_data(m, instance);
         data.error = error;
         record_step(m, "step.failed", instance, &data);
-        Slice code = error_member(error, "code"), message = error_member(error, "message");
+        Slice code = error_member(m, error, "code"), message = error_member(m, error, "message");
         record_log(m, s->continued ? "warn" : "error", instance, "step failed%s: %.*s: %.*s",
                    s->continued ? " and the runbook goes on" : "", SLICE_ARG(code), SLICE_ARG(message));
         schedule_resolved(m, instance);
@@ -175,7 +175,7 @@ static void start_dry(Move *m, uint32_t instance) {
         json_begin_object(&w);
         if (config) {
                 json_key(&w, "config");
-                json_put_raw(&w, value_bytes(config));
+                json_put_raw(&w, move_bytes(m, config));
         }
         json_key(&w, "dryRun");
         json_put_bool(&w, true);
@@ -190,7 +190,7 @@ static void start_dry(Move *m, uint32_t instance) {
         json_put_string(&w, step->type_name);
         if (unresolved) {
                 json_key(&w, "unresolved");
-                json_put_raw(&w, value_bytes(unresolved));
+                json_put_raw(&w, move_bytes(m, unresolved));
         }
         json_end_object(&w);
         step_complete(m, instance, b.error ? NULL : value_new_bytes(buf_slice(&b)));
@@ -329,13 +329,13 @@ static bool code_in(Slice code, const Slice *patterns, size_t n) {
         return false;
 }
 
-static bool is_retryable(const RetryPolicy *policy, Value *error) {
-        Slice code = error_member(error, "code");
+static bool is_retryable(Move *m, const RetryPolicy *policy, Value *error) {
+        Slice code = error_member(m, error, "code");
         if (code_in(code, policy->non_retryable, policy->n_non_retryable))
                 return false;
         if (policy->n_retryable > 0)
                 return code_in(code, policy->retryable, policy->n_retryable);
-        return json_is_true(json_object_get(value_json(error), "retryable"));
+        return json_is_true(json_object_get(move_json(m, error), "retryable"));
 }
 
 /* Exponential from the initial delay, capped, then jittered downwards; never under what the receiver asked for. */
@@ -360,7 +360,7 @@ void step_fail_attempt(Move *m, uint32_t instance, Value *error, int64_t retry_a
                 return;
         }
         if (schedule_is_stopped(m->x, instance) || n_failed >= policy->max_attempts ||
-            !is_retryable(policy, error)) {
+            !is_retryable(m, policy, error)) {
                 step_fail(m, instance, error);
                 return;
         }
@@ -369,7 +369,7 @@ void step_fail_attempt(Move *m, uint32_t instance, Value *error, int64_t retry_a
         step_set_status(m, instance, RUNBOOK_STEP_RETRYING);
         timer_set(m, instance, TIMER_STEP, at);
         record_step(m, "step.retrying", instance, &(EventData){.error = error, .until_ms = at});
-        Slice code = error_member(error, "code"), message = error_member(error, "message");
+        Slice code = error_member(m, error, "code"), message = error_member(m, error, "message");
         record_log(m, "warn", instance, "attempt %u of %u failed, next in %lld ms: %.*s: %.*s", n_failed,
                    policy->max_attempts, (long long)(at - m->in->now_ms), SLICE_ARG(code),
                    SLICE_ARG(message));

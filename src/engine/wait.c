@@ -10,7 +10,7 @@
 
 /* The time at which the wait ends; 0 with *ret_error. */
 static int64_t wait_end(Move *m, uint32_t instance, Value *setting, Value **ret_error) {
-        const json_t *v = value_json(setting);
+        const json_t *v = move_json(m, setting);
         bool until = move_step(m, instance)->wait_until;
         int64_t at;
         if (until && json_is_string(v) && time_parse_ms(json_string_slice(v), &at))
@@ -62,10 +62,10 @@ static char *correlation_text(Move *m, uint32_t instance, Value **ret_error) {
         if (!t)
                 return slice_dup(SLICE(""));
         _cleanup_(value_unref_p) Value *v = template_value(m, instance, t, ret_error);
-        const json_t *tree = value_json(v);
+        const json_t *tree = move_json(m, v);
         if (!v)
                 return NULL;
-        Slice text = json_is_string(tree) ? json_string_slice(tree) : value_bytes(v);
+        Slice text = json_is_string(tree) ? json_string_slice(tree) : move_bytes(m, v);
         if (json_is_object(tree) || json_is_array(tree) || json_is_null(tree) ||
             text.n > LIMIT_CORRELATION_BYTES) {
                 *ret_error = move_error(m, "CORRELATION_INVALID", false,

@@ -112,6 +112,13 @@ json_t *json_parse_own(Slice text) {
         return load(text, &error);
 }
 
+bool json_is_damaged(Slice text) {
+        json_error_t error;
+        json_t *json = load(text, &error);
+        json_decref(json);
+        return !json && json_error_code(&error) != json_error_out_of_memory;
+}
+
 /** Our words for what jansson finds; NULL: its own are good. */
 static const char *error_sentence(enum json_error_code code) {
         switch (code) {

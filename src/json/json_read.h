@@ -19,6 +19,8 @@ json_t *json_parse(Slice text, size_t size_max, Report *report);
  * or memory ran out. Integers beyond 64 bits become reals, here and in json_parse.
  */
 json_t *json_parse_own(Slice text);
+/** After json_parse_own gave NULL: because of what stands there (true), or because memory ran out? */
+bool json_is_damaged(Slice text);
 
 /** A cursor: a value and where it stands. Children link to their parents, so a path costs nothing. */
 typedef struct JsonAt {

@@ -78,6 +78,8 @@ const json_t *value_json(Value *v) {
         return v->json;
 }
 
+bool value_is_damaged(const Value *v) { return v && !v->json && json_is_damaged((Slice){v->bytes, v->n_bytes}); }
+
 Slice value_bytes(Value *v) {
         if (!v)
                 return SLICE_NULL;

@@ -15,6 +15,8 @@ Value *value_ref(Value *v);
 void value_unref(Value *v); /* NULL-safe */
 /** Borrowed, valid as long as the value; NULL when @v is NULL, memory ran out, or the bytes are not JSON. */
 const json_t *value_json(Value *v);
+/** value_json gave NULL: do the bytes say nothing (a damaged record), or had it no memory (false)? */
+bool value_is_damaged(const Value *v);
 /** Canonical bytes, borrowed, with a NUL after them; SLICE_NULL when @v is NULL or out of memory. */
 Slice value_bytes(Value *v);
 /** Bytes of memory held, roughly, for cache accounting. */

@@ -293,7 +293,10 @@ size_t execution_size(const Execution *x) {
 }
 
 bool execution_user_allowed(const Execution *x, Slice user) {
-        const json_t *basis = json_object_get(value_json(x->context), "legalBasis");
+        const json_t *context = value_json(x->context);
+        if (x->context && !context)
+                return false; /* no memory to look: then nobody may */
+        const json_t *basis = json_object_get(context, "legalBasis");
         const json_t *users = json_object_get(basis, "authorizedUsers");
         size_t n = json_array_size(users);
         if (n == 0)

@@ -389,6 +389,8 @@ int runtime_turn(Runtime *r, int64_t *ret_next_ms) {
         if (!r->running)
                 while (verifier_turn(r))
                         rc = 0;
+        if (rc == 1 && inbox_depth(&r->inbox) > 0)
+                rc = 0; /* all that was taken is held back, and there is more */
         *ret_next_ms = next_due(r);
         return rc;
 }

@@ -20,7 +20,7 @@ typedef struct Entry {
 struct AuditLog {
         Entry *entries; /* what the stream holds */
         size_t n, cap;
-        uint64_t base;  /* sequence before entries[0] */
+        uint64_t base; /* sequence before entries[0] */
         int64_t created_ms;
         uint64_t epoch;
         int64_t full_until_ms;
@@ -108,11 +108,12 @@ static bool check_committed(Sim *s, const AuditMessage *m, Entry *e) {
         bool ok = store_begin_read(s->store, &t) == 0;
         if (ok) {
                 if (!committed(t, e, &type, &json))
-                        sim_fail(s, "published before its commit", "%.*s is in the stream and not in the store",
-                                 SLICE_ARG(m->id));
+                        sim_fail(s, "published before its commit",
+                                 "%.*s is in the stream and not in the store", SLICE_ARG(m->id));
                 else if (!slice_eq(json, m->payload) || !same_subject(m, e, type))
-                        sim_fail(s, "published otherwise", "%.*s is published as %.*s %.*s, committed as %.*s",
-                                 SLICE_ARG(m->id), SLICE_ARG(m->subject), SLICE_ARG(m->payload), SLICE_ARG(json));
+                        sim_fail(s, "published otherwise",
+                                 "%.*s is published as %.*s %.*s, committed as %.*s", SLICE_ARG(m->id),
+                                 SLICE_ARG(m->subject), SLICE_ARG(m->payload), SLICE_ARG(json));
                 store_abort(t);
         }
         s->looking--;
@@ -202,7 +203,8 @@ int audit_tail(Sim *s, AuditTail *ret) {
 static uint64_t count_of(const AuditLog *a, Uuid id, bool is_log) {
         uint64_t next = 1;
         for (size_t i = 0; i < a->n; i++)
-                if (a->entries[i].is_log == is_log && a->entries[i].number == next && uuid_eq(a->entries[i].id, id))
+                if (a->entries[i].is_log == is_log && a->entries[i].number == next &&
+                    uuid_eq(a->entries[i].id, id))
                         next++;
         return next - 1;
 }
@@ -222,8 +224,8 @@ void audit_check_complete(Sim *s) {
                         char text[UUID_TEXT_SIZE + 1];
                         uuid_format(id, text);
                         if (committed(t, &e, &type, &json))
-                                sim_fail(s, "audit incomplete", "%s/%s%llu never reached the audit stream", text,
-                                         is_log ? "log/" : "", (unsigned long long)e.number);
+                                sim_fail(s, "audit incomplete", "%s/%s%llu never reached the audit stream",
+                                         text, is_log ? "log/" : "", (unsigned long long)e.number);
                 }
         }
         store_abort(t);

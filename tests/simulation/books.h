@@ -10,20 +10,23 @@
 
 #define PATH_MAX_BYTES 72
 
-typedef struct RawVote { char user[16]; bool approved; } RawVote;
+typedef struct RawVote {
+        char user[16];
+        bool approved;
+} RawVote;
 #define RAW_VOTES_MAX 8
 
 typedef struct StepModel {
         char path[PATH_MAX_BYTES];
         const RunbookStep *step;
-        uint8_t status;          /* RunbookStepStatus, as the events tell it; retrying until it starts again */
+        uint8_t status; /* RunbookStepStatus, as the events tell it; retrying until it starts again */
         uint32_t attempt, retries_from;
-        int64_t since_ms;        /* when the status began */
-        int64_t until_ms;        /* retrying, waiting: not before */
+        int64_t since_ms; /* when the status began */
+        int64_t until_ms; /* retrying, waiting: not before */
         int64_t delay_until_ms;
-        bool revivable;          /* failed or stopped, and the execution was retried since */
+        bool revivable; /* failed or stopped, and the execution was retried since */
         bool continued, compensated, escalated, expired;
-        uint32_t done_order;     /* 1… in order of completion */
+        uint32_t done_order; /* 1… in order of completion */
         RawVote votes[RAW_VOTES_MAX];
         uint32_t n_votes;
         char key[DIGEST_TEXT_SIZE + 1]; /* idempotency key; "": none seen */
@@ -31,7 +34,7 @@ typedef struct StepModel {
 
 typedef struct Case {
         Uuid id;
-        Runbook *runbook;        /* reference; NULL: a tenant's catalog of registrations */
+        Runbook *runbook; /* reference; NULL: a tenant's catalog of registrations */
         char *tenant, *initiator, *command_id;
         Value *input, *context;
         Uuid parent, original;
@@ -40,8 +43,8 @@ typedef struct Case {
         uint64_t seq, n_logs, n_journal;
         char hash[DIGEST_TEXT_SIZE + 1];
         uint8_t status;
-        int64_t time_ms;         /* of the last event */
-        int64_t begun_ms;        /* the start, or the last retry */
+        int64_t time_ms;  /* of the last event */
+        int64_t begun_ms; /* the start, or the last retry */
         uint32_t n_done, last_compensated;
         StepModel *steps;
         size_t n_steps, cap_steps;
@@ -52,14 +55,14 @@ struct Books {
         Case *cases;
         size_t n, cap;
         uint64_t n_events;
-        char (*event_ids)[64];   /* "<tenant>/<event id>" of events that were received */
+        char (*event_ids)[64]; /* "<tenant>/<event id>" of events that were received */
         size_t n_event_ids, cap_event_ids;
 };
 
 /** One event, taken apart; borrowed from its tree. */
 typedef struct EventView {
-        const char *type;        /* without "runbook." */
-        const char *path;        /* "": the execution itself */
+        const char *type; /* without "runbook." */
+        const char *path; /* "": the execution itself */
         int64_t at_ms;
         const json_t *data;
         uint32_t attempt;

@@ -16,7 +16,11 @@ typedef struct Mail {
 } Mail;
 
 /** A message in the engine's hands, which owes one answer. */
-typedef struct Delivery { uint64_t number; int command; bool open; } Delivery;
+typedef struct Delivery {
+        uint64_t number;
+        int command;
+        bool open;
+} Delivery;
 
 struct Net {
         Mail *mails;
@@ -129,7 +133,8 @@ bool net_deliver(Sim *s) {
         uint64_t number = strtoull(dot + 1, NULL, 10);
         SIM_GROW(n->open, n->n_open, n->cap_open);
         n->open[n->n_open++] = (Delivery){.number = number, .open = true};
-        sim_tell(s, "deliver %s %.*s -> %s", m.subject, (int)(m.n_body > 200 ? 200 : m.n_body), m.body, m.reply);
+        sim_tell(s, "deliver %s %.*s -> %s", m.subject, (int)(m.n_body > 200 ? 200 : m.n_body), m.body,
+                 m.reply);
         Message message = {.subject = slice_from_str(m.subject),
                            .body = {m.body, m.n_body},
                            .reply = slice_from_str(m.reply),
@@ -214,6 +219,7 @@ int bus_new(const BusOptions *options, Report *report, Bus **ret) { return -ENOS
 int bus_start(Bus *b) { return -ENOSYS; }
 void bus_stop(Bus *b, int64_t timeout_ms) {}
 void bus_free(Bus *b) {}
+int bus_request(Bus *b, const char *subject, const char *reply, Slice body) { return -EAGAIN; }
 uint64_t bus_n_reconnects(const Bus *b) { return 0; }
 bool bus_is_connected(const Bus *b) { return !bus_is_away(the_sim); }
 

@@ -64,13 +64,15 @@ const char *books_some_path(const Books *b, uint32_t i, Rng *r) {
         if (!c || c->n_steps == 0)
                 return "";
         for (size_t k = 0; k < c->n_steps; k++) /* mostly a step for which somebody is awaited */
-                n += c->steps[k].status == RUNBOOK_STEP_AWAITING_APPROVAL || c->steps[k].status == RUNBOOK_STEP_FAILED;
+                n += c->steps[k].status == RUNBOOK_STEP_AWAITING_APPROVAL ||
+                     c->steps[k].status == RUNBOOK_STEP_FAILED;
         if (n == 0 || rng_chance(r, 200))
                 return c->steps[rng_below(r, (uint32_t)c->n_steps)].path;
         draw = rng_below(r, n);
         for (size_t k = 0;; k++)
                 if ((c->steps[k].status == RUNBOOK_STEP_AWAITING_APPROVAL ||
-                     c->steps[k].status == RUNBOOK_STEP_FAILED) && draw-- == 0)
+                     c->steps[k].status == RUNBOOK_STEP_FAILED) &&
+                    draw-- == 0)
                         return c->steps[k].path;
 }
 
@@ -121,11 +123,13 @@ static void check_chain(Sim *s, Case *c, Slice json, const json_t *tree) {
         }
         const char *member = at + sizeof(BEFORE_HASH) - 1 - strlen("\"hash\":\"");
         const char *rest = at + sizeof(BEFORE_HASH) - 1 + DIGEST_TEXT_SIZE + 2;
-        const Slice parts[] = {{json.data, (size_t)(member - json.data)}, {rest, (size_t)(json.data + json.n - rest)}};
+        const Slice parts[] = {{json.data, (size_t)(member - json.data)},
+                               {rest, (size_t)(json.data + json.n - rest)}};
         digest_slices(parts, 2, &d);
         digest_format(&d, hash);
         if (memcmp(hash, member + strlen("\"hash\":\""), DIGEST_TEXT_SIZE) != 0)
-                sim_fail(s, "chain broken", "event %llu says another hash than its own", (unsigned long long)c->seq);
+                sim_fail(s, "chain broken", "event %llu says another hash than its own",
+                         (unsigned long long)c->seq);
         memcpy(c->hash, hash, sizeof(hash));
 }
 
@@ -141,8 +145,8 @@ static void apply(Sim *s, Case *c, Slice type, Slice json) {
         c->seq++;
         s->books->n_events++;
         sim_tell(s, "event %llu %.*s %s", (unsigned long long)seq, SLICE_ARG(type), e.path);
-        if (!full || strncmp(full, "runbook.", 8) != 0 || !slice_eq_str(type, full + 8) || !subject || !time ||
-            !time_parse_ms(slice_from_str(time), &e.at_ms) || !e.data)
+        if (!full || strncmp(full, "runbook.", 8) != 0 || !slice_eq_str(type, full + 8) || !subject ||
+            !time || !time_parse_ms(slice_from_str(time), &e.at_ms) || !e.data)
                 sim_fail(s, "malformed event", "%.*s", SLICE_ARG(json));
         else if ((uint64_t)seq != c->seq)
                 sim_fail(s, "gap in the history", "event %lld stands where %llu should", (long long)seq,
@@ -164,7 +168,8 @@ static void read_events(Sim *s, StoreTxn *t, Case *c) {
         uint32_t n;
         Slice frames, type, json;
 
-        while (!s->failed && store_series_segment(t, STORE_HISTORY, c->id, c->seq + 1, &first, &n, &frames) == 0) {
+        while (!s->failed &&
+               store_series_segment(t, STORE_HISTORY, c->id, c->seq + 1, &first, &n, &frames) == 0) {
                 size_t offset = 0;
                 uint64_t had = c->seq;
                 if (first > c->seq + 1) {
@@ -203,10 +208,11 @@ static void compare(Sim *s, Case *c, const Execution *x) {
                 bool silent = state->status == RUNBOOK_STEP_PENDING || state->status == RUNBOOK_STEP_READY ||
                               (m && m->revivable);
                 if (!silent && said != state->status)
-                        sim_fail(s, "history and state", "%s: the events say %s, the state says %s", path.data,
-                                 runbook_step_status_name((RunbookStepStatus)said),
+                        sim_fail(s, "history and state", "%s: the events say %s, the state says %s",
+                                 path.data, runbook_step_status_name((RunbookStepStatus)said),
                                  runbook_step_status_name((RunbookStepStatus)state->status));
-                const char *why = m && x->status != RUNBOOK_EXECUTION_COMPENSATING ? votes_must_end(c, m) : NULL;
+                const char *why = m && x->status != RUNBOOK_EXECUTION_COMPENSATING ? votes_must_end(c, m)
+                                                                                   : NULL;
                 if (why)
                         sim_fail(s, why, "%s", path.data);
         }
@@ -250,10 +256,12 @@ static void check_caps(Sim *s) {
         RuntimeStats stats;
         runtime_stats(s->rt, &stats);
         if (p->inbox_max && stats.inbox_depth > p->inbox_max + workers_open(s->workers) + 64)
-                sim_fail(s, "cap", "%llu requests wait, %u may", (unsigned long long)stats.inbox_depth, p->inbox_max);
-        if (p->cache_bytes_max && stats.cache_executions > 1 && stats.cache_bytes > p->cache_bytes_max + 100000)
-                sim_fail(s, "cap", "the cache holds %llu bytes, %zu may", (unsigned long long)stats.cache_bytes,
-                         p->cache_bytes_max);
+                sim_fail(s, "cap", "%llu requests wait, %u may", (unsigned long long)stats.inbox_depth,
+                         p->inbox_max);
+        if (p->cache_bytes_max && stats.cache_executions > 1 &&
+            stats.cache_bytes > p->cache_bytes_max + 100000)
+                sim_fail(s, "cap", "the cache holds %llu bytes, %zu may",
+                         (unsigned long long)stats.cache_bytes, p->cache_bytes_max);
 }
 
 void books_look(Sim *s) {
@@ -275,10 +283,12 @@ void books_task(Sim *s, const Task *task) {
         Case *c = find(s->books, task->execution_id);
         StepModel *m = c ? model_step(c, task->step_path.data, false) : NULL;
         if (!s->failed && (!m || m->status != RUNBOOK_STEP_RUNNING || m->attempt != task->attempt))
-                sim_fail(s, "sent before its commit", "attempt %u of %s leaves, and the store knows nothing of it",
-                         task->attempt, task->step_path.data);
+                sim_fail(s, "sent before its commit",
+                         "attempt %u of %s leaves, and the store knows nothing of it", task->attempt,
+                         task->step_path.data);
         if (!s->failed && strcmp(m->key, task->idempotency_key) != 0)
-                sim_fail(s, "the idempotency key has changed", "%s: %s, was %s", m->path, task->idempotency_key, m->key);
+                sim_fail(s, "the idempotency key has changed", "%s: %s, was %s", m->path,
+                         task->idempotency_key, m->key);
         s->looking--;
 }
 
@@ -296,7 +306,8 @@ static void verify(Sim *s, const Case *c) {
         if (r)
                 sim_fail(s, "replay fails", "%s: %d", id, r);
         else if (!identical)
-                sim_fail(s, "replay diverges", "%s: %.*s", id, (int)(body.n > 1500 ? 1500 : body.n), body.data);
+                sim_fail(s, "replay diverges", "%s: %.*s", id, (int)(body.n > 1500 ? 1500 : body.n),
+                         body.data);
         buf_deinit(&body);
 }
 
@@ -342,7 +353,8 @@ void books_check_quiet(Sim *s) {
         for (size_t i = 0; i < b->n && !s->failed; i++) {
                 Execution *x = NULL;
                 char id[UUID_TEXT_SIZE + 1];
-                if (!b->cases[i].runbook || runbook_execution_status_is_final((RunbookExecutionStatus)b->cases[i].status) ||
+                if (!b->cases[i].runbook ||
+                    runbook_execution_status_is_final((RunbookExecutionStatus)b->cases[i].status) ||
                     store_execution_load(t, b->cases[i].id, runtime_runbook_lookup, s->rt, &x))
                         continue;
                 uuid_format(x->id, id);
@@ -366,13 +378,17 @@ static void check_once(Sim *s) {
                         const Case *a = &b->cases[i], *c = &b->cases[k];
                         if (!a->runbook || !c->runbook || strcmp(a->tenant, c->tenant) != 0)
                                 continue;
-                        if (!s->plan.short_memory && a->command_id[0] && strcmp(a->command_id, c->command_id) == 0 &&
+                        if (!s->plan.short_memory && a->command_id[0] &&
+                            strcmp(a->command_id, c->command_id) == 0 &&
                             strcmp(a->initiator, c->initiator) == 0)
-                                sim_fail(s, "started twice", "command %s started two executions", a->command_id);
-                        bool lives = a->status == RUNBOOK_EXECUTION_COMPLETED && c->status == RUNBOOK_EXECUTION_COMPLETED;
+                                sim_fail(s, "started twice", "command %s started two executions",
+                                         a->command_id);
+                        bool lives = a->status == RUNBOOK_EXECUTION_COMPLETED &&
+                                     c->status == RUNBOOK_EXECUTION_COMPLETED;
                         if (lives && !a->retried && !c->retried && !digest_eq(&a->idempotency, &none) &&
                             digest_eq(&a->idempotency, &c->idempotency))
-                                sim_fail(s, "started twice", "two executions of the same input have completed");
+                                sim_fail(s, "started twice",
+                                         "two executions of the same input have completed");
                 }
 }
 

@@ -28,8 +28,8 @@ static void put_retry(Draft *d) {
         buf_printf(&d->b,
                    ",\"retryPolicy\":{\"maxAttempts\":%u,\"initialDelayMs\":%u,\"maxDelayMs\":%u,"
                    "\"backoffMultiplier\":%u%s%s}",
-                   1 + rng_below(r, 4), 10 + rng_below(r, 1500), 1500 + rng_below(r, 4000), 1 + rng_below(r, 3),
-                   rng_chance(r, 300) ? ",\"jitter\":0.5" : "",
+                   1 + rng_below(r, 4), 10 + rng_below(r, 1500), 1500 + rng_below(r, 4000),
+                   1 + rng_below(r, 3), rng_chance(r, 300) ? ",\"jitter\":0.5" : "",
                    rng_chance(r, 200)   ? ",\"nonRetryableErrors\":[\"http_503\"]"
                    : rng_chance(r, 200) ? ",\"retryableErrors\":[\"HTTP_*\"]"
                                         : "");
@@ -37,10 +37,11 @@ static void put_retry(Draft *d) {
 
 static void put_task(Draft *d) {
         static const char *const tasks[] = {
-                "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\",\"method\":\"POST\"}",
-                "\"type\":\"custom:geo\",\"config\":{\"depth\":3}",
-                "\"type\":\"transform\",\"config\":{\"jq\":\".\"}",
-                "\"type\":\"publish-event\",\"config\":{\"subject\":\"done\",\"payload\":{\"k\":1}}",
+                        "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
+                        "\",\"method\":\"POST\"}",
+                        "\"type\":\"custom:geo\",\"config\":{\"depth\":3}",
+                        "\"type\":\"transform\",\"config\":{\"jq\":\".\"}",
+                        "\"type\":\"publish-event\",\"config\":{\"subject\":\"done\",\"payload\":{\"k\":1}}",
         };
         Rng *r = d->r;
         buf_put_str(&d->b, tasks[rng_chance(r, 600) ? 0 : rng_below(r, N_ELEMENTS(tasks))]);
@@ -50,21 +51,25 @@ static void put_task(Draft *d) {
                 d->needs_undo = true;
         }
         if (rng_chance(r, 150))
-                buf_put_str(&d->b, ",\"evidence\":[{\"type\":\"note\",\"sourceRef\":\"s\",\"confidence\":0.5}]");
+                buf_put_str(&d->b,
+                            ",\"evidence\":[{\"type\":\"note\",\"sourceRef\":\"s\",\"confidence\":0.5}]");
 }
 
 static void put_approval(Draft *d) {
-        static const char *const approvers[] = {"[\"bob\"]", "[\"bob\",\"carol\"]", "[\"alice\",\"bob\",\"carol\"]"};
+        static const char *const approvers[] = {"[\"bob\"]", "[\"bob\",\"carol\"]",
+                                                "[\"alice\",\"bob\",\"carol\"]"};
         static const char *const actions[] = {"fail", "reject", "approve"};
         Rng *r = d->r;
         uint32_t n = rng_below(r, N_ELEMENTS(approvers));
         buf_printf(&d->b,
                    "\"type\":\"human-approval\",\"approvalConfig\":{\"approvers\":%s,\"minApprovals\":%u,"
                    "\"timeoutMs\":%u,\"timeoutAction\":\"%s\"",
-                   approvers[n], 1 + rng_below(r, n + 1), rng_chance(r, 500) ? 1000 + rng_below(r, 5000) : 600000,
+                   approvers[n], 1 + rng_below(r, n + 1),
+                   rng_chance(r, 500) ? 1000 + rng_below(r, 5000) : 600000,
                    actions[rng_chance(r, 100) ? 2 : rng_below(r, 2)]);
         if (rng_chance(r, 300))
-                buf_printf(&d->b, ",\"escalateTo\":[\"dave\"],\"escalateAfterMs\":%u", 100 + rng_below(r, 2000));
+                buf_printf(&d->b, ",\"escalateTo\":[\"dave\"],\"escalateAfterMs\":%u",
+                           100 + rng_below(r, 2000));
         if (rng_chance(r, 300))
                 buf_put_str(&d->b, ",\"allowSelfApproval\":true");
         if (rng_chance(r, 300))
@@ -90,9 +95,9 @@ static void put_targets(Draft *d, int conditional, bool side, const char *member
 
 static void put_condition(Draft *d) {
         static const char *const conditions[] = {
-                "{\"field\":\"input.go\",\"operator\":\"eq\",\"value\":true}",
-                "{\"field\":\"input.go\",\"operator\":\"ne\",\"value\":true}",
-                "{\"not\":{\"field\":\"input.k\",\"operator\":\"exists\"}}",
+                        "{\"field\":\"input.go\",\"operator\":\"eq\",\"value\":true}",
+                        "{\"field\":\"input.go\",\"operator\":\"ne\",\"value\":true}",
+                        "{\"not\":{\"field\":\"input.k\",\"operator\":\"exists\"}}",
         };
         buf_put_str(&d->b, conditions[rng_below(d->r, N_ELEMENTS(conditions))]);
 }
@@ -147,12 +152,24 @@ static void put_body(Draft *d, int i) {
         switch (rng_below(r, i < 0 ? 6 : 8)) {
         case 0:
         case 1:
-        case 2: put_task(d); break;
-        case 3: put_wait(d); break;
-        case 4: put_event_wait(d); break;
-        case 5: put_approval(d); break;
-        case 6: put_conditional(d, i); break;
-        case 7: put_child(d); break;
+        case 2:
+                put_task(d);
+                break;
+        case 3:
+                put_wait(d);
+                break;
+        case 4:
+                put_event_wait(d);
+                break;
+        case 5:
+                put_approval(d);
+                break;
+        case 6:
+                put_conditional(d, i);
+                break;
+        case 7:
+                put_child(d);
+                break;
         }
         if (rng_chance(r, 150))
                 buf_put_str(&d->b, ",\"onFailure\":\"continue\"");
@@ -184,7 +201,8 @@ static void put_loop(Draft *d) {
                    "\"maxIterations\":%u,%s,\"concurrency\":%u,\"failureTolerance\":%u}",
                    1 + rng_below(r, 4),
                    over_items ? "\"iterateOver\":\"input.items\""
-                              : "\"continueWhile\":{\"field\":\"loop.index\",\"operator\":\"lt\",\"value\":2}",
+                              : "\"continueWhile\":{\"field\":\"loop.index\",\"operator\":\"lt\",\"value\":"
+                                "2}",
                    over_items ? 1 + rng_below(r, 3) : 1, rng_below(r, 2));
         buf_put_str(&d->b, ",\"dependsOn\":[\"s0\"]},{\"id\":\"b\",");
         put_body(d, -1);
@@ -196,14 +214,15 @@ static void put_loop(Draft *d) {
         }
 }
 
-char *definition_draw(Rng *r, const char *id, const char *version, const char *const *others, size_t n_others) {
+char *definition_draw(Rng *r, const char *id, const char *version, const char *const *others,
+                      size_t n_others) {
         Draft d = {.r = r, .others = others, .n_others = n_others, .n = 1 + (int)rng_below(r, STEPS_MAX)};
         static const char *const modes[] = {"input", "key", "none", "none"};
 
         for (int i = 0; i < STEPS_MAX; i++)
                 d.branch_from[i] = -1;
-        buf_printf(&d.b, "{\"id\":\"%s\",\"name\":\"R\",\"version\":\"%s\",\"idempotency\":\"%s\",", id, version,
-                   modes[rng_below(r, 4)]);
+        buf_printf(&d.b, "{\"id\":\"%s\",\"name\":\"R\",\"version\":\"%s\",\"idempotency\":\"%s\",", id,
+                   version, modes[rng_below(r, 4)]);
         if (rng_chance(r, 500))
                 buf_printf(&d.b, "\"maxConcurrentSteps\":%u,", 1 + rng_below(r, 3));
         if (rng_chance(r, 200))

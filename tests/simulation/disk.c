@@ -11,13 +11,13 @@
 #include "storage/kv_backend.h"
 #include "storage/store_impl.h"
 
-#define MAP_START 65536 /* bytes that the map has at first, where it has an end */
-#define FULL_SLACK 4096 /* bytes that a full disk still takes in one transaction */
+#define MAP_START  65536 /* bytes that the map has at first, where it has an end */
+#define FULL_SLACK 4096  /* bytes that a full disk still takes in one transaction */
 
 struct Disk {
-        Kv *kv;                 /* NULL before the first start */
+        Kv *kv; /* NULL before the first start */
         const KvBackend *mem;
-        size_t map;             /* bytes of the map now */
+        size_t map; /* bytes of the map now */
         bool full, open, refused_read;
         Uuid *touched, *pending; /* by commits; by the open transaction */
         size_t n_touched, cap_touched, n_pending, cap_pending;
@@ -191,24 +191,24 @@ static int disk_cursor_prev(KvCursor *c, Slice *ret_key, Slice *ret_value) {
 static int disk_cursor_remove(KvCursor *c) { return the_sim->disk->mem->cursor_remove(c); }
 
 static const KvBackend disk_backend = {
-        .close = disk_close,
-        .begin = disk_begin,
-        .commit = disk_commit,
-        .abort = disk_abort,
-        .grow = disk_grow,
-        .stats = disk_stats,
-        .backup = disk_backup,
-        .get = disk_get,
-        .put = disk_put,
-        .remove = disk_remove,
-        .count = disk_count,
-        .cursor_open = disk_cursor_open,
-        .cursor_close = disk_cursor_close,
-        .cursor_seek = disk_cursor_seek,
-        .cursor_seek_last = disk_cursor_seek_last,
-        .cursor_next = disk_cursor_next,
-        .cursor_prev = disk_cursor_prev,
-        .cursor_remove = disk_cursor_remove,
+                .close = disk_close,
+                .begin = disk_begin,
+                .commit = disk_commit,
+                .abort = disk_abort,
+                .grow = disk_grow,
+                .stats = disk_stats,
+                .backup = disk_backup,
+                .get = disk_get,
+                .put = disk_put,
+                .remove = disk_remove,
+                .count = disk_count,
+                .cursor_open = disk_cursor_open,
+                .cursor_close = disk_cursor_close,
+                .cursor_seek = disk_cursor_seek,
+                .cursor_seek_last = disk_cursor_seek_last,
+                .cursor_next = disk_cursor_next,
+                .cursor_prev = disk_cursor_prev,
+                .cursor_remove = disk_cursor_remove,
 };
 
 /* ---- life ------------------------------------------------------------------------------------------------ */

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 
 #define IS(status) (1u << RUNBOOK_STEP_##status)
-#define FRESH (IS(PENDING) | IS(READY))
-#define BUSY (IS(RUNNING) | IS(AWAITING_APPROVAL) | IS(AWAITING_EVENT) | IS(WAITING))
+#define FRESH      (IS(PENDING) | IS(READY))
+#define BUSY       (IS(RUNNING) | IS(AWAITING_APPROVAL) | IS(AWAITING_EVENT) | IS(WAITING))
 
 int64_t event_time(const EventView *e, const char *key) {
         int64_t ms = 0;
@@ -216,21 +216,21 @@ static const struct {
         bool revives; /* also from failed and cancelled after a retry (loops run on without a word) */
         void (*apply)(Sim *s, Case *c, StepModel *m, const EventView *e);
 } step_events[] = {
-        {"approval.escalated", IS(AWAITING_APPROVAL), false, on_escalated},
-        {"approval.expired", IS(AWAITING_APPROVAL), false, on_expired},
-        {"approval.recorded", IS(AWAITING_APPROVAL), false, on_vote},
-        {"event.received", IS(AWAITING_EVENT), false, on_received},
-        {"step.awaiting_approval", FRESH | IS(RETRYING), true, on_awaiting_approval},
-        {"step.awaiting_event", FRESH | IS(RETRYING), true, on_awaiting_event},
-        {"step.cancelled", BUSY | IS(RETRYING), true, on_cancelled},
-        {"step.compensated", IS(COMPLETED), false, on_compensated},
-        {"step.completed", BUSY, true, on_completed},
-        {"step.failed", BUSY | FRESH | IS(RETRYING), true, on_failed},
-        {"step.ready", IS(PENDING), true, on_ready},
-        {"step.retrying", IS(RUNNING), true, on_retrying},
-        {"step.skipped", FRESH, true, on_skipped},
-        {"step.started", FRESH | IS(RETRYING), true, on_started},
-        {"step.waiting", FRESH | IS(RETRYING), true, on_waiting},
+                {"approval.escalated", IS(AWAITING_APPROVAL), false, on_escalated},
+                {"approval.expired", IS(AWAITING_APPROVAL), false, on_expired},
+                {"approval.recorded", IS(AWAITING_APPROVAL), false, on_vote},
+                {"event.received", IS(AWAITING_EVENT), false, on_received},
+                {"step.awaiting_approval", FRESH | IS(RETRYING), true, on_awaiting_approval},
+                {"step.awaiting_event", FRESH | IS(RETRYING), true, on_awaiting_event},
+                {"step.cancelled", BUSY | IS(RETRYING), true, on_cancelled},
+                {"step.compensated", IS(COMPLETED), false, on_compensated},
+                {"step.completed", BUSY, true, on_completed},
+                {"step.failed", BUSY | FRESH | IS(RETRYING), true, on_failed},
+                {"step.ready", IS(PENDING), true, on_ready},
+                {"step.retrying", IS(RUNNING), true, on_retrying},
+                {"step.skipped", FRESH, true, on_skipped},
+                {"step.started", FRESH | IS(RETRYING), true, on_started},
+                {"step.waiting", FRESH | IS(RETRYING), true, on_waiting},
 };
 
 static void apply_step(Sim *s, Case *c, const EventView *e) {
@@ -256,16 +256,22 @@ static void apply_step(Sim *s, Case *c, const EventView *e) {
 #undef IS
 #define IS(status) (1u << RUNBOOK_EXECUTION_##status)
 
-static const struct { const char *type; uint16_t from; uint8_t to; } execution_events[] = {
-        {"execution.cancelled", IS(RUNNING) | IS(PAUSING) | IS(PAUSED) | IS(COMPENSATING),
-         RUNBOOK_EXECUTION_CANCELLED},
-        {"execution.compensating", IS(RUNNING) | IS(PAUSING) | IS(PAUSED), RUNBOOK_EXECUTION_COMPENSATING},
-        {"execution.completed", IS(RUNNING), RUNBOOK_EXECUTION_COMPLETED},
-        {"execution.failed", IS(RUNNING) | IS(PAUSING) | IS(PAUSED) | IS(COMPENSATING), RUNBOOK_EXECUTION_FAILED},
-        {"execution.paused", IS(PAUSING), RUNBOOK_EXECUTION_PAUSED},
-        {"execution.pausing", IS(RUNNING), RUNBOOK_EXECUTION_PAUSING},
-        {"execution.resumed", IS(PAUSING) | IS(PAUSED) | IS(FAILED), RUNBOOK_EXECUTION_RUNNING},
-        {"execution.started", IS(PENDING), RUNBOOK_EXECUTION_RUNNING},
+static const struct {
+        const char *type;
+        uint16_t from;
+        uint8_t to;
+} execution_events[] = {
+                {"execution.cancelled", IS(RUNNING) | IS(PAUSING) | IS(PAUSED) | IS(COMPENSATING),
+                 RUNBOOK_EXECUTION_CANCELLED},
+                {"execution.compensating", IS(RUNNING) | IS(PAUSING) | IS(PAUSED),
+                 RUNBOOK_EXECUTION_COMPENSATING},
+                {"execution.completed", IS(RUNNING), RUNBOOK_EXECUTION_COMPLETED},
+                {"execution.failed", IS(RUNNING) | IS(PAUSING) | IS(PAUSED) | IS(COMPENSATING),
+                 RUNBOOK_EXECUTION_FAILED},
+                {"execution.paused", IS(PAUSING), RUNBOOK_EXECUTION_PAUSED},
+                {"execution.pausing", IS(RUNNING), RUNBOOK_EXECUTION_PAUSING},
+                {"execution.resumed", IS(PAUSING) | IS(PAUSED) | IS(FAILED), RUNBOOK_EXECUTION_RUNNING},
+                {"execution.started", IS(PENDING), RUNBOOK_EXECUTION_RUNNING},
 };
 
 static void on_resumed(Sim *s, Case *c, const EventView *e) {

@@ -11,21 +11,21 @@
 #include "json/json_read.h"
 
 #define RUNBOOKS_MAX 8
-#define HELP_VOTERS 5
+#define HELP_VOTERS  5
 
 typedef struct Command {
         char verb[12];
         char *subject, *body;
-        char id[40];            /* "": none */
+        char id[40]; /* "": none */
         const char *tenant, *user;
-        bool queue;             /* by the durable queue (first) */
+        bool queue; /* by the durable queue (first) */
         Uuid execution;
         char step[72];
-        bool approved;          /* verb approve */
-        bool recorded;          /* its answer is kept by the engine */
-        int group;              /* the first command with the same id */
+        bool approved; /* verb approve */
+        bool recorded; /* its answer is kept by the engine */
+        int group;     /* the first command with the same id */
         uint32_t n_sent;
-        bool answered;          /* by something that counts */
+        bool answered; /* by something that counts */
         RunbookCode code;
         char *answer;
 } Command;
@@ -33,10 +33,14 @@ typedef struct Command {
 struct People {
         Command *commands;
         size_t n, cap;
-        struct { char id[8], *text; const char *tenant; bool sent; } runbooks[RUNBOOKS_MAX * 2];
+        struct {
+                char id[8], *text;
+                const char *tenant;
+                bool sent;
+        } runbooks[RUNBOOKS_MAX * 2];
         size_t n_runbooks;
         uint32_t serial;
-        int *owner;             /* by group: the command whose answer the id stands for; -1: not known */
+        int *owner; /* by group: the command whose answer the id stands for; -1: not known */
         size_t cap_owner;
         size_t insisted;
 };
@@ -57,7 +61,7 @@ People *people_new(Sim *s) {
                         for (uint32_t k = 0; k < i; k++)
                                 others[k] = p->runbooks[k].id;
                         p->runbooks[p->n_runbooks].text =
-                                definition_draw(&r, p->runbooks[p->n_runbooks].id, "1", others, i);
+                                        definition_draw(&r, p->runbooks[p->n_runbooks].id, "1", others, i);
                         p->n_runbooks++;
                 }
         return p;
@@ -152,18 +156,30 @@ static void put_input(Sim *s, Buf *b) {
 
 static void put_start(Sim *s, Buf *b, const char *runbook) {
         static const char *const bases[] = {"", "", ",\"authorizedUsers\":[\"alice\",\"bob\",\"carol\"]"};
-        buf_printf(b, "{\"runbookId\":\"%s\",\"context\":{\"assumptions\":[],\"legalBasis\":{\"authority\":\"law\","
-                      "\"classification\":\"internal\"%s}}", runbook, bases[rng_below(&s->rng, 3)]);
+        buf_printf(b,
+                   "{\"runbookId\":\"%s\",\"context\":{\"assumptions\":[],\"legalBasis\":{\"authority\":"
+                   "\"law\","
+                   "\"classification\":\"internal\"%s}}",
+                   runbook, bases[rng_below(&s->rng, 3)]);
         if (rng_chance(&s->rng, 950)) {
                 buf_put_str(b, ",\"input\":");
                 put_input(s, b);
         }
         switch (rng_below(&s->rng, 12)) {
-        case 0: buf_put_str(b, ",\"options\":{\"dryRun\":true}"); break;
-        case 1: buf_printf(b, ",\"options\":{\"pauseAt\":\"s%u\"}", rng_below(&s->rng, 3)); break;
-        case 2: buf_put_str(b, ",\"options\":{\"skipIdempotencyCheck\":true}"); break;
-        case 3: buf_printf(b, ",\"options\":{\"idempotencyKey\":\"key-%u\"}", rng_below(&s->rng, 3)); break;
-        default: break;
+        case 0:
+                buf_put_str(b, ",\"options\":{\"dryRun\":true}");
+                break;
+        case 1:
+                buf_printf(b, ",\"options\":{\"pauseAt\":\"s%u\"}", rng_below(&s->rng, 3));
+                break;
+        case 2:
+                buf_put_str(b, ",\"options\":{\"skipIdempotencyCheck\":true}");
+                break;
+        case 3:
+                buf_printf(b, ",\"options\":{\"idempotencyKey\":\"key-%u\"}", rng_below(&s->rng, 3));
+                break;
+        default:
+                break;
         }
         buf_put_char(b, '}');
 }
@@ -172,7 +188,8 @@ static bool ask_start(Sim *s) {
         People *p = s->people;
         size_t i = rng_below(&s->rng, (uint32_t)p->n_runbooks);
         _cleanup_(buf_deinit) Buf b = {0};
-        Command *c = command_new(p, "start", p->runbooks[i].tenant, rng_chance(&s->rng, 800) ? "alice" : some_user(s));
+        Command *c = command_new(p, "start", p->runbooks[i].tenant,
+                                 rng_chance(&s->rng, 800) ? "alice" : some_user(s));
         set_subject(c, "cmd", "start");
         put_start(s, &b, rng_chance(&s->rng, 970) ? p->runbooks[i].id : "nowhere");
         free(c->body);
@@ -203,8 +220,10 @@ static Command *about(Sim *s, const char *verb, uint32_t *ret_index) {
 }
 
 static bool ask_control(Sim *s) {
-        static const char *const verbs[] = {"pause", "pause", "resume", "resume", "resume", "cancel", "replay"};
-        static const char *const bodies[] = {"", "{\"freezeClocks\":false}", "", "", "{}", "{\"reason\":\"why not\"}"};
+        static const char *const verbs[] = {"pause",  "pause",  "resume", "resume",
+                                            "resume", "cancel", "replay"};
+        static const char *const bodies[] = {"",   "{\"freezeClocks\":false}", "", "",
+                                             "{}", "{\"reason\":\"why not\"}"};
         char rest[128], id[UUID_TEXT_SIZE + 1];
         uint32_t which = rng_below(&s->rng, rng_chance(&s->rng, 700) ? 5 : 7), index;
         Command *c = about(s, verbs[which], &index);
@@ -254,7 +273,8 @@ static bool send_event(Sim *s, const char *tenant, const char *type, const char 
                 snprintf(event_id, sizeof(event_id), ",\"eventId\":\"e-%u\"",
                          rng_chance(&s->rng, 200) ? rng_below(&s->rng, 20) : 1000 + s->people->serial++);
         snprintf(body, sizeof(body), "{\"payload\":{\"n\":%u}%s%s%s%s}", rng_below(&s->rng, 100),
-                 correlation[0] ? ",\"correlationId\":\"" : "", correlation, correlation[0] ? "\"" : "", event_id);
+                 correlation[0] ? ",\"correlationId\":\"" : "", correlation, correlation[0] ? "\"" : "",
+                 event_id);
         set_body(c, body);
         name_command(s, c, false);
         send(s, c->group);
@@ -263,31 +283,35 @@ static bool send_event(Sim *s, const char *tenant, const char *type, const char 
 
 static bool ask_event(Sim *s) {
         static const char *const correlations[] = {"a", "b", "", "zzz"};
-        return send_event(s, tenants[rng_chance(&s->rng, 200)], rng_chance(&s->rng, 500) ? "alarm" : "door.open",
+        return send_event(s, tenants[rng_chance(&s->rng, 200)],
+                          rng_chance(&s->rng, 500) ? "alarm" : "door.open",
                           correlations[rng_below(&s->rng, rng_chance(&s->rng, 50) ? 4 : 3)]);
 }
 
 static bool ask_nonsense(Sim *s) {
-        static const struct { const char *family, *rest, *body; } nonsense[] = {
-                {"cmd", "stat", "{}"},
-                {"cmd", "start", "{"},
-                {"cmd", "start", "{}"},
-                {"cmd", "start.x", "{}"},
-                {"cmd", "register", ""},
-                {"cmd", "register", "{\"id\":\"x\"}"},
-                {"cmd", "pause", ""},
-                {"cmd", "pause.not-an-id", ""},
-                {"cmd", "pause.01890a5d-ac96-774b-bcce-b302099a8057", ""},
-                {"cmd", "approve.01890a5d-ac96-774b-bcce-b302099a8057", "{}"},
-                {"cmd", "approve.01890a5d-ac96-774b-bcce-b302099a8057.s0", "{\"decision\":\"maybe\"}"},
-                {"cmd", "retry.01890a5d-ac96-774b-bcce-b302099a8057.%ZZ", ""},
-                {"cmd", "resume.01890a5d-ac96-774b-bcce-b302099a8057", "[1,2]"},
-                {"event", "alarm", "{\"payload\":{}"},
-                {"query", "execution.01890a5d-ac96-774b-bcce-b302099a8057", ""},
-                {"query", "executions", ""},
-                {"query", "stats", ""},
-                {"query", "runbooks", ""},
-                {"query", "approvals", ""},
+        static const struct {
+                const char *family, *rest, *body;
+        } nonsense[] = {
+                        {"cmd", "stat", "{}"},
+                        {"cmd", "start", "{"},
+                        {"cmd", "start", "{}"},
+                        {"cmd", "start.x", "{}"},
+                        {"cmd", "register", ""},
+                        {"cmd", "register", "{\"id\":\"x\"}"},
+                        {"cmd", "pause", ""},
+                        {"cmd", "pause.not-an-id", ""},
+                        {"cmd", "pause.01890a5d-ac96-774b-bcce-b302099a8057", ""},
+                        {"cmd", "approve.01890a5d-ac96-774b-bcce-b302099a8057", "{}"},
+                        {"cmd", "approve.01890a5d-ac96-774b-bcce-b302099a8057.s0",
+                         "{\"decision\":\"maybe\"}"},
+                        {"cmd", "retry.01890a5d-ac96-774b-bcce-b302099a8057.%ZZ", ""},
+                        {"cmd", "resume.01890a5d-ac96-774b-bcce-b302099a8057", "[1,2]"},
+                        {"event", "alarm", "{\"payload\":{}"},
+                        {"query", "execution.01890a5d-ac96-774b-bcce-b302099a8057", ""},
+                        {"query", "executions", ""},
+                        {"query", "stats", ""},
+                        {"query", "runbooks", ""},
+                        {"query", "approvals", ""},
         };
         uint32_t i = rng_below(&s->rng, N_ELEMENTS(nonsense));
         Command *c = command_new(s->people, "nonsense", tenants[0], some_user(s));
@@ -322,13 +346,16 @@ void people_ask(Sim *s) {
 /** The same id for something else: one of the two is refused, whichever comes second. */
 static void send_forgery(Sim *s, int of) {
         People *p = s->people;
-        Command *c = command_new(p, p->commands[of].verb, p->commands[of].tenant, p->commands[of].user);
+        char verb[sizeof(p->commands[of].verb)];
+        memcpy(verb, p->commands[of].verb, sizeof(verb)); /* the list moves when it grows */
+        Command *c = command_new(p, verb, p->commands[of].tenant, p->commands[of].user);
         Command *original = &p->commands[of];
         int index = c->group;
         char body[96];
         c->subject = sim_dup(slice_from_str(original->subject));
-        snprintf(body, sizeof(body), "{\"decision\":\"rejected\",\"comments\":\"forged %d\",\"reason\":\"forged %d\"}",
-                 index, index);
+        snprintf(body, sizeof(body),
+                 "{\"decision\":\"rejected\",\"comments\":\"forged %d\",\"reason\":\"forged %d\"}", index,
+                 index);
         set_body(c, body);
         snprintf(c->id, sizeof(c->id), "%s", original->id);
         c->execution = original->execution;
@@ -375,11 +402,12 @@ static int *owner_of(People *p, int group) {
 static void check_recorded(Sim *s, int index, RunbookCode code, Slice body) {
         People *p = s->people;
         Command *c = &p->commands[index];
-        bool misused = code == RUNBOOK_INVALID_REQUEST && memmem(body.data, body.n, "was used for another", 20);
+        bool misused = code == RUNBOOK_INVALID_REQUEST &&
+                       memmem(body.data, body.n, "was used for another", 20);
 
         if (c->answered && (c->code != code || !slice_eq_str(body, c->answer)))
-                sim_fail(s, "another answer", "command %s %s was answered %s, now %.*s", c->subject, c->id, c->answer,
-                         SLICE_ARG(body));
+                sim_fail(s, "another answer", "command %s %s was answered %s, now %.*s", c->subject, c->id,
+                         c->answer, SLICE_ARG(body));
         if (!c->id[0])
                 return;
         int *owner = owner_of(p, c->group);
@@ -400,13 +428,14 @@ static void check_told(Sim *s, const Command *c, json_t *tree, Slice body) {
         s->looking++;
         if (store_begin_read(s->store, &t) == 0) {
                 if (c->id[0] && c->recorded && !s->plan.short_memory &&
-                    store_result_get(t, slice_from_str(c->tenant), slice_from_str(c->user), slice_from_str(c->id),
-                                     &result) != 0)
+                    store_result_get(t, slice_from_str(c->tenant), slice_from_str(c->user),
+                                     slice_from_str(c->id), &result) != 0)
                         sim_fail(s, "told before its commit", "%s %s was answered and is not recorded: %.*s",
                                  c->subject, c->id, SLICE_ARG(body));
                 const char *text = json_string_value(json_object_get(tree, "executionId"));
                 if (text && (!uuid_parse(slice_from_str(text), &id) || !store_execution_exists(t, id)))
-                        sim_fail(s, "told before its commit", "%s: there is no execution %s", c->subject, text);
+                        sim_fail(s, "told before its commit", "%s: there is no execution %s", c->subject,
+                                 text);
                 store_abort(t);
         }
         s->looking--;
@@ -443,15 +472,17 @@ bool people_insist(Sim *s) {
         bool sent = false;
         for (size_t i = 0; i < p->n; i++)
                 if (p->commands[i].id[0] && p->commands[i].n_sent > 0 && !p->commands[i].answered) {
-                        net_send(s, p->commands[i].subject, slice_from_str(p->commands[i].body), p->commands[i].id,
-                                 (int)i);
+                        net_send(s, p->commands[i].subject, slice_from_str(p->commands[i].body),
+                                 p->commands[i].id, (int)i);
                         sent = true;
                 }
         return sent;
 }
 
-static void order(Sim *s, const char *verb, const Execution *x, const char *user, const char *rest, const char *body) {
-        Command *c = command_new(s->people, verb, slice_eq_str(x->tenant, tenants[0]) ? tenants[0] : tenants[1], user);
+static void order(Sim *s, const char *verb, const Execution *x, const char *user, const char *rest,
+                  const char *body) {
+        Command *c = command_new(s->people, verb,
+                                 slice_eq_str(x->tenant, tenants[0]) ? tenants[0] : tenants[1], user);
         c->execution = x->id;
         c->approved = true;
         set_subject(c, "cmd", rest);
@@ -471,8 +502,8 @@ static void help_step(Sim *s, const Execution *x, uint32_t i, const char *id) {
                 for (size_t u = 0; u < HELP_VOTERS; u++)
                         order(s, "approve", x, users[u], rest, "{\"decision\":\"approved\"}");
         if (step->status == RUNBOOK_STEP_AWAITING_EVENT)
-                send_event(s, slice_eq_str(x->tenant, tenants[0]) ? tenants[0] : tenants[1], step->extra->event_type,
-                           step->extra->correlation);
+                send_event(s, slice_eq_str(x->tenant, tenants[0]) ? tenants[0] : tenants[1],
+                           step->extra->event_type, step->extra->correlation);
 }
 
 bool people_help(Sim *s) {
@@ -485,7 +516,8 @@ bool people_help(Sim *s) {
                 char text[UUID_TEXT_SIZE + 1], rest[64];
                 Execution *x = NULL;
                 StoreTxn *t;
-                if (runbook_execution_status_is_final((RunbookExecutionStatus)status) || store_begin_read(s->store, &t))
+                if (runbook_execution_status_is_final((RunbookExecutionStatus)status) ||
+                    store_begin_read(s->store, &t))
                         continue;
                 int r = store_execution_load(t, id, runtime_runbook_lookup, s->rt, &x);
                 store_abort(t);
@@ -515,7 +547,8 @@ bool people_voted(Sim *s, Uuid execution, Slice step, Slice user, Slice decision
         for (size_t i = 0; i < p->n; i++) {
                 const Command *c = &p->commands[i];
                 bool approved = c->body && strstr(c->body, "\"approved\"") != NULL;
-                if (strcmp(c->verb, "approve") == 0 && uuid_eq(c->execution, execution) && slice_eq_str(user, c->user) &&
+                if (strcmp(c->verb, "approve") == 0 && uuid_eq(c->execution, execution) &&
+                    slice_eq_str(user, c->user) &&
                     slice_eq_str(decision, approved ? "approved" : "rejected") &&
                     (!named || slice_eq_str(command_id, c->id)))
                         return true;
@@ -542,8 +575,8 @@ static void check_kept(Sim *s, const Command *c) {
         for (uint32_t i = 0; !found && books_execution(s->books, i, &id, &status, &tenant); i++)
                 found = uuid_eq(id, c->execution);
         if (strcmp(c->verb, "cancel") == 0 && found && status != RUNBOOK_EXECUTION_CANCELLED)
-                sim_fail(s, "accepted and lost", "%s %s was accepted, the execution ended as %s", c->subject, c->id,
-                         runbook_execution_status_name((RunbookExecutionStatus)status));
+                sim_fail(s, "accepted and lost", "%s %s was accepted, the execution ended as %s", c->subject,
+                         c->id, runbook_execution_status_name((RunbookExecutionStatus)status));
 }
 
 void people_check_end(Sim *s) {

@@ -66,7 +66,10 @@ void queue_put(Sim *s, const char *subject, Slice body, const char *command_id, 
         sim_tell(s, "queue: %llu is kept", (unsigned long long)k->seq);
 }
 
-typedef struct Head { const Kept *kept; char reply_to[64]; } Head;
+typedef struct Head {
+        const Kept *kept;
+        char reply_to[64];
+} Head;
 
 static const char *kept_header(void *userdata, const char *name) {
         const Head *h = userdata;

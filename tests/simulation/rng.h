@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct Rng { uint64_t s; } Rng;
+typedef struct Rng {
+        uint64_t s;
+} Rng;
 
 static inline uint64_t rng_next(Rng *r) {
         uint64_t z = r->s += 0x9e3779b97f4a7c15u;

@@ -16,8 +16,8 @@ static const json_t *input_member(const Case *c, const char *field) {
 
 static bool condition_holds(const Case *c, const json_t *condition) {
         const json_t *not = json_object_get(condition, "not");
-        if (not)
-                return !condition_holds(c, not);
+        if (not )
+                return !condition_holds(c, not );
         const char *operator= json_string_value(json_object_get(condition, "operator"));
         const json_t *member = input_member(c, json_string_value(json_object_get(condition, "field")));
         if (strcmp(operator, "exists") == 0)
@@ -61,7 +61,8 @@ static bool names_target(const json_t *branch, Slice id) {
         size_t i;
         if (json_is_string(branch))
                 return slice_eq_str(id, json_string_value(branch));
-        json_array_foreach((json_t *)branch, i, entry) if (slice_eq_str(id, json_string_value(entry))) return true;
+        json_array_foreach((json_t *)branch, i,
+                           entry) if (slice_eq_str(id, json_string_value(entry))) return true;
         return false;
 }
 
@@ -92,8 +93,8 @@ static Edges edges_of(const Case *c, const StepModel *m) {
 const char *rule_may_start(const Case *c, const StepModel *m) {
         if (strchr(m->path, '~') || m->status == RUNBOOK_STEP_RETRYING)
                 return strchr(m->path, '~') && c->status != RUNBOOK_EXECUTION_COMPENSATING
-                               ? "a compensation runs in an execution that is not being compensated"
-                               : NULL;
+                                       ? "a compensation runs in an execution that is not being compensated"
+                                       : NULL;
         Edges e = edges_of(c, m);
         bool one = e.n_done > 0 || e.n_taken > 0;
         const json_t *condition = json_object_get(definition_of(c, m->step), "condition");
@@ -115,13 +116,14 @@ const char *rule_may_skip(const Case *c, const StepModel *m, const char *reason)
         bool off_branch = e.n_branches > 0 && e.n_branches_open == 0 && e.n_taken == 0;
 
         if (strcmp(reason, "condition_false") == 0)
-                return condition && !condition_holds(c, condition) ? NULL : "skipped although its condition holds";
+                return condition && !condition_holds(c, condition) ? NULL
+                                                                   : "skipped although its condition holds";
         if (strcmp(reason, "branch_not_taken") == 0)
                 return off_branch ? NULL : "skipped although its branch was taken";
         if (strcmp(reason, "dependencies_skipped") == 0)
                 return off_branch || (e.n_open == 0 && e.n_done == 0 && e.n_taken == 0)
-                               ? NULL
-                               : "skipped although a dependency is done";
+                                       ? NULL
+                                       : "skipped although a dependency is done";
         return "skipped for a reason that there is not";
 }
 
@@ -130,7 +132,8 @@ const char *rule_may_skip(const Case *c, const StepModel *m, const char *reason)
 uint32_t rule_running(const Case *c) {
         uint32_t n = 0;
         for (size_t i = 0; i < c->n_steps; i++)
-                n += c->steps[i].status == RUNBOOK_STEP_RUNNING && step_type_holds_slot(c->steps[i].step->type);
+                n += c->steps[i].status == RUNBOOK_STEP_RUNNING &&
+                     step_type_holds_slot(c->steps[i].step->type);
         return n;
 }
 
@@ -189,21 +192,23 @@ static const char *check_failed(const Sim *s, const Case *c, const EventView *e)
                 if (c->steps[i].status == RUNBOOK_STEP_FAILED && !c->steps[i].continued)
                         return NULL; /* perhaps with a child's code */
         if (strcmp(code, "EXECUTION_TIMEOUT") == 0)
-                return c->runbook->global_timeout_ms > 0 && e->at_ms >= c->begun_ms + c->runbook->global_timeout_ms
-                               ? NULL
-                               : "an execution times out too early";
-        return strcmp(code, "INTERNAL") == 0 || c->retried ? "an execution fails for an internal reason" : NULL;
+                return c->runbook->global_timeout_ms > 0 &&
+                                                       e->at_ms >= c->begun_ms + c->runbook->global_timeout_ms
+                                       ? NULL
+                                       : "an execution times out too early";
+        return strcmp(code, "INTERNAL") == 0 || c->retried ? "an execution fails for an internal reason"
+                                                           : NULL;
 }
 
 static const char *check_compensated(const Case *c) {
         for (size_t i = 0; i < c->n_steps; i++) {
                 const StepModel *m = &c->steps[i], *undo = NULL;
                 char path[PATH_MAX_BYTES * 2];
-                if (m->status != RUNBOOK_STEP_COMPLETED || m->step->compensate_with == STEP_NONE || m->compensated ||
-                    strchr(m->path, '~'))
+                if (m->status != RUNBOOK_STEP_COMPLETED || m->step->compensate_with == STEP_NONE ||
+                    m->compensated || strchr(m->path, '~'))
                         continue;
-                snprintf(path, sizeof(path), "%.*s~%s", SLICE_ARG(c->runbook->steps[m->step->compensate_with].id),
-                         m->path);
+                snprintf(path, sizeof(path), "%.*s~%s",
+                         SLICE_ARG(c->runbook->steps[m->step->compensate_with].id), m->path);
                 undo = model_step((Case *)c, path, false);
                 if (!undo || undo->status == RUNBOOK_STEP_COMPLETED ||
                     !runbook_step_status_is_final((RunbookStepStatus)undo->status))

@@ -57,7 +57,7 @@ static void shrink_steps(Options *o, const Outcome *first, bool *skip, unsigned 
         if (!saved)
                 abort();
         for (uint32_t chunk = n / 2 ? n / 2 : 1;; chunk /= 2) {
-                for (uint32_t at = 0; at < n && *budget > 0; at += chunk) {
+                for (uint32_t at = 0; at<n && * budget> 0; at += chunk) {
                         bool any = false;
                         memcpy(saved, skip, n);
                         for (uint32_t i = at; i < at + chunk && i < n; i++) {

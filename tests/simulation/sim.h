@@ -19,40 +19,40 @@
 #include "runtime/runtime.h"
 #include "subjects/handler.h"
 
-#define SIM_PREFIX "runbook.v1"
-#define SIM_STEPS 300
-#define SIM_TEXT_MAX 2048      /* bytes of a failure's sentence */
-#define SIM_DRAIN_MAX 200000   /* turns without an end: a loop that never comes to rest */
-#define SIM_EPOCH_MS 1767225600000 /* 2026-01-01 */
+#define SIM_PREFIX    "runbook.v1"
+#define SIM_STEPS     300
+#define SIM_TEXT_MAX  2048          /* bytes of a failure's sentence */
+#define SIM_DRAIN_MAX 200000        /* turns without an end: a loop that never comes to rest */
+#define SIM_EPOCH_MS  1767225600000 /* 2026-01-01 */
 
 /* ---- faults ----------------------------------------------------------------------------------------- */
 
 typedef enum Fault {
-        FAULT_AUDIT_FORGETS,  /* the stream's dedupe window has passed: what is sent again is stored again */
-        FAULT_AUDIT_FULL,     /* the stream refuses */
-        FAULT_AUDIT_LOSES,    /* the stream loses its tail, which it had acknowledged */
-        FAULT_AUDIT_NEW,      /* another, empty stream of the same name */
-        FAULT_AUDIT_UNSURE,   /* a part arrives, and nobody knows how much */
-        FAULT_BUS_AWAY,       /* no connection for a while */
-        FAULT_CLOCK_BACK,     /* set back while the process is down */
+        FAULT_AUDIT_FORGETS, /* the stream's dedupe window has passed: what is sent again is stored again */
+        FAULT_AUDIT_FULL,    /* the stream refuses */
+        FAULT_AUDIT_LOSES,   /* the stream loses its tail, which it had acknowledged */
+        FAULT_AUDIT_NEW,     /* another, empty stream of the same name */
+        FAULT_AUDIT_UNSURE,  /* a part arrives, and nobody knows how much */
+        FAULT_BUS_AWAY,      /* no connection for a while */
+        FAULT_CLOCK_BACK,    /* set back while the process is down */
         FAULT_CLOCK_JUMP,
-        FAULT_COMMIT_KEPT,    /* the process dies in a commit that is on disk */
-        FAULT_COMMIT_LOST,    /* …that is not */
-        FAULT_COMMIT_UNSURE,  /* EIO: on disk or not */
-        FAULT_CRASH,          /* the process dies between any two things that it tells or does */
+        FAULT_COMMIT_KEPT,   /* the process dies in a commit that is on disk */
+        FAULT_COMMIT_LOST,   /* …that is not */
+        FAULT_COMMIT_UNSURE, /* EIO: on disk or not */
+        FAULT_CRASH,         /* the process dies between any two things that it tells or does */
         FAULT_DISK_FULL,
-        FAULT_DISK_READ,      /* EIO while reading */
+        FAULT_DISK_READ, /* EIO while reading */
         FAULT_MAP_FULL,
         FAULT_MESSAGE_LOST,
         FAULT_MESSAGE_TWICE,
-        FAULT_MESSAGE_LATE,   /* and so in another order */
+        FAULT_MESSAGE_LATE, /* and so in another order */
         FAULT_NO_MEMORY,
-        FAULT_PAUSE,          /* the process stands still for long */
-        FAULT_QUEUE_AGAIN,    /* delivered again although it is being worked on */
-        FAULT_QUEUE_LOSES,    /* the durable queue loses its tail, independently of its consumer */
+        FAULT_PAUSE,       /* the process stands still for long */
+        FAULT_QUEUE_AGAIN, /* delivered again although it is being worked on */
+        FAULT_QUEUE_LOSES, /* the durable queue loses its tail, independently of its consumer */
         FAULT_RESULT_ERROR,
-        FAULT_RESULT_LATE,    /* of an attempt that was given up, or of a process that died */
-        FAULT_RESULT_NONE,    /* the effect happened, and nobody says so */
+        FAULT_RESULT_LATE, /* of an attempt that was given up, or of a process that died */
+        FAULT_RESULT_NONE, /* the effect happened, and nobody says so */
         FAULT_RESULT_TWICE,
         N_FAULTS
 } Fault;
@@ -61,15 +61,15 @@ extern const char *const fault_names[N_FAULTS]; /* plan.c; alphabetical */
 /* ---- the plan ------------------------------------------------------------------------------------------ */
 
 typedef enum Op {
-        OP_ASK,      /* somebody sends something new */
+        OP_ASK, /* somebody sends something new */
         OP_ASK_AGAIN,
         OP_CLOCK,
         OP_DELIVER,
-        OP_FAULT,    /* something happens to the world */
+        OP_FAULT, /* something happens to the world */
         OP_OUTBOX,
         OP_QUEUE,
         OP_RESULT,
-        OP_RUN,      /* turns until there is nothing to do */
+        OP_RUN, /* turns until there is nothing to do */
         OP_TURN,
         OP_VERIFY,
         N_OPS
@@ -77,15 +77,15 @@ typedef enum Op {
 extern const char *const op_names[N_OPS];
 
 typedef struct Plan {
-        uint16_t rate[N_FAULTS];   /* permille of its occasions; 0: this seed is without it */
+        uint16_t rate[N_FAULTS]; /* permille of its occasions; 0: this seed is without it */
         uint16_t weight[N_OPS];
         uint32_t n_steps;
         RuntimeSettings runtime;
-        size_t map_max;            /* bytes of the store's map; 0: without end */
-        uint32_t clock_ms;         /* a small step of the clock is up to so long */
-        uint32_t n_runbooks;       /* per tenant */
-        bool short_memory;         /* command ids are forgotten soon: repeats are not checked */
-        bool short_outbox;         /* published rows are forgotten soon: a stream that is lost stays lost */
+        size_t map_max;      /* bytes of the store's map; 0: without end */
+        uint32_t clock_ms;   /* a small step of the clock is up to so long */
+        uint32_t n_runbooks; /* per tenant */
+        bool short_memory;   /* command ids are forgotten soon: repeats are not checked */
+        bool short_outbox;   /* published rows are forgotten soon: a stream that is lost stays lost */
 } Plan;
 
 /* ---- the parts ------------------------------------------------------------------------------------------- */
@@ -101,12 +101,12 @@ typedef struct Books Books; /* what the checkers know */
 typedef struct Sim {
         uint64_t seed;
         Plan plan;
-        Rng rng;          /* the present step's */
-        uint64_t ids;     /* where the engine's random bits come from */
+        Rng rng;      /* the present step's */
+        uint64_t ids; /* where the engine's random bits come from */
         uint32_t step;
-        int64_t now_ms;   /* the world's wall clock as the engine sees it */
-        bool healing;     /* the end: no faults any more */
-        int looking;      /* a checker reads: nothing fails, nobody dies */
+        int64_t now_ms; /* the world's wall clock as the engine sees it */
+        bool healing;   /* the end: no faults any more */
+        int looking;    /* a checker reads: nothing fails, nobody dies */
 
         Disk *disk;
         Net *net;
@@ -121,15 +121,15 @@ typedef struct Sim {
         Runtime *rt;
         Subjects *subjects;
         SubjectsSettings subjects_settings;
-        bool dead;        /* died in the midst of what it is doing: nobody hears it any more */
-        uint64_t life;    /* 1…: counts starts */
+        bool dead;     /* died in the midst of what it is doing: nobody hears it any more */
+        uint64_t life; /* 1…: counts starts */
         uint64_t n_crashes, n_turns;
         int64_t next_timer_ms;
         int64_t bus_away_until_ms;
 
         /* The story. */
-        FILE *trace;      /* NULL: not told */
-        uint64_t hash;    /* of all that was told */
+        FILE *trace;   /* NULL: not told */
+        uint64_t hash; /* of all that was told */
         uint64_t n_events;
         bool failed;
         char failure[SIM_TEXT_MAX];
@@ -141,8 +141,8 @@ extern Sim *the_sim;
 
 typedef struct Options {
         uint64_t seed;
-        uint32_t n_steps;             /* 0: as planned */
-        const bool *skip;             /* steps left out, n_steps of them; NULL: none */
+        uint32_t n_steps; /* 0: as planned */
+        const bool *skip; /* steps left out, n_steps of them; NULL: none */
         uint32_t n_skip;
         bool without[N_FAULTS];
         FILE *trace;
@@ -190,7 +190,7 @@ char *sim_dup(Slice s);
 #define SIM_GROW(list, n, cap)                                                                               \
         do {                                                                                                 \
                 if ((n) == (cap)) {                                                                          \
-                        (cap) = (cap) ? (cap) * 2 : 32;                                                      \
+                        (cap) = (cap) ? (cap)*2 : 32;                                                        \
                         (list) = sim_realloc((list), (cap) * sizeof(*(list)));                               \
                 }                                                                                            \
         } while (0)
@@ -272,7 +272,8 @@ bool people_commanded(Sim *s, const char *verb, Uuid execution, Slice user);
 
 /* definition.c */
 /** A random definition, owned; @others: ids of runbooks that it may run. */
-char *definition_draw(Rng *r, const char *id, const char *version, const char *const *others, size_t n_others);
+char *definition_draw(Rng *r, const char *id, const char *version, const char *const *others,
+                      size_t n_others);
 
 /* checks.c */
 Books *books_new(void);

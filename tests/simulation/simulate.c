@@ -18,7 +18,7 @@
 #include "shrink.h"
 
 #define SHRINK_RUNS 400
-#define STEPS_MAX 100000
+#define STEPS_MAX   100000
 
 typedef struct Arguments {
         Options options;
@@ -36,8 +36,9 @@ typedef struct Progress {
 } Progress;
 
 static void usage(void) {
-        fprintf(stderr, "usage: simulate --seed N | --seeds A..B  [--steps N] [--skip LIST] [--without FAULTS]\n"
-                        "                [--trace] [--hash] [--no-shrink] [--quiet]\nfaults:");
+        fprintf(stderr,
+                "usage: simulate --seed N | --seeds A..B  [--steps N] [--skip LIST] [--without FAULTS]\n"
+                "                [--trace] [--hash] [--no-shrink] [--quiet]\nfaults:");
         for (Fault f = 0; f < N_FAULTS; f++)
                 fprintf(stderr, " %s", fault_names[f]);
         fprintf(stderr, "\n");
@@ -103,8 +104,8 @@ static void parse(Arguments *a, int argc, char **argv) {
                         a->hash |= strcmp(name, "--hash") == 0;
                         a->no_shrink |= strcmp(name, "--no-shrink") == 0;
                         a->quiet |= strcmp(name, "--quiet") == 0;
-                        if (strcmp(name, "--trace") && strcmp(name, "--hash") && strcmp(name, "--no-shrink") &&
-                            strcmp(name, "--quiet"))
+                        if (strcmp(name, "--trace") && strcmp(name, "--hash") &&
+                            strcmp(name, "--no-shrink") && strcmp(name, "--quiet"))
                                 usage();
                 }
                 i += takes;
@@ -126,7 +127,8 @@ static void run_all(const Arguments *a, Progress *p) {
                 for (Fault f = 0; f < N_FAULTS; f++)
                         p->n_fault_seeds[f] += p->outcome.fault_used[f];
                 if (a->hash)
-                        printf("%llu %016llx\n", (unsigned long long)seed, (unsigned long long)p->outcome.hash);
+                        printf("%llu %016llx\n", (unsigned long long)seed,
+                               (unsigned long long)p->outcome.hash);
                 if (p->outcome.failed)
                         return;
                 p->n_done++;
@@ -180,13 +182,16 @@ int main(int argc, char **argv) {
         waitpid(child, &status, 0);
         if (status != 0 && !p->outcome.failed) {
                 p->outcome = (Outcome){.failed = true};
-                snprintf(p->outcome.checker, sizeof(p->outcome.checker), WIFSIGNALED(status) ? "signal %d" : "exit status %d",
+                snprintf(p->outcome.checker, sizeof(p->outcome.checker),
+                         WIFSIGNALED(status) ? "signal %d" : "exit status %d",
                          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-                snprintf(p->outcome.failure, sizeof(p->outcome.failure), "the engine ended itself; see above");
+                snprintf(p->outcome.failure, sizeof(p->outcome.failure),
+                         "the engine ended itself; see above");
         }
         if (!p->outcome.failed) {
                 if (!a.quiet && !a.hash)
-                        printf("%llu seeds, %llu executions, %llu events, %llu deaths of the process, hash %016llx\n",
+                        printf("%llu seeds, %llu executions, %llu events, %llu deaths of the process, hash "
+                               "%016llx\n",
                                (unsigned long long)p->n_done, (unsigned long long)p->n_executions,
                                (unsigned long long)p->n_lifecycle, (unsigned long long)p->n_crashes,
                                (unsigned long long)p->hash);

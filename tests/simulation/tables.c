@@ -25,8 +25,9 @@ static bool has_timer(StoreTxn *t, const Execution *x, uint32_t instance, uint8_
 /** Do the clocks of this step stand still? */
 static bool frozen(const Execution *x, uint32_t i) {
         uint8_t status = x->steps[i].status;
-        return x->paused_ms > 0 && (status == RUNBOOK_STEP_AWAITING_APPROVAL || status == RUNBOOK_STEP_AWAITING_EVENT ||
-                                    (status == RUNBOOK_STEP_WAITING && !execution_step(x, i)->wait_until));
+        return x->paused_ms > 0 &&
+               (status == RUNBOOK_STEP_AWAITING_APPROVAL || status == RUNBOOK_STEP_AWAITING_EVENT ||
+                (status == RUNBOOK_STEP_WAITING && !execution_step(x, i)->wait_until));
 }
 
 static uint32_t check_armed(Sim *s, StoreTxn *t, const Execution *x) {
@@ -38,7 +39,8 @@ static uint32_t check_armed(Sim *s, StoreTxn *t, const Execution *x) {
                                 continue;
                         n++;
                         if (!has_timer(t, x, i, slot, at))
-                                sim_fail(s, "timer lost", "a step is to wake at %lld and no timer says so", (long long)at);
+                                sim_fail(s, "timer lost", "a step is to wake at %lld and no timer says so",
+                                         (long long)at);
                 }
         if (x->global_deadline_ms && !x->paused_ms) {
                 n++;
@@ -57,7 +59,12 @@ static void check_timers(Sim *s, StoreTxn *t, const Execution *x) {
                 sim_fail(s, "timer left", "%u timers are set, %u steps wait for one", rows, n);
 }
 
-typedef struct Pending { const Execution *x; uint32_t n; Sim *s; Slice user; } Pending;
+typedef struct Pending {
+        const Execution *x;
+        uint32_t n;
+        Sim *s;
+        Slice user;
+} Pending;
 
 static bool each_pending(void *userdata, Uuid id, uint32_t instance) {
         Pending *p = userdata;
@@ -65,7 +72,8 @@ static bool each_pending(void *userdata, Uuid id, uint32_t instance) {
                 return true;
         const StepState *step = instance < p->x->n_instances ? &p->x->steps[instance] : NULL;
         if (!step || step->status != RUNBOOK_STEP_AWAITING_APPROVAL)
-                sim_fail(p->s, "approval left", "%.*s is asked about a step that does not ask", SLICE_ARG(p->user));
+                sim_fail(p->s, "approval left", "%.*s is asked about a step that does not ask",
+                         SLICE_ARG(p->user));
         p->n++;
         return true;
 }
@@ -117,22 +125,26 @@ static void check_open(Sim *s, StoreTxn *t, const Execution *x) {
         store_key_uuid(&k, x->id);
         bool there = kv_get(t->kv, TABLE_OPEN, store_key_slice(&k), &found) == 0;
         if (there == runbook_execution_status_is_final((RunbookExecutionStatus)x->status))
-                sim_fail(s, "open list", "an execution that is %s is %s", 
-                         runbook_execution_status_name((RunbookExecutionStatus)x->status), there ? "open" : "not open");
+                sim_fail(s, "open list", "an execution that is %s is %s",
+                         runbook_execution_status_name((RunbookExecutionStatus)x->status),
+                         there ? "open" : "not open");
 }
 
 static void check_journal(Sim *s, StoreTxn *t, const Execution *x) {
         uint64_t first;
         uint32_t n;
         Slice frames;
-        if (x->n_journal > 0 && (store_series_segment(t, STORE_JOURNAL, x->id, x->n_journal, &first, &n, &frames) ||
-                                 first != x->n_journal))
+        if (x->n_journal > 0 &&
+            (store_series_segment(t, STORE_JOURNAL, x->id, x->n_journal, &first, &n, &frames) ||
+             first != x->n_journal))
                 sim_fail(s, "journal", "input %llu is not recorded", (unsigned long long)x->n_journal);
         if (store_series_segment(t, STORE_JOURNAL, x->id, x->n_journal + 1, &first, &n, &frames) == 0)
-                sim_fail(s, "journal", "input %llu is recorded and was not applied", (unsigned long long)first);
+                sim_fail(s, "journal", "input %llu is recorded and was not applied",
+                         (unsigned long long)first);
         if (x->n_logs > 0 && store_series_segment(t, STORE_LOGS, x->id, x->n_logs, &first, &n, &frames))
                 sim_fail(s, "logs", "entry %llu is not recorded", (unsigned long long)x->n_logs);
-        if (x->n_evidence > 0 && store_series_segment(t, STORE_EVIDENCE, x->id, x->n_evidence, &first, &n, &frames))
+        if (x->n_evidence > 0 &&
+            store_series_segment(t, STORE_EVIDENCE, x->id, x->n_evidence, &first, &n, &frames))
                 sim_fail(s, "evidence", "record %llu is not there", (unsigned long long)x->n_evidence);
 }
 
@@ -150,7 +162,8 @@ void tables_check_one(Sim *s, StoreTxn *t, const Execution *x) {
 static void check_counters(Sim *s, StoreTxn *t) {
         static const char *const tenants[] = {"acme", "umbrella"};
         for (size_t k = 0; k < N_ELEMENTS(tenants); k++) {
-                uint64_t counts[RUNBOOK_N_EXECUTION_STATUSES] = {0}, expected[RUNBOOK_N_EXECUTION_STATUSES] = {0};
+                uint64_t counts[RUNBOOK_N_EXECUTION_STATUSES] = {0},
+                         expected[RUNBOOK_N_EXECUTION_STATUSES] = {0};
                 Uuid id;
                 uint8_t status;
                 Slice tenant;
@@ -160,8 +173,8 @@ static void check_counters(Sim *s, StoreTxn *t) {
                         expected[status] += slice_eq_str(tenant, tenants[k]);
                 for (int i = 0; i < RUNBOOK_N_EXECUTION_STATUSES; i++)
                         if (counts[i] != expected[i])
-                                sim_fail(s, "counters", "%s has %llu executions %s, counted are %llu", tenants[k],
-                                         (unsigned long long)expected[i],
+                                sim_fail(s, "counters", "%s has %llu executions %s, counted are %llu",
+                                         tenants[k], (unsigned long long)expected[i],
                                          runbook_execution_status_name((RunbookExecutionStatus)i),
                                          (unsigned long long)counts[i]);
         }

@@ -33,7 +33,8 @@ static bool eligible(const Case *c, const ApprovalConfig *a, const char *user) {
         const json_t *authorized = json_object_get(basis, "authorizedUsers");
         bool named = json_array_size(authorized) == 0;
         size_t i;
-        json_array_foreach((json_t *)authorized, i, entry) named |= strcmp(json_string_value(entry), user) == 0;
+        json_array_foreach((json_t *)authorized, i, entry) named |=
+                        strcmp(json_string_value(entry), user) == 0;
         if (!named)
                 return false;
         return a->allow_self_approval || strcmp(user, c->initiator) != 0;
@@ -87,11 +88,14 @@ static uint32_t possible(const Case *c, const StepModel *m) {
 const char *votes_may_fail(const Case *c, const StepModel *m, const char *code) {
         const ApprovalConfig *a = m->step->approval;
         if (strcmp(code, "APPROVAL_TIMEOUT") == 0)
-                return m->expired && a->timeout_action == TIMEOUT_FAIL ? NULL : "an approval times out without a reason";
+                return m->expired && a->timeout_action == TIMEOUT_FAIL
+                                       ? NULL
+                                       : "an approval times out without a reason";
         if (strcmp(code, "APPROVAL_REJECTED") == 0 && m->expired)
                 return a->timeout_action == TIMEOUT_REJECT ? NULL : "a timeout rejects what it must not";
         if (strcmp(code, "APPROVAL_REJECTED") == 0)
-                return possible(c, m) < a->min_approvals ? NULL : "rejected although enough could still approve";
+                return possible(c, m) < a->min_approvals ? NULL
+                                                         : "rejected although enough could still approve";
         return NULL;
 }
 
@@ -100,5 +104,7 @@ const char *votes_must_end(const Case *c, const StepModel *m) {
                 return NULL;
         if (approvals(m) >= m->step->approval->min_approvals)
                 return "enough have approved and nothing happens";
-        return possible(c, m) < m->step->approval->min_approvals ? "nobody can approve any more and nothing happens" : NULL;
+        return possible(c, m) < m->step->approval->min_approvals
+                               ? "nobody can approve any more and nothing happens"
+                               : NULL;
 }

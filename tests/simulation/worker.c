@@ -13,10 +13,10 @@
 typedef struct Job {
         Uuid id;
         uint32_t instance, attempt;
-        uint64_t life;     /* of the process that sent it */
+        uint64_t life; /* of the process that sent it */
         uint32_t serial;
-        bool cancelled;    /* an answer may still be under way */
-        bool given_up;     /* the process that sent it is gone */
+        bool cancelled; /* an answer may still be under way */
+        bool given_up;  /* the process that sent it is gone */
 } Job;
 
 struct Workers {
@@ -50,8 +50,9 @@ static void on_submit(Executor *e, Task *task) {
                  task->idempotency_key);
         books_task(s, task);
         for (size_t i = 0; i < w->n; i++)
-                if (w->jobs[i].life == s->life && !w->jobs[i].cancelled && uuid_eq(w->jobs[i].id, task->execution_id) &&
-                    w->jobs[i].instance == task->instance && w->jobs[i].attempt == task->attempt)
+                if (w->jobs[i].life == s->life && !w->jobs[i].cancelled &&
+                    uuid_eq(w->jobs[i].id, task->execution_id) && w->jobs[i].instance == task->instance &&
+                    w->jobs[i].attempt == task->attempt)
                         sim_fail(s, "task twice", "attempt %u of %.*s left twice", task->attempt,
                                  SLICE_ARG(task->step_path));
         SIM_GROW(w->jobs, w->n, w->cap);
@@ -70,8 +71,8 @@ static void on_cancel(Executor *e, Uuid id, uint32_t instance, uint32_t attempt)
         if (s->dead || sim_may_die(s, "before a task is cancelled"))
                 return;
         for (size_t i = 0; i < w->n; i++)
-                if (w->jobs[i].life == s->life && uuid_eq(w->jobs[i].id, id) && w->jobs[i].instance == instance &&
-                    w->jobs[i].attempt == attempt) {
+                if (w->jobs[i].life == s->life && uuid_eq(w->jobs[i].id, id) &&
+                    w->jobs[i].instance == instance && w->jobs[i].attempt == attempt) {
                         int was = memory_suspend();
                         sim_tell(s, "cancel of task %u", w->jobs[i].serial);
                         memory_resume(was);
@@ -129,10 +130,10 @@ static Value *value_of(const char *json) {
 
 static void fill(Sim *s, TaskResult *r) {
         static const char *const errors[] = {
-                "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}",
-                "{\"code\":\"TIMEOUT\",\"message\":\"no answer in time\",\"retryable\":true}",
-                "{\"code\":\"HTTP_404\",\"message\":\"gone\",\"retryable\":false}",
-                "{\"code\":\"WORKER_GONE\",\"message\":\"it went away\",\"retryable\":true}",
+                        "{\"code\":\"HTTP_503\",\"message\":\"busy\",\"retryable\":true}",
+                        "{\"code\":\"TIMEOUT\",\"message\":\"no answer in time\",\"retryable\":true}",
+                        "{\"code\":\"HTTP_404\",\"message\":\"gone\",\"retryable\":false}",
+                        "{\"code\":\"WORKER_GONE\",\"message\":\"it went away\",\"retryable\":true}",
         };
         char text[128];
         r->ok = !sim_fault(s, FAULT_RESULT_ERROR);
@@ -167,7 +168,8 @@ bool workers_answer(Sim *s) {
                 /* The effect has happened; what the engine hears is that time ran out. */
                 sim_tell(s, "effect of task %u without an answer", j.serial);
                 TaskResult r = {.execution_id = j.id, .instance = j.instance, .attempt = j.attempt};
-                r.error = value_of("{\"code\":\"TIMEOUT\",\"message\":\"no answer in time\",\"retryable\":true}");
+                r.error = value_of("{\"code\":\"TIMEOUT\",\"message\":\"no answer in "
+                                   "time\",\"retryable\":true}");
                 remove_job(w, i);
                 post(s, &j, &r);
                 return true;

@@ -87,13 +87,15 @@ static void ids_random(void *userdata, uint64_t *words, size_t n) {
         ((Sim *)userdata)->ids = r.s;
 }
 
-static int host_submit(void *userdata, Request *request) { return runtime_submit(((Sim *)userdata)->rt, request); }
+static int host_submit(void *userdata, Request *request) {
+        return runtime_submit(((Sim *)userdata)->rt, request);
+}
 
 static int host_lookup(void *userdata, StoreTxn *t, Slice tenant, Slice id, Slice version, Runbook **ret) {
         return runtime_runbook_lookup(((Sim *)userdata)->rt, t, tenant, id, version, ret);
 }
 
-static void host_put_stats(void *userdata, JsonWriter *w) {}
+static void host_put_stats(void *userdata, Slice tenant, JsonWriter *w) {}
 
 bool process_is_up(const Sim *s) { return s->rt && !s->dead; }
 
@@ -129,8 +131,9 @@ static int open_parts(Sim *s, Report *report) {
                 r = runtime_new(&s->plan.runtime, s->store, clock, ids, &audit, &s->rt);
         if (r)
                 return r;
-        s->subjects_settings = (SubjectsSettings){
-                .prefix = SIM_PREFIX, .engine_id = "0190a0b0-0000-7000-8000-000000000001", .version = "0"};
+        s->subjects_settings = (SubjectsSettings){.prefix = SIM_PREFIX,
+                                                  .engine_id = "0190a0b0-0000-7000-8000-000000000001",
+                                                  .version = "0"};
         const SubjectsHost host = {.submit = host_submit,
                                    .lookup = host_lookup,
                                    .put_stats = host_put_stats,
@@ -219,7 +222,8 @@ static void op_ask_again(Sim *s) { people_ask_again(s); }
 static void op_clock(Sim *s) {
         bool to_timer = process_is_up(s) && s->next_timer_ms < INT64_MAX && s->next_timer_ms > s->now_ms &&
                         s->next_timer_ms - s->now_ms < 60000 && rng_chance(&s->rng, 400);
-        s->now_ms = to_timer ? s->next_timer_ms + rng_below(&s->rng, 2) : s->now_ms + rng_range(&s->rng, 1, s->plan.clock_ms);
+        s->now_ms = to_timer ? s->next_timer_ms + rng_below(&s->rng, 2)
+                             : s->now_ms + rng_range(&s->rng, 1, s->plan.clock_ms);
 }
 
 static void op_deliver(Sim *s) {
@@ -270,10 +274,14 @@ static void fault_crash(Sim *s) {
 }
 
 static void op_fault(Sim *s) {
-        static const struct { Fault fault; void (*make)(Sim *s); } makes[] = {
-                {FAULT_AUDIT_LOSES, audit_lose}, {FAULT_AUDIT_NEW, audit_replace}, {FAULT_BUS_AWAY, fault_away},
-                {FAULT_CLOCK_JUMP, fault_jump},  {FAULT_CRASH, fault_crash},       {FAULT_DISK_FULL, fault_disk},
-                {FAULT_PAUSE, fault_pause},      {FAULT_QUEUE_LOSES, queue_lose},
+        static const struct {
+                Fault fault;
+                void (*make)(Sim *s);
+        } makes[] = {
+                        {FAULT_AUDIT_LOSES, audit_lose}, {FAULT_AUDIT_NEW, audit_replace},
+                        {FAULT_BUS_AWAY, fault_away},    {FAULT_CLOCK_JUMP, fault_jump},
+                        {FAULT_CRASH, fault_crash},      {FAULT_DISK_FULL, fault_disk},
+                        {FAULT_PAUSE, fault_pause},      {FAULT_QUEUE_LOSES, queue_lose},
         };
         uint32_t i = rng_below(&s->rng, N_ELEMENTS(makes));
         if (makes[i].fault == FAULT_CRASH ? s->plan.rate[FAULT_CRASH] > 0 : sim_fault(s, makes[i].fault))
@@ -281,9 +289,10 @@ static void op_fault(Sim *s) {
 }
 
 static void (*const ops[N_OPS])(Sim *s) = {
-        [OP_ASK] = op_ask,       [OP_ASK_AGAIN] = op_ask_again, [OP_CLOCK] = op_clock,   [OP_DELIVER] = op_deliver,
-        [OP_FAULT] = op_fault,   [OP_OUTBOX] = op_outbox,       [OP_QUEUE] = op_queue,   [OP_RESULT] = op_result,
-        [OP_RUN] = op_run,       [OP_TURN] = op_turn,           [OP_VERIFY] = op_verify,
+                [OP_ASK] = op_ask,         [OP_ASK_AGAIN] = op_ask_again, [OP_CLOCK] = op_clock,
+                [OP_DELIVER] = op_deliver, [OP_FAULT] = op_fault,         [OP_OUTBOX] = op_outbox,
+                [OP_QUEUE] = op_queue,     [OP_RESULT] = op_result,       [OP_RUN] = op_run,
+                [OP_TURN] = op_turn,       [OP_VERIFY] = op_verify,
 };
 
 static void restart(Sim *s) {
