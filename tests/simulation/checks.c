@@ -144,7 +144,8 @@ static void apply(Sim *s, Case *c, Slice type, Slice json) {
 
         c->seq++;
         s->books->n_events++;
-        sim_tell(s, "event %llu %.*s %s", (unsigned long long)seq, SLICE_ARG(type), e.path);
+        sim_tell(s, "event %.36s/%llu %.*s %s", subject ? subject : "", (unsigned long long)seq,
+                 SLICE_ARG(type), e.path);
         if (!full || strncmp(full, "runbook.", 8) != 0 || !slice_eq_str(type, full + 8) || !subject ||
             !time || !time_parse_ms(slice_from_str(time), &e.at_ms) || !e.data)
                 sim_fail(s, "malformed event", "%.*s", SLICE_ARG(json));

@@ -582,6 +582,29 @@ Test(engine, a_child_execution_is_started_waited_for_and_cancelled) {
         finish(d);
 }
 
+/* What fails in the same move as pauseAt is reached: the failure goes on, nothing pauses. */
+Test(engine, pause_at_does_not_stop_a_compensation) {
+        Driver *d = driver_start(
+                        RUNBOOK(STEP("a", "\"type\":\"call-service\",\"compensateWith\":\"undo\",\"config\":{"
+                                          "\"url\":\"https://x.example/\"}") ","
+                                STEP("b", "\"type\":\"call-service\",\"dependsOn\":[\"a\"],\"config\":{\"url\":"
+                                          "\"https://x.example/\"}") ","
+                                STEP("l", "\"type\":\"loop\",\"dependsOn\":[\"a\"],\"config\":{\"bodyStepId\":"
+                                          "\"body\"},\"loopConfig\":{\"maxIterations\":1,\"iterateOver\":"
+                                          "\"input.missing\"}") ","
+                                STEP("body", "\"type\":\"call-service\",\"config\":{\"url\":"
+                                             "\"https://x.example/\"}") ","
+                                STEP("undo", "\"type\":\"call-service\",\"config\":{\"url\":"
+                                             "\"https://x.example/\"}")),
+                        NULL, NULL);
+        d->x->pause_at = strdup("b");
+        driver_ok(d, "a", "{}");
+        cr_status(d, "compensating");
+        driver_ok(d, "undo~a", "{}");
+        cr_status(d, "failed");
+        driver_free(d);
+}
+
 Test(engine, pause_at_stops_before_the_step) {
         Driver *d = driver_start(RUNBOOK(CALL("a", "") "," CALL("b", "\"a\"")), NULL, NULL);
         d->x->pause_at = strdup("b"); /* as a start with options.pauseAt has it */
