@@ -45,13 +45,12 @@ namespace {
 
 const char kUrlPrefix[] = "type.googleapis.com";
 
-struct TooLarge {};
-
 void Say(char fault[GRPC_FAULT_MAX], const std::string &text) {
         size_t n = text.size() < GRPC_FAULT_MAX - 1 ? text.size() : GRPC_FAULT_MAX - 1;
         while (n < text.size() && n > 0 && (text[n] & 0xc0) == 0x80) // not in the middle of a character
                 n--;
-        memcpy(fault, text.data(), n);
+        for (size_t i = 0; i < n; i++) // names in descriptors may hold anything
+                fault[i] = static_cast<unsigned char>(text[i]) < ' ' ? '?' : text[i];
         fault[n] = '\0';
 }
 
@@ -61,8 +60,6 @@ template <typename Work> int Guarded(char fault[GRPC_FAULT_MAX], Work work) {
         try {
                 pb::LogSilencer silence;
                 return work();
-        } catch (const TooLarge &) {
-                return -EFBIG;
         } catch (const std::bad_alloc &) {
                 return -ENOMEM;
         } catch (const std::length_error &) {
@@ -351,19 +348,17 @@ namespace {
 
 std::string UrlOf(const pb::Descriptor *type) { return std::string(kUrlPrefix) + "/" + type->full_name(); }
 
-// Text that grows up to a limit. Past it the conversion ends at once: what is thrown the first time must not be thrown
-// again by destructors that want to write their rest.
+// Text that grows up to a limit. Past it the rest of the conversion goes nowhere; nothing is thrown, because
+// libprotobuf writes from destructors, too.
 class Bounded : public pb::io::ZeroCopyOutputStream {
       public:
         Bounded(std::string *text, size_t max) : text_(text), max_(max) {}
         bool Next(void **data, int *size) override {
                 size_t had = text_->size(), n = had < 512 ? 512 : had;
-                if (is_full_)
-                        return false;
                 n = n < max_ - had ? n : max_ - had;
                 if (n == 0) {
                         is_full_ = true;
-                        throw TooLarge();
+                        return false;
                 }
                 text_->resize(had + n);
                 *data = &(*text_)[had];
@@ -372,6 +367,7 @@ class Bounded : public pb::io::ZeroCopyOutputStream {
         }
         void BackUp(int count) override { text_->resize(text_->size() - static_cast<size_t>(count)); }
         int64_t ByteCount() const override { return static_cast<int64_t>(text_->size()); }
+        bool is_full() const { return is_full_; }
 
       private:
         std::string *text_;
@@ -394,7 +390,8 @@ int GrpcCodec::Decode(const pb::Descriptor *type, const char *message, size_t n,
                 Say(fault, r == -EFBIG ? "the message has more than " + std::to_string(GRPC_FIELDS_MAX) +
                                                            " fields, unset ones included (GRPC_FIELDS_MAX)"
                                        : "the message is not a " + type->full_name() +
-                                                           ", holds a group or text that is not UTF-8, or is nested deeper than " +
+                                                           ", holds a group or text "
+                                                           "that is not UTF-8, or is nested deeper than " +
                                                            std::to_string(GRPC_DEPTH_MAX) + " levels");
                 return r;
         }
@@ -403,6 +400,10 @@ int GrpcCodec::Decode(const pb::Descriptor *type, const char *message, size_t n,
         pb::io::ArrayInputStream in(message, static_cast<int>(n));
         Bounded out(ret, max);
         auto status = pb::util::BinaryToJsonStream(resolver.get(), UrlOf(type), &in, &out, options);
+        if (out.is_full()) {
+                Say(fault, "the message has more than " + std::to_string(max) + " bytes as JSON");
+                return -EFBIG;
+        }
         if (status.ok())
                 return 0;
         Say(fault, "the message can't be shown as JSON: " + std::string(status.message()));

@@ -238,5 +238,6 @@ int64_t grpc_retry_info_ms(const GrpcDetail *detail, int64_t max_ms) {
         if (r.failed || seconds > INT64_MAX || nanos > 999999999)
                 return 0;
         uint64_t ms_max = (uint64_t)max_ms;
-        return seconds > ms_max / 1000 ? max_ms : (int64_t)(seconds * 1000 + nanos / 1000000);
+        uint64_t ms = seconds > ms_max / 1000 ? ms_max : seconds * 1000 + nanos / 1000000;
+        return (int64_t)(ms < ms_max ? ms : ms_max);
 }

@@ -5,7 +5,7 @@
 
 #define GRPC_FRAME_HEAD_BYTES 5
 #define GRPC_DETAILS_MAX      16 /* details of one status that are looked at */
-#define GRPC_TIMEOUT_TEXT     16
+#define GRPC_TIMEOUT_TEXT     24
 
 /** The codes of google.rpc.Code. */
 typedef enum GrpcStatus {

@@ -186,8 +186,8 @@ typedef struct RunbookDefaults {
         RetryPolicy retry;           /* where neither step nor runbook gives one */
         bool allow_timeout_approve;  /* operator's consent to timeoutAction "approve" */
         /**
-         * Asked about the config of each step, as it is written: what only those can tell who will run it. NULL: nobody.
-         * 0, -EINVAL with its faults reported at @config (whose value may be absent), -ENOMEM. For definitions that
+         * Asked about the config of each step, as it is written: what only those can tell who will run it.
+         * NULL: nobody. 0, -EINVAL with its faults reported at @config (whose value may be absent), -ENOMEM. For definitions that
          * come in, not for stored ones that are compiled again: what was registered stays, whatever became of a
          * plugin since.
          */
