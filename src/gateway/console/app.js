@@ -49,6 +49,7 @@ let live = { state: 'off' };
 let approvalCount = null;
 let badgeTimer = 0;
 let drawing = 0;
+let shownFor = '';
 
 function announce(text) {
   status.textContent = '';
@@ -166,8 +167,20 @@ function drawNow() {
     view = errorBox(new Error(`This page could not be drawn: ${e.message}`));
   }
   render(main, h('div', { class: ['page', `page-${current.route.section}`], key: current.key }, view));
+  showCurrent();
   const title = current.page.title();
   document.title = title ? `${title} – Runbook` : 'Runbook';
+}
+
+/** At phone width the lists of tabs are wider than the window: bring what is lit into sight, once an address. */
+function showCurrent() {
+  if (shownFor === location.hash) return;
+  for (const lit of document.querySelectorAll('.nav [aria-current], .tabs [aria-current]')) {
+    const box = lit.closest('nav');
+    if (box.scrollWidth > box.clientWidth)
+      box.scrollLeft = lit.offsetLeft - box.offsetLeft - (box.clientWidth - lit.offsetWidth) / 2;
+    if (lit.closest('.tabs')) shownFor = location.hash;
+  }
 }
 
 function makeContext(params, query, closers) {

@@ -77,7 +77,10 @@ export function drawNode(node, at) {
     name.textContent = fitting(node.name, NAME_FONT, room);
     line.textContent = fitting(state ? state.text : typeText, LINE_FONT, room);
     if (state) mark.setAttribute('d', iconData(state.icon));
-    el.setAttribute('aria-label', state ? `${node.name}, ${state.text}, ${typeText}` : `${node.name}, ${typeText}`);
+    el.setAttribute(
+      'aria-label',
+      state ? `${node.name}, ${state.text}, ${typeText}` : `${node.name}, ${typeText}`,
+    );
   }
   set(null);
   return { el, set };
@@ -101,7 +104,7 @@ export function drawFold(node, at, isFolded) {
       'data-fold': node.id,
       'aria-expanded': String(!isFolded),
       'aria-label': `${isFolded ? 'Show' : 'Hide'} the body of ${node.name}`,
-      transform: `translate(${at.x + at.width / 2 - 11} ${at.y + NODE_HEIGHT - 11})`,
+      transform: `translate(${at.x + 14} ${at.y + NODE_HEIGHT - 11})`,
     },
     svg('circle', { class: 'fold-disc', cx: 11, cy: 11, r: 11 }),
     iconPath(isFolded ? 'plus' : 'minus', 4, 4, 14, 'fold-mark'),

@@ -145,6 +145,8 @@ export class DagView {
     }
     const isFirst = !this.result;
     this.result = result;
+    // A small graph needs no large room. (dag.css has the largest.)
+    this.stage.style.setProperty('--dag-height', `${Math.ceil(Math.max(result.height, 120) + 2 * MARGIN)}px`);
     this.paint(result);
     if (isFirst) this.fit();
     else this.apply();

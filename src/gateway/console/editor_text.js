@@ -48,7 +48,7 @@ export class TextEditor {
     this.area.addEventListener('keydown', (e) => this.onKey(e));
     const body = document.createElement('div');
     body.className = 'code-body';
-    body.append(this.colours, this.under, this.area);
+    body.append(this.under, this.colours, this.area); // marks lie under the letters
     el.replaceChildren(this.gutter, body);
     this.paint();
   }

@@ -1,5 +1,6 @@
 // The head of an execution's page: what it is, on whose authority it runs, what is assumed, how far it is.
 
+import { parsePath } from './dag_model.js';
 import { h } from './dom.js';
 import { duration, shortId, timeOf } from './format.js';
 import { icon } from './icons.js';
@@ -48,6 +49,26 @@ function legalBasis(x) {
   );
 }
 
+/** The way to what failed. */
+function failedSteps(page) {
+  const paths = Object.entries(page.execution.stepResults)
+    .filter(([, r]) => r.status === 'failed')
+    .map(([path]) => path);
+  if (!paths.length) return null;
+  return h(
+    'p',
+    null,
+    paths.length === 1 ? 'Failed: ' : 'Failed steps: ',
+    paths
+      .slice(0, 5)
+      .map((path, i) => [
+        i ? ', ' : null,
+        h('a', { href: page.stepHref(path) }, page.graph?.byId.get(parsePath(path).id)?.name || path),
+      ]),
+    paths.length > 5 ? ` and ${paths.length - 5} more` : null,
+  );
+}
+
 function votesText({ approvals = [], waitingFor }) {
   const given = approvals.filter((v) => v.decision === 'approved').length;
   return `${given} of ${waitingFor.minApprovals}; ${waitingFor.approvers.join(', ')}`;
@@ -69,7 +90,7 @@ function waiting(page) {
         .slice(0, 5)
         .map(([path, r], i) => [
           i ? ', ' : null,
-          h('a', { href: page.stepHref(path) }, page.graph?.byId.get(path)?.name || path),
+          h('a', { href: page.stepHref(path) }, page.graph?.byId.get(parsePath(path).id)?.name || path),
           r.waitingFor?.approvers ? ` (${votesText(r)})` : null,
         ]),
       approvals.length > 5 ? ` and ${approvals.length - 5} more` : null,
@@ -137,13 +158,7 @@ export function headView(page, actions) {
               ' ',
               x.error.message || JSON.stringify(x.error),
             ),
-            x.error.stepPath || x.error.stepId
-              ? h(
-                  'p',
-                  null,
-                  h('a', { href: page.stepHref(x.error.stepPath || x.error.stepId) }, 'Show the step'),
-                )
-              : null,
+            failedSteps(page),
           ),
         )
       : null,

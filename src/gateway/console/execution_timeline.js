@@ -81,7 +81,7 @@ export function timelineTab(page) {
           'span',
           {
             key: String(t),
-            class: ['tick', t / span > 0.9 && 'is-last'],
+            class: ['tick', t / span > (window.innerWidth < 700 ? 0.75 : 0.9) && 'is-last'],
             style: { left: `${(t / span) * 100}%` },
           },
           t === 0 ? '0' : duration(t).replace('.0 s', ' s'),

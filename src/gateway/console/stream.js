@@ -119,7 +119,10 @@ export function openStream(path, { onEvent, onOpen, onState }) {
         response.status !== 429 &&
         response.status !== 408
       ) {
-        say('refused', `No live updates: the server answered ${response.status}. The page asks now and then instead.`);
+        say(
+          'refused',
+          `No live updates: the server answered ${response.status}. The page asks now and then instead.`,
+        );
         clearInterval(asking);
         asking = setInterval(() => document.hidden || onOpen?.(), ASK_MS);
         return;
