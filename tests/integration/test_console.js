@@ -537,7 +537,9 @@ for (const dark of [false, true])
         await browser.open(page, to);
         await settled(page);
         await sleep(50);
-        for (const v of await browser.accessibility(page)) found.push({ to, ...v });
+        // In the dark only the colours differ.
+        for (const v of await browser.accessibility(page, dark && ['color-contrast']))
+          found.push({ to, ...v });
       }
       assert.deepEqual(found, [], JSON.stringify(found, null, 1));
     },

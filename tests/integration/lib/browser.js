@@ -118,14 +118,13 @@ class Browser {
     return this.faults.splice(0);
   }
 
-  /** Violations of axe's rules that are serious or worse: [{id, help, nodes}]. */
-  async accessibility(page) {
+  /** Violations of axe's rules (all of them, or those of @only) that are serious or worse: [{id, help, nodes}]. */
+  async accessibility(page, only) {
     const source = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
     // By the debugger's way in: the page's own policy lets no inline script run.
     await page.evaluate(source);
-    const { violations } = await page.evaluate(() =>
-      globalThis.axe.run(document, { resultTypes: ['violations'] }),
-    );
+    const options = { resultTypes: ['violations'], ...(only && { runOnly: only }) };
+    const { violations } = await page.evaluate((o) => globalThis.axe.run(document, o), options);
     return violations
       .filter((v) => ['serious', 'critical'].includes(v.impact))
       .map((v) => ({
