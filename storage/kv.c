@@ -67,6 +67,11 @@ int kv_stats(Kv *kv, KvStats *ret) { return kv->backend->stats(kv, ret); }
 
 int kv_backup(Kv *kv, const char *path, Report *report) { return kv->backend->backup(kv, path, report); }
 
+int kv_place(Kv *kv, KvPlace *ret) {
+        *ret = (KvPlace){0};
+        return kv->backend->place ? kv->backend->place(kv, ret) : 0;
+}
+
 static bool kv_key_fits(Slice key) { return key.n > 0 && key.n <= KV_KEY_MAX; }
 
 int kv_get(KvTxn *t, unsigned table, Slice key, Slice *ret) {

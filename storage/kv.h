@@ -67,6 +67,14 @@ int kv_stats(Kv *kv, KvStats *ret);
 /** A consistent copy of the whole store into the empty or missing directory @path, while running. */
 int kv_backup(Kv *kv, const char *path, Report *report);
 
+/** Where the store lies, as the file system tells: copying makes another place, moving a directory does not. */
+typedef struct KvPlace {
+        uint64_t inode;
+        int64_t born_ns; /* 0: the file system does not say */
+} KvPlace;
+/** Zeros for a store in memory. 0 or negative errno. */
+int kv_place(Kv *kv, KvPlace *ret);
+
 /** *ret borrows the store's memory, valid until the transaction ends or (write) its next put or delete. */
 int kv_get(KvTxn *txn, unsigned table, Slice key, Slice *ret);
 int kv_put(KvTxn *txn, unsigned table, Slice key, Slice value);

@@ -17,6 +17,7 @@ typedef struct KvBackend {
         int (*grow)(Kv *kv);
         int (*stats)(Kv *kv, KvStats *ret);
         int (*backup)(Kv *kv, const char *path, Report *report);
+        int (*place)(Kv *kv, KvPlace *ret); /* NULL: it has none */
         int (*get)(KvTxn *t, unsigned table, Slice key, Slice *ret);
         int (*put)(KvTxn *t, unsigned table, Slice key, Slice value);
         int (*remove)(KvTxn *t, unsigned table, Slice key);

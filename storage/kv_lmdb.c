@@ -450,6 +450,22 @@ static int lmdb_backup(Kv *kv, const char *path, Report *report) {
         return r;
 }
 
+static int lmdb_place(Kv *kv, KvPlace *ret) {
+        _cleanup_free_ char *name = NULL;
+        struct statx st;
+
+        if (asprintf(&name, "%s/" DATA_FILE, lmdb_of(kv)->dir.path) < 0) {
+                name = NULL;
+                return -ENOMEM;
+        }
+        if (statx(AT_FDCWD, name, 0, STATX_INO | STATX_BTIME, &st) < 0)
+                return -errno;
+        ret->inode = st.stx_ino;
+        if (st.stx_mask & STATX_BTIME)
+                ret->born_ns = (int64_t)st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+        return 0;
+}
+
 static void lmdb_close(Kv *kv) {
         Lmdb *l = lmdb_of(kv);
 
@@ -476,6 +492,7 @@ static const KvBackend lmdb_backend = {
                 .grow = lmdb_grow,
                 .stats = lmdb_stats,
                 .backup = lmdb_backup,
+                .place = lmdb_place,
                 .get = lmdb_get,
                 .put = lmdb_put,
                 .remove = lmdb_remove,

@@ -33,6 +33,23 @@ int store_stats(Store *s, KvStats *ret);
 int store_grow(Store *s);
 int store_backup(Store *s, const char *path, Report *report);
 
+/*
+ * The fence: which starts of an engine this store has seen, and where it lay. A copy of a store lies elsewhere, and
+ * does not know of starts that came after it was taken.
+ */
+#define STORE_FENCE_KEPT 256 /* starts in a row that the bus may not hear of */
+typedef struct StoreFence {
+        uint64_t incarnation;          /* starts so far */
+        Uuid nonces[STORE_FENCE_KEPT]; /* one for each start, the newest first */
+        size_t n;
+} StoreFence;
+/**
+ * Note a start, with @nonce in front of those that came before; *ret is what stands then. 0; -EKEYREJECTED: the store
+ * is a copy (it lies elsewhere than at its last start), nothing was noted, and a sentence is in @report; other
+ * negative errors. @adopt: a copy is taken as it is.
+ */
+int store_fence_note(Store *s, Uuid nonce, bool adopt, Report *report, StoreFence *ret);
+
 int store_begin_read(Store *s, StoreTxn **ret);
 int store_begin_write(Store *s, StoreTxn **ret);
 int store_commit(StoreTxn *t);

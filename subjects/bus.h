@@ -58,7 +58,8 @@ typedef struct StreamSpec {
 #define STREAM_AUDIT "RUNBOOK_AUDIT"
 #define STREAM_QUEUE "RUNBOOK_QUEUE"
 #define STREAM_TASKS "RUNBOOK_TASKS"
-#define N_STREAMS    3
+#define STREAM_FENCE "RUNBOOK_FENCE"
+#define N_STREAMS    4
 extern const StreamSpec stream_specs[N_STREAMS]; /* streams.c */
 
 #define QUEUE_CONSUMER "runbookd"
@@ -94,6 +95,8 @@ typedef struct BusOptions {
         void (*on_queue)(void *userdata, const Message *m);
         /** Called once, when all core subscriptions stand at the server for the first time. */
         void (*on_ready)(void *userdata);
+        /** See SubjectsHost. */
+        void (*on_fenced)(void *userdata, const char *sentence);
         void *userdata;
 } BusOptions;
 
@@ -135,6 +138,9 @@ void ask_listen(void *userdata, void (*on_answer)(void *asker, uint64_t token, S
                 void *asker);
 /** Publish with a reply subject on the main link. 0, -EAGAIN, -EMSGSIZE, -EIO; may block for BUS_WRITE_DEADLINE_MS. */
 int bus_request(Bus *b, const char *subject, const char *reply, Slice body);
+
+/** See subjects_claim. */
+int bus_claim(const SubjectsSettings *settings, bool adopt, Report *report);
 
 /** AuditStream's functions; @userdata is the Bus. */
 int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret_stream_seq);

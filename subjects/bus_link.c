@@ -243,7 +243,7 @@ static void warn_if_open(natsConnection *nc) {
                   "url", shown, NULL);
 }
 
-static int connect_once(Link *l) {
+int bus_link_connect(Link *l) {
         _cleanup_(report_deinit) Report report = {0};
         natsOptions *o = NULL;
         natsConnection *nc = NULL;
@@ -315,7 +315,7 @@ int64_t link_tend(Link *l, int64_t now_ns) {
         pthread_mutex_lock(&b->lock);
         l->is_closed = l->is_away = false;
         pthread_mutex_unlock(&b->lock);
-        int r = connect_once(l);
+        int r = bus_link_connect(l);
         if (!r) {
                 l->backoff_ms = 0;
                 tell_success(l);

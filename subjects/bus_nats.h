@@ -95,6 +95,8 @@ int bus_options_new(Link *l, natsOptions **ret, Report *report);
  * when told).
  */
 int64_t link_tend(Link *l, int64_t now_ns);
+/** Connect once, now. 0 or negative. */
+int bus_link_connect(Link *l);
 void bus_link_close(Link *l);
 int delivery_start(Bus *b, Delivery *d, natsConnection *nc, const char *subject, const char *group);
 void bus_link_on_disconnected(natsConnection *nc, void *closure);
@@ -103,7 +105,13 @@ void bus_link_on_closed(natsConnection *nc, void *closure);
 void bus_link_on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure);
 int64_t link_reconnect_delay(natsConnection *nc, int attempts, void *closure);
 
+/* bus_fence.c */
+/** Claim the engine's identity, if it is not claimed by this start already. 0, -EAGAIN, -EKEYREJECTED. */
+int fence_claim(Bus *b, jsCtx *js, bool adopt);
+
 /* bus_streams.c */
+/** Make the stream @name if it is missing. 0, or negative with a sentence in @fault. */
+int streams_ensure(Bus *b, jsCtx *js, const char *name, char *fault, size_t n_fault);
 /** Make or check streams and consumer, subscribe to it. 0, or negative with a sentence in @fault. */
 int streams_setup(Bus *b, natsConnection *nc, jsCtx *js, char *fault, size_t n_fault);
 

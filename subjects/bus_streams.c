@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "subjects/bus_nats.h"
+#include "subjects/fence.h"
 
 #define NS_PER_MS           1000000LL
 #define STREAM_SUBJECTS_MAX 4
@@ -154,6 +155,13 @@ static int ensure_stream(Bus *b, jsCtx *js, const StreamSpec *spec, char *fault,
         return s == NATS_OK ? 0 : api_error(s, code, what, fault, n_fault);
 }
 
+int streams_ensure(Bus *b, jsCtx *js, const char *name, char *fault, size_t n_fault) {
+        for (int i = 0; i < N_STREAMS; i++)
+                if (!strcmp(stream_specs[i].name, name))
+                        return ensure_stream(b, js, &stream_specs[i], fault, n_fault);
+        return -ENOENT;
+}
+
 /* ---- the durable queue's consumer -------------------------------------------------- */
 
 static void consumer_config(const Bus *b, jsConsumerConfig *c) {
@@ -240,6 +248,10 @@ int streams_setup(Bus *b, natsConnection *nc, jsCtx *js, char *fault, size_t n_f
         for (int i = 0; i < N_STREAMS && !r; i++)
                 r = ensure_stream(b, js, &stream_specs[i], fault, n_fault);
         b->streams_told |= r == 0; /* what differs is said once, not at every connect */
+        if (!r)
+                r = fence_claim(b, js, false);
+        if (r == -EKEYREJECTED)
+                b->options.on_fenced(b->options.userdata, fence_sentence);
         if (!r)
                 r = ensure_consumer(b, js, fault, n_fault);
         if (r < 0)

@@ -32,4 +32,12 @@ const StreamSpec stream_specs[N_STREAMS] = {
                                 .retention = STREAM_WORK_QUEUE,
                                 .duplicates_ms = 120000,
                 },
+                {
+                                .name = STREAM_FENCE,
+                                .description = "Which start of each runbook engine was the last",
+                                .subjects = {"fence.*"},
+                                .retention = STREAM_LIMITS,
+                                .duplicates_ms = 120000,
+                                .deny_delete = true,
+                },
 };

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "subjects/fence.h"
 #include "subjects/access.h"
 #include "subjects/handler.h"
 
@@ -134,6 +135,18 @@ static void on_ready(void *userdata) {
                 s->host.on_ready(s->host.userdata);
 }
 
+/** A claim on some engine's identity, on ours as a rule: this subject is subscribed to for ours only. */
+static void on_fence(void *userdata, const Message *m, bool shed) {
+        Subjects *s = userdata;
+        if (!fence_is_ours(&s->settings->fence, m->body))
+                s->host.on_fenced(s->host.userdata, fence_sentence);
+}
+
+static void on_fenced(void *userdata, const char *sentence) {
+        Subjects *s = userdata;
+        s->host.on_fenced(s->host.userdata, sentence);
+}
+
 /* ---- life -------------------------------------------------------------------------- */
 
 static bool is_prefix(Slice prefix) {
@@ -194,6 +207,12 @@ static void list_subscriptions(BusOptions *o, Subjects *s) {
         sub = &o->subscriptions[o->n_subscriptions++];
         *sub = (BusSubscription){.link = BUS_LINK_MAIN, .handle = ask_answered, .userdata = s};
         snprintf(sub->subject, sizeof(sub->subject), "%s.*", s->asking.inbox);
+        if (s->settings->fence.n == 0)
+                return;
+        sub = &o->subscriptions[o->n_subscriptions++];
+        *sub = (BusSubscription){.link = BUS_LINK_MAIN, .handle = on_fence, .userdata = s};
+        snprintf(sub->subject, sizeof(sub->subject), "%.*s.fence.%s", SLICE_ARG(s->prefix),
+                 s->settings->engine_id);
 }
 
 int subjects_init(Subjects *s, const SubjectsSettings *settings, const SubjectsHost *host) {
@@ -227,7 +246,8 @@ int subjects_new(const SubjectsSettings *settings, const SubjectsHost *host, Rep
         if (!s)
                 return -ENOMEM;
         BusOptions options = {
-                        .settings = settings, .on_queue = on_queue, .on_ready = on_ready, .userdata = s};
+                        .settings = settings, .on_queue = on_queue, .on_ready = on_ready,
+                        .on_fenced = on_fenced, .userdata = s};
         r = subjects_init(s, settings, host);
         if (!r) {
                 list_subscriptions(&options, s);
@@ -240,6 +260,10 @@ int subjects_new(const SubjectsSettings *settings, const SubjectsHost *host, Rep
         s->audit = (AuditStream){bus_audit_publish, bus_audit_tail, bus_audit_epoch, s->bus};
         *ret = s;
         return 0;
+}
+
+int subjects_claim(const SubjectsSettings *settings, bool adopt, Report *report) {
+        return bus_claim(settings, adopt, report);
 }
 
 int subjects_start(Subjects *s) { return bus_start(s->bus); }

@@ -23,8 +23,18 @@ typedef struct SubjectsHost {
         Ids ids;
         /** Called once, on a thread of the bus, when commands are taken for the first time. May be NULL. */
         void (*on_ready)(void *userdata);
+        /** Another engine has claimed this one's identity (see SubjectsFence): nothing more may be done. Called on a
+         * thread of the bus; may be called again. NULL only without a fence. */
+        void (*on_fenced)(void *userdata, const char *sentence);
         void *userdata;
 } SubjectsHost;
+
+/** Which claims on the engine's identity are ours; n 0: nothing is claimed. */
+typedef struct SubjectsFence {
+        uint64_t incarnation;
+        const Uuid *nonces; /* the newest first: the one that is claimed with */
+        size_t n;
+} SubjectsFence;
 
 /** Borrowed, strings too, until subjects_free. */
 typedef struct SubjectsSettings {
@@ -38,9 +48,17 @@ typedef struct SubjectsSettings {
         const char *version;        /* of the program */
         const char *const *reply_prefixes; /* answered besides _INBOX. and _R_.; NULL-terminated, may be NULL */
         uint32_t queue_ack_pending_max; /* default 4096 */
+        SubjectsFence fence;
 } SubjectsSettings;
 
 typedef struct Subjects Subjects;
+
+/**
+ * Before anything is done in this engine's name: claim it on the bus, on a connection made for that. 0; -EAGAIN: NATS
+ * can't be asked now (it is asked again on connecting); -EKEYREJECTED with a sentence: the bus knows of a start that
+ * this store does not, so it is an old copy, or the engine's twin runs. @adopt: claim it all the same.
+ */
+int subjects_claim(const SubjectsSettings *settings, bool adopt, Report *report);
 
 /**
  * Check settings, make handlers; connects in the background (NATS may be away: retried with backoff and

@@ -295,6 +295,8 @@ static const struct {
         unsigned n_needed;
         const char *help;
 } actions[] = {
+                {"--adopt-restored", AT(adopt_restored), {0}, 0,
+                 "run on a store that was restored or moved from another place"},
                 {"--backup", AT(backup), {AT(data_dir), AT(backup_to)}, 2,
                  "copy a store, also while its engine runs: --backup DATA_DIR TARGET"},
                 {"--check", AT(check_store), {AT(data_dir)}, 0,
@@ -449,12 +451,12 @@ void config_put_help(Buf *b) {
                 buf_printf(b, "  %-27s %s%s%s%s\n", s->name, s->help, s->fallback ? " (" : "",
                            s->fallback ? s->fallback : "", s->fallback ? ")" : "");
         }
-        buf_put_str(b, "\nInstead of running:\n\n");
+        buf_put_str(b, "\nInstead of running, or with it:\n\n");
         for (size_t i = 0; i < N_ELEMENTS(actions); i++)
                 buf_printf(b, "  %-27s %s\n", actions[i].name, actions[i].help);
         buf_put_str(b, "\nExit status: 0 stopped as asked · 1 could not start (the reason is the last line "
                        "of the log), or what\n"
-                       "was to be checked has faults · 2 a setting is wrong · 70 the store failed while "
+                       "was to be checked has faults · 2 a setting is wrong · 3 fenced off · 70 the store failed while "
                        "running · 128+n\nended by a second signal n\n");
 }
 

@@ -51,6 +51,7 @@ typedef struct Config {
         bool show_help, show_version, check_only;
         bool check_store, backup; /* the other things that the program does instead of running: offline.c */
         bool deep, json;
+        bool adopt_restored; /* run on a copy: fence.c */
         const char *backup_to;
         char *strings[CONFIG_LISTS]; /* owned: where split lists live */
         const char *unused; /* names of settings that were given but do nothing in this program; "" for none

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/fence.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
 #include "daemon/offline.h"
@@ -46,6 +47,7 @@ typedef struct Daemon {
         SubjectsSettings subjects_settings;
         char overloaded[256]; /* what a full inbox says */
         Store *store;
+        StoreFence fence;
         Subjects *subjects;
         Runtime *runtime;
         Otlp *otlp; /* NULL: traces go nowhere */
@@ -167,7 +169,9 @@ static int open_store(Daemon *d, Report *report) {
                 return r;
         uuid_format(store_engine_id(d->store), d->engine_id);
         snprintf(d->source, sizeof(d->source), "runbookd/%s", d->engine_id);
-        return 0;
+        if (!strcmp(c->storage_backend, "memory"))
+                return 0; /* nobody has a copy of it */
+        return fence_note(d->store, ids, clock, c->adopt_restored, report, &d->fence);
 }
 
 static int make_subjects(Daemon *d, Report *report) {
@@ -188,6 +192,7 @@ static int make_subjects(Daemon *d, Report *report) {
                         .version = RUNBOOK_VERSION,
                         .reply_prefixes = c->reply_prefixes,
                         .queue_ack_pending_max = (uint32_t)c->queue_ack_pending,
+                        .fence = {d->fence.incarnation, d->fence.nonces, d->fence.n},
         };
         snprintf(d->overloaded, sizeof(d->overloaded),
                  "the engine has %lld requests waiting, as many as it takes (INBOX_MAX), or %lu MiB of them "
@@ -203,9 +208,13 @@ static int make_subjects(Daemon *d, Report *report) {
                         .clock = clock_system(&d->clock),
                         .ids = ids_system(&d->ids),
                         .on_ready = on_ready,
+                        .on_fenced = fence_lost,
                         .userdata = d,
         };
-        return subjects_new(&d->subjects_settings, &host, report, &d->subjects);
+        int r = subjects_new(&d->subjects_settings, &host, report, &d->subjects);
+        if (r || d->fence.n == 0)
+                return r;
+        return fence_judge_claim(subjects_claim(&d->subjects_settings, c->adopt_restored, report), report);
 }
 
 static RuntimeSettings runtime_settings(const Daemon *d) {

@@ -96,7 +96,7 @@ test('a store with a page that was altered has faults, and the exit status says 
 test('an engine carries on from a copy', async () => {
   fs.rmSync(house.dataDir, { recursive: true });
   fs.renameSync(path.join(house.dir, 'copy4'), house.dataDir);
-  house.startEngine();
+  house.startEngine({}, ['--adopt-restored']);
   await house.engineReady();
   for (const x of await alice.all('executions', 'executions', { status: 'running' }))
     await alice.event('go', { correlationId: (await alice.execution(x.id)).input.key, payload: 1 });
