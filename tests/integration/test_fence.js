@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { test, run, assert, eventually, sleep } = require('./lib/tap.js');
-const { House } = require('./lib/house.js');
+const { House, freePort } = require('./lib/house.js');
 const { chainFault } = require('./lib/chain.js');
 const { call, waitForEvent, runbook } = require('./lib/runbooks.js');
 
@@ -104,7 +104,7 @@ test('a clone beside its original is refused; adopted, it ends the original at o
   assert.match(await refused({ DATA_DIR: copy }), /This store is a copy/);
   assert.equal(original.isRunning, true);
   assert.ok((await alice.query('stats')).ok);
-  house.startEngine({ DATA_DIR: copy }, ['--adopt-restored']);
+  house.startEngine({ DATA_DIR: copy, PORT: String(await freePort()) }, ['--adopt-restored']);
   const exit = await Promise.race([original.ended, sleep(10000)]);
   assert.deepEqual(exit, { code: EXIT_FENCED, signal: null });
   assert.match(original.logText(), /fenced off/);
