@@ -33,7 +33,7 @@ export function identityHeaders() {
   return {};
 }
 
-const NAME_CLAIMS = ['preferred_username', 'email', 'sub', 'user'];
+const NAME_CLAIMS = ['sub', 'preferred_username', 'email', 'user'];
 const TENANT_CLAIMS = ['tenant', 'tenantId', 'tid'];
 
 /** What a token says about its owner, for showing only: the gateway decides who somebody is. */

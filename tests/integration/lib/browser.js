@@ -120,9 +120,9 @@ class Browser {
 
   /** Violations of axe's rules (all of them, or those of @only) that are serious or worse: [{id, help, nodes}]. */
   async accessibility(page, only) {
-    const source = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-    // By the debugger's way in: the page's own policy lets no inline script run.
-    await page.evaluate(source);
+    // By the debugger's way in: the page's own policy lets no inline script run. It stays while only the fragment changes.
+    if (!(await page.evaluate(() => Boolean(globalThis.axe))))
+      await page.evaluate(fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
     const options = { resultTypes: ['violations'], ...(only && { runOnly: only }) };
     const { violations } = await page.evaluate((o) => globalThis.axe.run(document, o), options);
     return violations
