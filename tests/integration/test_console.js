@@ -26,6 +26,7 @@ function browserTest(title, fn, options = {}) {
       });
       assert.deepEqual(browser.takeFaults(), []);
     } finally {
+      browser.isExpected = false;
       for (const page of pages) await page.context().close();
     }
   });
@@ -299,6 +300,33 @@ browserTest('failing, retrying the step, verifying, running again', async (open)
   await page.getByRole('link', { name: 'Open it' }).click();
   await page.getByText('Replay of').waitFor();
   await status(page, 'Completed');
+});
+
+browserTest('rejecting, after being asked; a vote too many is refused in words', async (open) => {
+  const definition = runbook('reject', [approval('ask', ['bob', 'carol'], 2)], { idempotency: 'none' });
+  await alice.register(definition);
+  const id = await alice.startId(definition.id, {});
+  await alice.stepStatus(id, 'ask', 'awaiting_approval');
+  const page = await open('bob');
+  const late = await open('carol');
+  await browser.open(page, '#/approvals');
+  await browser.open(late, '#/approvals');
+  const card = page.getByRole('article', { name: 'ask', exact: true });
+  await late.getByRole('article', { name: 'ask', exact: true }).getByText('was computed again').waitFor();
+  // She does not hear that it has been decided meanwhile.
+  await late.route('**/api/v1/approvals**', (route) => route.abort());
+  await card.getByRole('button', { name: /^Reject/ }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Reject' }).click();
+  await page.getByText('Rejected ask').waitFor();
+  await alice.until(id, 'failed');
+  browser.isExpected = true; // the requests broken off above
+  await late
+    .getByRole('article', { name: 'ask', exact: true })
+    .getByRole('button', { name: /^Approve/ })
+    .click();
+  await late.getByText('The vote was not taken.').waitFor();
+  browser.isExpected = false;
+  assert.equal((await alice.execution(id)).stepResults.ask.status, 'failed');
 });
 
 browserTest('errors of the API are sentences', async (open) => {

@@ -13,6 +13,7 @@ const FAR = 0.42; // below this scale texts are not drawn
 const MARGIN = 24;
 const DRAG_PX = 4;
 const CULL_FROM = 150; // steps
+const NODES_MOST = 5000;
 const CULL_AROUND = 200; // pixels
 
 const DIRECTIONS = {
@@ -120,6 +121,12 @@ export class DagView {
       graph.edges.map((e) => [e.from, e.to]),
       [...this.folded],
     ]);
+    if (graph.nodes.length > NODES_MOST) {
+      this.say(
+        `${graph.nodes.length.toLocaleString('en')} steps are too many to be drawn; the list of steps has them all.`,
+      );
+      return;
+    }
     this.graph = graph;
     if (shape === this.shape && this.result) {
       this.paint(this.result);
@@ -224,7 +231,7 @@ export class DagView {
   }
 
   toggleFold(id) {
-    if (!this.graph.loops.includes(id)) return;
+    if (!this.graph?.loops.includes(id)) return;
     if (!this.folded.delete(id)) this.folded.add(id);
     this.setGraph(this.graph);
   }

@@ -11,11 +11,13 @@ import { ask, button, empty, errorBox, facts, hashText, jsonView, loading, notic
 import { linkExecution, linkRunbook } from '../url.js';
 
 const REFRESH_MS = 800;
+const PAGE = 20; // cards
 
 export function approvalsPage(ctx) {
-  const state = { items: null, error: null, done: [] };
+  const state = { items: null, error: null, done: [], shown: PAGE };
   const cards = new Map(); // what belongs to a card while it is shown: {details, comment, busy, error}
   let timer = 0;
+  let opening = Promise.resolve();
   ctx.onClose(() => clearTimeout(timer));
 
   const keyOf = (a) => `${a.executionId}/${a.stepPath}/${a.hash}`;
@@ -24,7 +26,7 @@ export function approvalsPage(ctx) {
     try {
       state.items = await api.all('approvals', 'approvals', { limit: 100 });
       state.error = null;
-      for (const a of state.items) if (!cards.has(keyOf(a))) open(a);
+      openShown();
     } catch (e) {
       state.error = e;
     }
@@ -48,10 +50,24 @@ export function approvalsPage(ctx) {
   });
   ctx.every(1000, ctx.draw); // deadlines count down
 
+  /** Details of the cards that are shown, one after the other: each asks for a whole execution. */
+  function openShown() {
+    for (const a of state.items.slice(0, state.shown)) {
+      if (cards.has(keyOf(a))) continue;
+      cards.set(keyOf(a), { details: null, comment: '', busy: false, error: null });
+      opening = opening.then(() => ctx.isCurrent() && open(a));
+    }
+  }
+
+  function showMore() {
+    state.shown += PAGE;
+    openShown();
+    ctx.draw();
+  }
+
   /** Fetch what the list does not have: context, the step's own input, and hold it against the hash. */
   async function open(a) {
-    const card = { details: null, comment: '', busy: false, error: null };
-    cards.set(keyOf(a), card);
+    const card = cards.get(keyOf(a));
     try {
       const [execution, answer] = await Promise.all([
         api.execution(a.executionId),
@@ -336,7 +352,12 @@ export function approvalsPage(ctx) {
         : null,
       state.items
         ? state.items.length
-          ? h('div', { class: 'cards' }, state.items.map(cardView))
+          ? [
+              h('div', { class: 'cards' }, state.items.slice(0, state.shown).map(cardView)),
+              state.items.length > state.shown
+                ? h('div', { class: 'actions' }, button(`Show more of the ${state.items.length}`, showMore))
+                : null,
+            ]
           : empty(
               'Nothing waits for you.',
               h('p', null, 'When an execution needs your approval, it shows here by itself.'),
