@@ -7,7 +7,8 @@ const { test, run, assert } = require('./lib/tap.js');
 const { House, freePort } = require('./lib/house.js');
 const { call, approval, wait, waitForEvent, runbook } = require('./lib/runbooks.js');
 
-const EXAMPLE = path.join(__dirname, '../../deploy/examples/incident-response.yaml');
+const EXAMPLES = path.join(__dirname, '../../deploy/examples');
+const EXAMPLE = path.join(EXAMPLES, 'incident-response.yaml');
 const BASIS = ['--authority', 'INVESTIGATION', '--classification', 'SENSITIVE', '--case-id', 'CASE-7'];
 
 let house, url;
@@ -38,7 +39,9 @@ const lines = (text) =>
 
 test('validate works without a server', async () => {
   const offline = { env: { NATS_URL: 'nats://127.0.0.1:1' } };
-  await cli(0, ['validate', EXAMPLE], offline);
+  const examples = fs.readdirSync(EXAMPLES, { recursive: true }).filter((name) => name.endsWith('.yaml'));
+  assert.ok(examples.length >= 2);
+  for (const name of examples) await cli(0, ['validate', path.join(EXAMPLES, name)], offline);
   const bad = fileOf({ ...runbook('bad', [wait('a', 1, ['nowhere'])]), colour: 'red' });
   const done = await cli(1, ['validate', bad], offline);
   assert.match(done.out + done.err, /nowhere/);

@@ -487,6 +487,27 @@ test('private addresses are refused unless allowed', async () => {
   assert.equal(x.stepResults.a.attemptNumber, 1);
 });
 
+// ---- the example ----
+
+test('the example of deploy/examples, against a server of its .proto', async () => {
+  const folder = path.join(__dirname, '../../deploy/examples/grpc-health');
+  const health = { '': 'SERVING', 'shop.v1.Orders': 'NOT_SERVING' };
+  const port = await server.addService(
+    path.join(folder, 'health.proto'),
+    (root) => root.grpc.health.v1.Health,
+    { Check: (asked, done) => done(null, { status: health[asked.request.service] }) },
+    certificate,
+  );
+  await alice.register(fs.readFileSync(path.join(folder, 'grpc-health.yaml'), 'utf8'));
+  const fine = await alice.ended(await alice.startId('grpc-health', { target: `localhost:${port}` }));
+  assert.equal(fine.status, 'completed');
+  assert.equal(fine.stepResults['look-after'].status, 'skipped');
+  const ill = await alice.startId('grpc-health', { target: `localhost:${port}`, service: 'shop.v1.Orders' });
+  await alice.stepStatus(ill, 'look-after', 'awaiting_approval');
+  await house.person('bob').cmd(`approve.${ill}.look-after`, { decision: 'approved' });
+  assert.equal((await alice.ended(ill)).status, 'completed');
+});
+
 // ---- registration -------------------------------------------------------------------------------------------
 
 test('what registering finds wrong', async () => {
@@ -570,7 +591,7 @@ run(async () => {
   await server.start(certificate);
   atEnd(() => server.stop());
   house = await House.start({
-    env: { HTTP_CA_FILE: certificate.certFile, SECRETS_DIR: path.join(dir, 'secrets') },
+    env: { HTTP_ALLOW: '127.0.0.1,localhost', HTTP_CA_FILE: certificate.certFile, SECRETS_DIR: path.join(dir, 'secrets') },
   });
   alice = house.person('alice');
 });

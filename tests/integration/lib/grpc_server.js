@@ -37,8 +37,16 @@ function makeCertificate(dir) {
   return { key: fs.readFileSync(key), cert: fs.readFileSync(cert), certFile: cert };
 }
 
+const bind = (server, credentials) =>
+  new Promise((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', credentials, (e, port) => (e ? reject(e) : resolve(port))),
+  );
+
+const secure = ({ key, cert }) => grpc.ServerCredentials.createSsl(null, [{ private_key: key, cert_chain: cert }]);
+
 class GrpcServer {
   constructor() {
+    this.others = [];
     this.calls = [];
     this.behaviours = new Map();
   }
@@ -80,19 +88,20 @@ class GrpcServer {
     const { Orders } = grpc.loadPackageDefinition(definition).shop.v1;
     this.server = new grpc.Server({ 'grpc.max_send_message_length': -1, 'grpc.max_receive_message_length': -1 });
     this.server.addService(Orders.service, { Place: (call, done) => this.place(call, done) });
-    const bind = (credentials) =>
-      new Promise((resolve, reject) =>
-        this.server.bindAsync('127.0.0.1:0', credentials, (e, port) => (e ? reject(e) : resolve(port))),
-      );
-    this.port = await bind(grpc.ServerCredentials.createInsecure());
-    if (certificate)
-      this.tlsPort = await bind(
-        grpc.ServerCredentials.createSsl(null, [{ private_key: certificate.key, cert_chain: certificate.cert }]),
-      );
+    this.port = await bind(this.server, grpc.ServerCredentials.createInsecure());
+    this.tlsPort = await bind(this.server, secure(certificate));
+  }
+
+  /** Another server, for the service that @pick finds in @proto; gives its port, with TLS. */
+  async addService(proto, pick, handlers, certificate) {
+    const other = new grpc.Server();
+    this.others.push(other);
+    other.addService(pick(grpc.loadPackageDefinition(loader.loadSync(proto))).service, handlers);
+    return bind(other, secure(certificate));
   }
 
   stop() {
-    this.server.forceShutdown();
+    for (const server of [this.server, ...this.others]) server.forceShutdown();
   }
 }
 
