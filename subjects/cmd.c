@@ -35,7 +35,7 @@ static void decode_approve(Call *c) {
                         json_at_error(&at, "must be \"approved\" or \"rejected\"");
         }
         call_get_string(c, &c->at, "comments", LIMIT_NAMED(LIMIT_TEXT_ARG_BYTES), &in->text);
-        if (call_get_string(c, &c->at, "hash", LIMIT_NAMED(DIGEST_TEXT_SIZE), &in->hash)) {
+        if (call_get_string(c, &c->at, "hash", DIGEST_TEXT_SIZE, "hexadecimal digits", &in->hash)) {
                 JsonAt at = json_at_key(&c->at, "hash");
                 Digest shown;
                 if (!digest_parse(in->hash, &shown))

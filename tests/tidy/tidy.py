@@ -384,6 +384,88 @@ def rule_subjects(house):
         yield "subjects/", "no table of subjects was found in subjects/*.c: this check looks at nothing"
 
 
+LIMITS_PAGE = "subjects/limits.md"
+LIMIT_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)` \| ([0-9.]+) \|")
+NUMBER_DEFINE = re.compile(r"^#define ([A-Z][A-Z0-9_]+)\s+(.+?)\s*(?:/\*.*)?$")
+NUMBER_SETTING = re.compile(r'\{"([A-Z_]+)", KIND_NUMBER, AT\([a-z_]+\), "(\d+)"')
+SETTING_IS_LIMIT = re.compile(r"_MAX$|_TTL_MS$|_CONCURRENCY$|_OPEN_MAX$|_PERCENT$")
+LIMIT_WORD = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+OTHER_HOUSES = ("src/gateway/", "src/client/", "src/cli/")  # programs with limits and pages of their own
+
+
+def number_of(text, known):
+    """The value of a #define that is arithmetic over numbers and other such #defines; None if it is not."""
+    text = re.sub(r"\((?:size_t|u?int\d*_t|unsigned|double|long)\)", "", text)
+    text = re.sub(r"\b(\d+(?:\.\d+)?(?:e\d+)?)(?:ULL|LL|UL|U|L|u)\b", r"\1", text)
+    text = re.sub(r"\b[A-Z][A-Z0-9_]+\b", lambda m: str(known.get(m.group(0), "?")), text)
+    if not re.fullmatch(r"[\d\s()+*/.<>e-]+", text):
+        return None
+    try:
+        return eval(text, {"__builtins__": {}})  # digits, brackets and operators only
+    except (SyntaxError, TypeError, ZeroDivisionError):
+        return None
+
+
+def numbers_of(house):
+    """Numeric #defines and settings of the engine: name → {value}, and where settings are."""
+    lines, known = [], {}
+    for name in house.sources(".c", ".h"):
+        if not name.startswith(("src/", "storage/", "subjects/")) or name.startswith(OTHER_HOUSES):
+            continue
+        whole = "\n".join(house.lines(name)).replace("\\\n", " ")
+        lines += [m for m in map(NUMBER_DEFINE.match, whole.split("\n")) if m]
+    values = {}
+    for _ in range(3):  # one may stand on another
+        for m in lines:
+            value = number_of(m.group(2), known)
+            if value is not None:
+                known[m.group(1)] = value
+    for m in lines:
+        value = number_of(m.group(2), known)
+        if value is not None:
+            values.setdefault(m.group(1), set()).add(value)
+    table = "\n".join(house.lines("src/daemon/config.c"))
+    settings = {name: int(value) for name, value in NUMBER_SETTING.findall(table)}
+    return values, settings
+
+
+def limits_named(house):
+    """Names of numbers in the sentences of the engine: they are what people will look up."""
+    for name in house.sources(".c"):
+        if not name.startswith(("src/", "storage/", "subjects/")) or name.startswith(OTHER_HOUSES):
+            continue
+        for number, line in enumerate(house.lines(name), 1):
+            for literal in re.findall(r'"(?:\\.|[^"\\])*"', line):
+                for word in LIMIT_WORD.findall(literal):
+                    yield f"{name}:{number}", word
+            for word in re.findall(r"LIMIT_NAMED\((\w+)\)", line):
+                yield f"{name}:{number}", word
+
+
+def rule_limits(house):
+    """subjects/limits.md has every limit that a sentence can name, with the value that it has."""
+    values, settings = numbers_of(house)
+    rows = {}
+    for number, line in enumerate(house.lines(LIMITS_PAGE), 1):
+        row = LIMIT_ROW.match(line)
+        if row:
+            rows[row.group(1)] = (number, float(row.group(2)))
+    for name, (number, value) in rows.items():
+        real = {settings[name]} if name in settings else values.get(name, set())
+        if not real:
+            yield f"{LIMITS_PAGE}:{number}", f"{name} is neither a setting nor a number of the source"
+        elif {float(v) for v in real} != {value}:
+            yield f"{LIMITS_PAGE}:{number}", f"{name} is {sorted(real)}, not {value:g}"
+    wanted = {n: "src/model/limits.h" for n in values if n.startswith("LIMIT_")}
+    wanted.update({n: "src/daemon/config.c" for n in settings if SETTING_IS_LIMIT.search(n)})
+    wanted.update({word: place for place, word in limits_named(house) if word in values})
+    for name, place in sorted(wanted.items()):
+        if name not in rows:
+            yield place, f"the limit {name} is not in {LIMITS_PAGE}"
+    if len(rows) < 50:
+        yield LIMITS_PAGE, "hardly any row was found: this check looks at nothing"
+
+
 def rule_sizes(house):
     for name in house.texts():
         if name == "LICENSE" or "/vendor/" in name:
@@ -455,6 +537,7 @@ RULES = [
     ("every folder explains itself", rule_readmes),
     ("links in the papers lead somewhere", rule_links),
     ("every subject is documented", rule_subjects),
+    ("every limit that a sentence names is documented, with its value", rule_limits),
     ("files and lines keep to their sizes", rule_sizes),
     ("no tabs and no trailing blanks", rule_whitespace),
     ("no left-over marks", rule_marks),
