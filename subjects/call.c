@@ -46,7 +46,9 @@ static void take_command_id(Call *c, Slice id, const char *where) {
                 c->request->input.command_id = keep(c, id);
         else
                 report_set(&c->report, RUNBOOK_INVALID_REQUEST,
-                           "the command id in %s must be 1 to %d bytes of UTF-8 without control characters",
+                           "the command id in %s must be 1 to %d bytes (LIMIT_COMMAND_ID_BYTES) of UTF-8 "
+                           "without control "
+                           "characters",
                            where, LIMIT_COMMAND_ID_BYTES);
 }
 

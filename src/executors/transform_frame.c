@@ -32,7 +32,8 @@ static bool take_ready(TransformEngine *e, TransformChild *c, Slice payload) {
 }
 
 static bool take_message(TransformChild *c, const char *level, const char *prefix, Slice text) {
-        if (c->n_logs++ >= JQ_MESSAGES_MAX || text.n > JQ_TEXT_MAX + 8)
+        if (c->n_logs++ > JQ_MESSAGES_MAX ||
+            /* the last one says that there were more */ text.n > JQ_TEXT_MAX + 8)
                 return false;
         Buf message = {0};
         buf_put_str(&message, prefix);

@@ -1,5 +1,9 @@
 #pragma once
-/* Every cap of the engine, in one place. An error that a cap causes names it, its value and how to raise it. */
+/*
+ * Every cap of definitions and executions, in one place. An error that a cap causes names it, its value and
+ * how to raise it; subjects/limits.md lists them for users, with those of other folders, and tests/tidy holds
+ * the two together.
+ */
 
 /** A limit as two arguments: its value, and its name for the sentence that it causes. */
 #define LIMIT_NAMED(limit) (limit), #limit

@@ -67,7 +67,8 @@ bool draft_id_is_valid(const JsonAt *at, Slice id, const char *extra) {
                 good = is_alnum(id.data[i]) || memchr("_-.:", id.data[i], 4) || strchr(extra, id.data[i]);
         if (!good)
                 json_at_error(at,
-                              "must be 1 to %d characters of A–Z a–z 0–9 _ - . :%s%s and begin with a "
+                              "must be 1 to %d (LIMIT_ID_BYTES) characters of A–Z a–z 0–9 _ - . :%s%s and "
+                              "begin with a "
                               "letter, a "
                               "digit or _",
                               LIMIT_ID_BYTES, *extra ? " " : "", extra);

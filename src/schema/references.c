@@ -9,6 +9,7 @@
  * at a schema the walk has met, that node is the target; otherwise the place becomes a schema now, with
  * identifiers in it disregarded, as they were not identifiers when resources were named.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -18,6 +19,8 @@
 
 #define SHOWN_BYTES        128                  /* of a reference in a message */
 #define POINTER_TOKENS_MAX (2 * JSON_DEPTH_MAX) /* of a pointer; no document that passes is deeper */
+
+static_assert(SCHEMA_URI_BYTES_MAX == 2048, "a sentence says so");
 
 static int resource_cmp(const void *a, const void *b) {
         const Resource *x = *(Resource *const *)a, *y = *(Resource *const *)b;
@@ -333,7 +336,7 @@ static void resolve_pending(Compiler *c, const Pending *p) {
                 sentence = "leads nowhere in this document";
                 break;
         case -EFBIG:
-                sentence = "is too long (SCHEMA_URI_BYTES_MAX)";
+                sentence = "has more than 2048 bytes (SCHEMA_URI_BYTES_MAX)";
                 break;
         default:
                 return;

@@ -4,6 +4,7 @@
  * The engine starts a few of these and gives them one program and one input at a time over the socket on
  * descriptor 0. It is a process of its own so that it can be limited and killed; see README.md.
  */
+#include <assert.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -52,9 +53,14 @@ static void send_frame(JqFrameKind kind, Slice payload) {
         write_all(payload.data, payload.n);
 }
 
+static_assert(JQ_MESSAGES_MAX == 100, "the sentence says so");
 static void send_message(Child *c, JqFrameKind kind, Slice text) {
-        if (c->n_messages++ < JQ_MESSAGES_MAX)
+        c->n_messages++;
+        if (c->n_messages <= JQ_MESSAGES_MAX)
                 send_frame(kind, text);
+        else if (c->n_messages == JQ_MESSAGES_MAX + 1)
+                send_frame(JQ_FRAME_WARNING,
+                           SLICE("further messages of this run are dropped (100 are kept, JQ_MESSAGES_MAX)"));
 }
 
 static void on_debug(void *child, Slice text) { send_message(child, JQ_FRAME_DEBUG, text); }
