@@ -14,6 +14,7 @@
 
 #define READ_MS         20000 /* for a request; also how long an idle connection is kept */
 #define READ_HURRIED_MS 3000  /* the same when most connections are in use */
+#define READ_CROWDED_MS 1000  /* and when all are, and others wait at the door */
 #define WRITE_MS        30000
 #define BYTES_PER_MS    16 /* the slowest that bodies may move */
 #define HURRY_PERCENT   75
@@ -69,12 +70,14 @@ void conn_progress(Conns *c, Conn *conn, size_t n_bytes) {
 }
 
 static int64_t patience_ms(const Conns *c, const Conn *conn) {
-        bool is_full = c->n * 100 >= c->n_max * HURRY_PERCENT;
+        int64_t read_ms = c->n >= c->n_max                         ? READ_CROWDED_MS
+                          : c->n * 100 >= c->n_max * HURRY_PERCENT ? READ_HURRIED_MS
+                                                                   : READ_MS;
         int64_t bytes_ms = (int64_t)(conn->n_bytes / BYTES_PER_MS);
 
         switch (conn->phase) {
         case CONN_READING:
-                return (is_full ? READ_HURRIED_MS : READ_MS) + bytes_ms;
+                return read_ms + bytes_ms;
         case CONN_WRITING:
                 return WRITE_MS + bytes_ms;
         case CONN_WORKING:
