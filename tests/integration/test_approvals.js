@@ -173,6 +173,36 @@ test('20 votes at once of 20 people: each counts once', async () => {
   assert.equal(new Set(x.stepResults.ask.output.approvals.map((a) => a.user)).size, 20);
 });
 
+test('a vote with the hash of what was shown counts for that, and for nothing else', async () => {
+  const definition = runbook('shown', [
+    {
+      ...approval('ask', ['bob'], 1, [], { approvalConfig: {
+          prompt: 'Isolate ${input.host}, ${input.why ?? no reason}?' } }),
+      input: { host: '${input.host}' },
+    },
+  ]);
+  await alice.register(definition);
+  const start = async (host) => {
+    const reply = await alice.cmd('start', { runbookId: definition.id, context: context(), input: { host } });
+    await alice.stepStatus(reply.body.executionId, 'ask', 'awaiting_approval');
+    return reply.body.executionId;
+  };
+  const [one, two] = [await start('h1'), await start('h2')];
+  const rows = await bob.all('approvals', 'approvals');
+  const row = (id) => rows.find((r) => r.executionId === id);
+  assert.equal(row(one).prompt, 'Isolate h1, no reason?');
+  assert.match(row(one).hash, /^[0-9a-f]{64}$/);
+  assert.notEqual(row(one).hash, row(two).hash);
+  const wrong = await vote(bob, one, 'approved', { hash: row(two).hash });
+  assert.equal(wrong.error, 'WRONG_STATE', wrong.text);
+  assert.match(wrong.body.message, /hash/);
+  assert.ok((await vote(bob, one, 'approved', { hash: row(one).hash })).ok);
+  await alice.until(one, 'completed');
+  const events = await alice.all(`history.${one}`, 'events');
+  assert.equal(events.find((e) => e.type.endsWith('approval.recorded')).data.shownSha256, row(one).hash);
+  assert.ok(events.some((e) => e.type.endsWith('approval.refused')), 'the wrong one is on record, too');
+});
+
 run(async () => {
   house = await House.start({ receiver: false });
   [alice, bob, carol, dave, mallory] = ['alice', 'bob', 'carol', 'dave', 'mallory'].map((n) => house.person(n));

@@ -165,6 +165,20 @@ test('events wake a step that has begun to wait only after a timer', async () =>
   assert.deepEqual(await got(id), { soon: true });
 });
 
+test('an early event is kept for EARLY_EVENT_TTL_MS, and no longer', async () => {
+  await house.restartEngine('SIGTERM', { EARLY_EVENT_TTL_MS: '400' });
+  const definition = runbook('ttl', [waitForEvent('e', 'brief', [], { timeoutMs: 1500, correlationId: '${input.k}' })]);
+  await alice.register(definition);
+  assert.equal((await alice.event('brief', { correlationId: 'kept', payload: 1 })).body.status, 'stored');
+  const soon = await alice.ended(await alice.startId(definition.id, { k: 'kept' }));
+  assert.equal(soon.status, 'completed');
+  assert.equal((await alice.event('brief', { correlationId: 'late', payload: 1 })).body.status, 'stored');
+  await sleep(600);
+  const late = await alice.ended(await alice.startId(definition.id, { k: 'late' }));
+  assert.equal(late.status, 'failed', 'it had expired');
+  await house.restartEngine('SIGTERM');
+});
+
 run(async () => {
   house = await House.start({ receiver: false });
   alice = house.person('alice');

@@ -1,7 +1,7 @@
 'use strict';
 // Steps within steps: loops, sub-runbooks, transforms and plugins, in combination and across a kill.
 
-const { test, run, assert } = require('./lib/tap.js');
+const { test, run, assert, eventually } = require('./lib/tap.js');
 const { House } = require('./lib/house.js');
 const { step, call, approval, conditional, runbook } = require('./lib/runbooks.js');
 
@@ -83,6 +83,54 @@ test('a cancelled parent cancels its children', async () => {
   assert.ok((await alice.cmd(`cancel.${id}`, { reason: 'enough' })).ok);
   await alice.until(id, 'cancelled');
   await alice.until(list[0].id, 'cancelled');
+});
+
+test('input and output cross; status shows the tree; a pause reaches the child and waits for it', async () => {
+  let release;
+  house.receiver.on('/inner', () => new Promise((resolve) => (release = () => resolve({ body: { done: true } }))));
+  const inner = runbook('inner', [call('work', `${url}/inner`), step('end', 'transform', ['work'], {
+    config: { jq: '{got: .}' }, input: '${input.what}' })]);
+  const outer = runbook('outer', [
+    step('sub', 'run-runbook', [], { config: { runbookId: inner.id, input: { what: 'for ${input.who}' } } }),
+    step('after', 'transform', ['sub'], { config: { jq: '.' }, input: '${sub.got}' }),
+  ]);
+  await alice.register(inner);
+  await alice.register(outer);
+  const id = await alice.startId(outer.id, { who: 'you' });
+  const parent = await alice.until(id, (x) => x.stepResults.sub.childExecutionId);
+  const childId = parent.stepResults.sub.childExecutionId;
+  const child = await alice.execution(childId);
+  assert.deepEqual([child.parentExecutionId, child.input], [id, { what: 'for you' }]);
+  await eventually(() => release);
+  assert.equal((await alice.cmd(`pause.${id}`, {})).body.status, 'pausing');
+  await alice.until(childId, 'pausing');
+  assert.equal((await alice.execution(id)).status, 'pausing', 'it waits for its child');
+  release();
+  await alice.until(childId, 'paused');
+  await alice.until(id, 'paused');
+  assert.equal((await alice.execution(childId)).stepResults.end.status, 'ready', 'nothing new starts in the child');
+  assert.ok((await alice.cmd(`resume.${id}`, {})).ok);
+  const x = await alice.ended(id);
+  assert.equal(x.status, 'completed', JSON.stringify(x.error));
+  assert.deepEqual(x.stepResults.sub.output, { got: 'for you' });
+  assert.equal(x.stepResults.after.output, 'for you');
+  assert.equal((await alice.execution(childId)).status, 'completed');
+});
+
+test('a failed child fails its step, retried with a fresh child', async () => {
+  let n = 0;
+  house.receiver.on('/once-bad', () => ({ status: ++n === 1 ? 400 : 200, body: {} }));
+  const inner = runbook('fragile', [call('c', `${url}/once-bad`)]);
+  const outer = runbook('patient', [step('sub', 'run-runbook', [], { config: { runbookId: inner.id } })]);
+  await alice.register(inner);
+  await alice.register(outer);
+  const x = await alice.ended(await alice.startId(outer.id, {}));
+  assert.equal(x.status, 'failed');
+  const first = x.stepResults.sub.childExecutionId;
+  assert.ok((await alice.cmd(`retry.${x.id}.sub`, {})).ok);
+  const y = await alice.ended(x.id);
+  assert.equal(y.status, 'completed', JSON.stringify(y.error));
+  assert.notEqual(y.stepResults.sub.childExecutionId, first);
 });
 
 test('the history of a runbook that calls itself ends at maxDepth', async () => {
