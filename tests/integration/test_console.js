@@ -135,6 +135,7 @@ async function someRotation() {
 }
 
 browserTest('started by the form, watched live, approved by two people', async (open) => {
+  await alice.register(WRITTEN);
   const page = await open('alice');
   const bob = await open('bob');
   const carol = await open('carol');
@@ -243,13 +244,18 @@ browserTest('a history that was tampered with is told', async (open) => {
 });
 
 browserTest('pause, resume, cancel with a reason', async (open) => {
-  const definition = runbook('pausable', [wait('a', 600), wait('b', 60000, ['a'])], { idempotency: 'none' });
+  const definition = runbook(
+    'pausable',
+    [wait('a', 600, [], { compensateWith: 'undo' }), wait('undo', 1), wait('b', 60000, ['a'])],
+    { idempotency: 'none' },
+  );
   await alice.register(definition);
   const id = await alice.startId(definition.id, {});
   const page = await open('alice');
   await browser.open(page, link(id));
   await page.getByRole('button', { name: 'Pause' }).click();
   await status(page, /Paus/);
+  await nodeSays(page, 'a', 'Completed');
   await page.getByRole('button', { name: 'Resume' }).click();
   await status(page, 'Running');
   await page.getByRole('button', { name: 'Cancel…' }).click();
@@ -259,6 +265,9 @@ browserTest('pause, resume, cancel with a reason', async (open) => {
   await page.getByRole('button', { name: 'Cancel the execution' }).click();
   await status(page, 'Cancelled');
   await page.getByText('alice: Wrong host').waitFor();
+  await nodeSays(page, 'undo', 'Completed');
+  await node(page, 'undo').click();
+  await page.getByRole('complementary', { name: 'Step undo' }).getByText('undo~a').waitFor();
 });
 
 browserTest('failing, retrying the step, verifying, running again', async (open) => {

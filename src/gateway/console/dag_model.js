@@ -105,13 +105,14 @@ function hasOwnAncestor(node, byId) {
   return false;
 }
 
-// ---- paths of an execution: "body[3]", "inner[2][0]" ----
+// ---- paths of an execution: "body[3]", "inner[2][0]", "undo~body[3]" (undo, run because of body[3]) ----
 
-/** {id, indices}: the step of the definition and the iterations that a path names. */
+/** {id, indices, undoes}: the step of the definition, the iterations, and for a compensation the step it undoes. */
 export function parsePath(path) {
   const at = /((?:\[\d+\])*)$/.exec(path);
   const indices = [...at[1].matchAll(/\[(\d+)\]/g)].map((m) => Number(m[1]));
-  return { id: path.slice(0, path.length - at[1].length), indices };
+  const [id, undoes] = path.slice(0, path.length - at[1].length).split('~');
+  return undoes === undefined ? { id, indices } : { id, indices, undoes };
 }
 
 export const makePath = (id, indices) => id + indices.map((i) => `[${i}]`).join('');

@@ -108,9 +108,11 @@ export function treeRows(graph, execution, isOpen, childOf, depth = 0, prefix = 
     byGroup.get(node.group).push(node);
   }
   const iterations = iterationsOf(results, graph);
+  const all = byStep(results);
   const rows = [];
   const walk = (group, indices, level) => {
     for (const node of byGroup.get(group) || []) {
+      if (node.isCompensation && !indices.length) undoings(node, level);
       const path = node.id + indices.map((i) => `[${i}]`).join('');
       const result = results[path];
       if (!result && (indices.length || node.isCompensation)) continue;
@@ -150,6 +152,20 @@ export function treeRows(graph, execution, isOpen, childOf, depth = 0, prefix = 
         if (inner) walk(node.id, [...indices, n], level + 2);
       }
     }
+  };
+  // What was undone, at the top level: a compensation has a row for each step that it undid.
+  const undoings = (node, level) => {
+    for (const { path, result } of all.get(node.id) || [])
+      if (parsePath(path).undoes)
+        rows.push({
+          kind: 'step',
+          key: `${prefix}${path}`,
+          depth: level,
+          node,
+          path,
+          result,
+          executionId: execution.id,
+        });
   };
   walk(null, [], depth);
   return rows;

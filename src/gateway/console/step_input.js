@@ -37,7 +37,7 @@ function follow(value, segments) {
 
 /** What the step at @path sees. @execution: the API's; @graph: of its definition. */
 function scopeOf(graph, execution, path) {
-  const { id, indices } = parsePath(path);
+  const { id, indices, undoes } = parsePath(path);
   const node = graph.byId.get(id);
   const deps = dependencies(graph, node);
   const outputOf = (step) => {
@@ -61,13 +61,12 @@ function scopeOf(graph, execution, path) {
     const items = typeof over === 'string' ? outer.path(over.replace(/^\$\{(.*)\}$/s, '$1')) : over;
     return { index, item: items[index] };
   };
-  const compensates = () => graph.edges.find((e) => e.kind === 'compensate' && e.to === id)?.from;
   return {
     node,
     deps,
     outputOf,
     loop,
-    compensates,
+    undoes,
     path: (text) => resolvePath(text, { node, deps, outputOf, loop, execution }),
   };
 }
@@ -165,8 +164,7 @@ export function stepInput(graph, execution, path) {
 
 /** `{<dependency>: <its output>}` of those that completed; without dependencies the execution's input. */
 function defaultInput(scope, execution) {
-  const undone = scope.node.isCompensation ? scope.compensates() : null;
-  if (undone) return scope.outputOf(undone);
+  if (scope.undoes) return scope.outputOf(scope.undoes);
   if (scope.deps.length === 0) return scope.node.group ? scope.loop() : execution.input;
   const value = {};
   for (const dep of scope.deps) {

@@ -106,6 +106,7 @@ test('cycles end', () => {
 test('paths', () => {
   assert.deepEqual(parsePath('body[3][0]'), { id: 'body', indices: [3, 0] });
   assert.deepEqual(parsePath('plain'), { id: 'plain', indices: [] });
+  assert.deepEqual(parsePath('undo~body[2]'), { id: 'undo', indices: [2], undoes: 'body' });
   assert.equal(makePath('body', [3, 0]), 'body[3][0]');
 });
 
@@ -337,4 +338,25 @@ test('the input of a step is worked out again', () => {
   assert.equal(input('two[1]'), 'h1 1 7');
   assert.match(stepInput(graph, execution, 'bad').reason, /nothing/);
   assert.ok(stepInput(graph, execution, 'nobody').reason);
+});
+
+test('what was undone: in the graph, in the tree, with its input', () => {
+  const graph = buildGraph({ steps: [step('do', [], { compensateWith: 'undo' }), step('undo')] });
+  const execution = {
+    id: 'x',
+    input: { a: 1 },
+    stepResults: {
+      do: { status: 'completed', output: { n: 3 } },
+      'undo~do': { status: 'completed', durationMs: 2 },
+    },
+  };
+  assert.equal(stateReader(execution)('undo').text, 'Completed · 2 ms');
+  const keys = treeRows(
+    graph,
+    execution,
+    () => false,
+    () => null,
+  ).map((r) => r.key);
+  assert.deepEqual(keys, ['do', 'undo~do']);
+  assert.deepEqual(stepInput(graph, execution, 'undo~do').value, { n: 3 });
 });
