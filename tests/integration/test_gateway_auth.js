@@ -77,7 +77,8 @@ const signers = {
   HS256: (text) => crypto.createHmac('sha256', secret).update(text).digest(),
 };
 
-const claims = (extra = {}) => ({ sub: 'alice', tenant: 'acme', iss: 'idp', aud: 'runbook', exp: now() + 300, ...extra });
+const everyday = { sub: 'alice', tenant: 'acme', iss: 'idp', aud: 'runbook' };
+const claims = (extra = {}) => ({ ...everyday, exp: now() + 300, ...extra });
 
 function sign(alg, payload = claims(), { header = {}, signer = signers[alg] } = {}) {
   const text = `${part({ alg, typ: 'JWT', ...header })}.${part(payload)}`;
@@ -178,7 +179,8 @@ test('what is not a good token is refused', async () => {
     assert.deepEqual([answer.status, answer.body.error], [401, 'UNAUTHENTICATED'], what);
     assert.match(answer.headers.get('www-authenticate'), /^Bearer/);
   }
-  for (const headers of [{}, { Authorization: `Basic ${part('a:b')}` }, { 'X-User': 'alice' }, { Cookie: `token=${good}` }])
+  const basic = { Authorization: `Basic ${part('a:b')}` };
+  for (const headers of [{}, basic, { 'X-User': 'alice' }, { Cookie: `token=${good}` }])
     assert.equal((await jwt.web.get(`${API}/runbooks`, headers)).status, 401, JSON.stringify(headers));
   assert.equal((await jwt.web.get(`${API}/stream`, bearer(bad.expired))).status, 401);
 });
@@ -197,7 +199,8 @@ test('what is public needs no token; what is not is refused before its body is r
 
 test('a changed key set counts without a restart; a broken one does not', async () => {
   const fresh = crypto.generateKeyPairSync('ed25519');
-  const token = sign('EdDSA', claims(), { header: { kid: 'new' }, signer: (t) => crypto.sign(null, t, fresh.privateKey) });
+  const signer = (text) => crypto.sign(null, text, fresh.privateKey);
+  const token = sign('EdDSA', claims(), { header: { kid: 'new' }, signer });
   assert.equal(await status(token), 401);
   const place = path.join(house.dir, 'keys.json');
   file('next.json', { keys: [...keys.keys, jwk(fresh.publicKey, 'new')] });
@@ -230,7 +233,8 @@ test('a file of digests: who has which token', async () => {
     assert.equal((await web.get(`${API}/runbooks`, bearer(bad))).status, 401, bad);
   const started = await web.post(`${API}/executions`, { runbookId: 'none', context: context() }, bearer(token));
   assert.equal(started.body.error, 'RUNBOOK_NOT_FOUND', started.text);
-  const other = await web.post(`${API}/executions`, { runbookId: 'none', context: context({ tenantId: 'x' }) }, bearer(token));
+  const elsewhere = { runbookId: 'none', context: context({ tenantId: 'x' }) };
+  const other = await web.post(`${API}/executions`, elsewhere, bearer(token));
   assert.equal(other.body.error, 'IDENTITY_MISMATCH');
 });
 

@@ -1,5 +1,5 @@
 'use strict';
-// Bad input over HTTP: what is malformed gets a clear 4xx, what is slow does not keep others out, and memory stays flat.
+// Bad input over HTTP: what is malformed gets a clear 4xx, what is slow does not keep others out, memory stays flat.
 
 const fs = require('node:fs');
 const net = require('node:net');
@@ -21,9 +21,12 @@ const rss = () => {
 const statusOf = (text) => Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] || 0);
 
 const head = (method, path, headers = {}) =>
-  [`${method} ${path} HTTP/1.1`, ...Object.entries({ Host: host, ...headers }).map(([k, v]) => `${k}: ${v}`), '', ''].join(
-    '\r\n',
-  );
+  [
+    `${method} ${path} HTTP/1.1`,
+    ...Object.entries({ Host: host, ...headers }).map(([name, value]) => `${name}: ${value}`),
+    '',
+    '',
+  ].join('\r\n');
 
 /** @n sockets; @write is sent on each. Those that are open, closed ones taken out. */
 async function sockets(n, write) {
