@@ -5,11 +5,12 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { test, run, assert, eventually, sleep } = require('./lib/tap.js');
-const { House, Person, PREFIX, nats } = require('./lib/house.js');
+const { House, Person, Program, PREFIX, RUNBOOKD, freePort, nats } = require('./lib/house.js');
 const { chainFault } = require('./lib/chain.js');
+const { Web } = require('./lib/web.js');
 const { approval, wait, waitForEvent, runbook } = require('./lib/runbooks.js');
 
-const NAMES = ['engine', 'alice', 'bob', 'carol', 'edr', 'auditor'];
+const NAMES = ['engine', 'gateway', 'alice', 'bob', 'carol', 'edr', 'auditor'];
 const accounts = fs.readFileSync(path.join(__dirname, '../../deploy/nats/accounts.conf'), 'utf8');
 const passwords = Object.fromEntries(NAMES.map((n) => [`${n.toUpperCase()}_PASSWORD`, `pw-${n}`]));
 
@@ -187,6 +188,42 @@ test('the command line works with an inbox of its own', async () => {
   assert.ok(done.json, done.out);
 });
 
+test('a gateway of its own speaks for people, and can no more than that', async () => {
+  const port = await freePort();
+  const program = process.env.RUNBOOK_GATEWAY || path.join(path.dirname(RUNBOOKD), '../gateway/runbook-gateway');
+  const env = { NATS_URL: house.natsUrl, NATS_USER: 'gateway', NATS_PASSWORD: 'pw-gateway', PORT: String(port) };
+  const gateway = new Program('runbook-gateway', program, [], env, path.join(house.dir, 'gateway.log'));
+  house.programs.push(gateway);
+  const web = new Web(`http://127.0.0.1:${port}`, { 'X-User': 'alice', 'X-Tenant': 'acme' });
+  await eventually(async () => (await web.get('/health/ready')).status === 200, { what: 'the gateway' });
+  const definition = runbook('by-gateway', [wait('w', 1)]);
+  assert.equal((await web.post('/api/v1/runbooks', definition)).status, 201);
+  const all = await web.stream('/api/v1/stream');
+  assert.equal(all.status, 200, all.rest);
+  const id = await people.alice.startId(definition.id, {});
+  const one = await web.stream(`/api/v1/executions/${id}/stream`);
+  const isDone = (s) => s.types().includes('runbook.execution.completed');
+  await eventually(() => isDone(one) && isDone(all), { what: 'the events' });
+  one.close();
+  all.close();
+  assert.deepEqual(await gateway.end(), { code: 0, signal: null });
+  assert.ok(!gateway.logText().includes('"level":"error"'));
+  const user = await house.connect({ user: 'gateway', pass: 'pw-gateway', inboxPrefix: '_INBOX.gateway' });
+  const refusals = [];
+  (async () => {
+    for await (const s of user.status()) if (s.type === 'error') refusals.push(s.permissionContext?.subject);
+  })();
+  const wanted = [
+    `${PREFIX}.acme.lifecycle.x.execution.started`,
+    `${PREFIX}.acme.queue.alice.start`,
+    '$JS.API.STREAM.DELETE.RUNBOOK_AUDIT',
+    '$JS.API.CONSUMER.CREATE.RUNBOOK_QUEUE',
+  ];
+  for (const subject of wanted) user.publish(subject);
+  await user.flush();
+  await eventually(() => wanted.every((s) => refusals.includes(s)), { what: `refusals, had ${refusals}` });
+});
+
 run(async () => {
   house = await House.start({
     natsConf: `listen: "127.0.0.1:PORT"\njetstream { store_dir: "STORE" }\n${accounts}`,
@@ -196,5 +233,5 @@ run(async () => {
     probeUser: 'alice',
     env: { NATS_USER: 'engine', NATS_PASSWORD: 'pw-engine' },
   });
-  for (const name of NAMES) if (name !== 'engine') people[name] = await enter(name);
+  for (const name of NAMES) if (name !== 'engine' && name !== 'gateway') people[name] = await enter(name);
 });
