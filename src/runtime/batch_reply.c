@@ -95,10 +95,17 @@ static bool refuse_tenant(Batch *b, Item *it, int *ret) {
         return true;
 }
 
+/** Nor may one batch, which no look comes between, take the room that is kept for what runs. */
+static bool is_full(const Batch *b) {
+        const Runtime *r = b->r;
+        return r->is_high || (r->high_reserve > 0 && RUNTIME_HIGH_FACTOR * b->n_bytes >
+                                                             r->high_left + r->high_reserve / 2);
+}
+
 bool refuse_new_work(Batch *b, Item *it, int *ret) {
         Runtime *r = b->r;
 
-        if (r->is_high) {
+        if (is_full(b)) {
                 *ret = batch_refuse(
                                 b, it, RUNBOOK_STORE_FULL,
                                 "The store is over %u%% of what it may grow to (STORE_HIGH_PERCENT): nothing "

@@ -25,6 +25,8 @@
 #define RUNTIME_MARK_JOIN_MS 200      /* the outbox's mark joins a batch at most so often… */
 #define RUNTIME_MARK_ALONE_MS 1000    /* …and has a commit of its own when none came along for so long */
 #define RUNTIME_HIGH_CHECK_MS 1000    /* between two looks at how full the store is */
+#define RUNTIME_HIGH_BATCH (128UL << 10) /* bytes that any batch may take of the store, whatever is in it… */
+#define RUNTIME_HIGH_FACTOR 4         /* …and for each byte put: pages are copied, and not filled */
 #define RUNTIME_BACKOFF_MIN_MS 100    /* when the store is full: before results and timers are tried again */
 #define RUNTIME_BACKOFF_MAX_MS 5000
 #define RUNTIME_LATE_MS 1000          /* a timer that fires later than this is counted as late */
@@ -71,6 +73,9 @@ struct Runtime {
         int64_t mark_wanted_ms;  /* since when there is one to be written; 0: none */
         bool upkeep_more;        /* the last look did not find everything */
         int64_t high_check_ms;
+        size_t high_left;        /* bytes to the high-water mark at the last look */
+        size_t high_spent;       /* of them perhaps taken since */
+        size_t high_reserve;     /* bytes behind the mark */
         bool is_high;            /* the store is beyond its high-water mark */
         bool recovered;
         int failed;              /* sticky: what made the writer stop */

@@ -221,6 +221,7 @@ static int run_items(Runtime *r, Item *items, size_t n, int64_t now_ms) {
 
                 int rc = batch_run(&r->batch, part, range.n, now_ms, &n_run);
                 if (rc == 0) {
+                        r->high_spent += RUNTIME_HIGH_BATCH + RUNTIME_HIGH_FACTOR * r->batch.n_bytes;
                         if (r->batch.n_inputs > 0)
                                 r->backoff_ms = 0; /* something was written: there is room again */
                         finish_items(r, part, n_run);
@@ -337,15 +338,23 @@ static int gather(Runtime *r, int64_t now_ms, size_t *ret_n) {
         return rc;
 }
 
+/**
+ * Is the store beyond its high-water mark? Looked at once a second, and the oftener the nearer the mark is: what was
+ * written since the last look is guessed, generously, and never allowed to pass the mark unseen.
+ */
 static void check_high_water(Runtime *r, int64_t now_ms) {
         KvStats stats;
 
-        if (now_ms - r->high_check_ms < RUNTIME_HIGH_CHECK_MS)
+        if (now_ms - r->high_check_ms < RUNTIME_HIGH_CHECK_MS && r->high_spent < r->high_left)
                 return;
         r->high_check_ms = now_ms;
+        r->high_spent = 0;
         if (store_stats(r->store, &stats) || stats.map_max_bytes == 0)
                 return;
-        bool high = stats.used_bytes / 100 >= stats.map_max_bytes / 10000 * r->settings.store_high_percent;
+        size_t mark = stats.map_max_bytes / 100 * r->settings.store_high_percent;
+        bool high = stats.used_bytes >= mark;
+        r->high_left = high ? 0 : mark - stats.used_bytes;
+        r->high_reserve = stats.map_max_bytes - mark;
         if (high != r->is_high)
                 log_printf(high ? LOG_WARN : LOG_INFO,
                            high ? "the store is %zu MiB of %zu MiB: nothing new is taken until there is room"
