@@ -89,27 +89,40 @@ class Faults : public pb::DescriptorPool::ErrorCollector {
         int count_ = 0;
 };
 
-// libprotobuf compares each range with each other one.
-bool HasTooManyRanges(const pb::EnumDescriptorProto &e) { return e.reserved_range_size() > GRPC_RANGES_MAX; }
-bool HasTooManyRanges(const pb::DescriptorProto &type) { // recursion: as deep as libprotobuf parsed, 100
-        if (type.extension_range_size() > GRPC_RANGES_MAX || type.reserved_range_size() > GRPC_RANGES_MAX)
-                return true;
-        for (const auto &e : type.enum_type())
-                if (HasTooManyRanges(e))
-                        return true;
-        for (const auto &nested : type.nested_type())
-                if (HasTooManyRanges(nested))
-                        return true;
-        return false;
+// What makes a set costly to compile, counted before that is done.
+struct Cost {
+        size_t n_names = 0;
+        bool has_many_ranges = false; // in one type; libprotobuf compares each with each other one
+};
+
+void Count(const pb::EnumDescriptorProto &e, Cost *cost) {
+        cost->n_names +=
+                        1 + static_cast<size_t>(e.value_size()) + static_cast<size_t>(e.reserved_name_size());
+        cost->has_many_ranges |= e.reserved_range_size() > GRPC_RANGES_MAX;
 }
-bool HasTooManyRanges(const pb::FileDescriptorProto &file) {
+
+void Count(const pb::DescriptorProto &type, Cost *cost) { // recursion: as deep as libprotobuf parsed, 100
+        cost->n_names += 1 + static_cast<size_t>(type.field_size()) +
+                         static_cast<size_t>(type.extension_size()) +
+                         static_cast<size_t>(type.oneof_decl_size()) +
+                         static_cast<size_t>(type.reserved_name_size());
+        cost->has_many_ranges |= type.extension_range_size() > GRPC_RANGES_MAX ||
+                                 type.reserved_range_size() > GRPC_RANGES_MAX;
+        for (const auto &e : type.enum_type())
+                Count(e, cost);
+        for (const auto &nested : type.nested_type())
+                Count(nested, cost);
+}
+
+void Count(const pb::FileDescriptorProto &file, Cost *cost) {
+        cost->n_names += 1 + static_cast<size_t>(file.dependency_size()) +
+                         static_cast<size_t>(file.extension_size());
         for (const auto &e : file.enum_type())
-                if (HasTooManyRanges(e))
-                        return true;
+                Count(e, cost);
         for (const auto &type : file.message_type())
-                if (HasTooManyRanges(type))
-                        return true;
-        return false;
+                Count(type, cost);
+        for (const auto &service : file.service())
+                cost->n_names += 1 + static_cast<size_t>(service.method_size());
 }
 
 // The files that libprotobuf brings along, for sets that were made without their imports.
@@ -193,16 +206,23 @@ int GrpcCodec::Build(const char *bytes, size_t n, char *fault) {
                            "makes one)");
                 return -EINVAL;
         }
-        if (set.file_size() > GRPC_FILES_MAX) {
-                Say(fault, "has more than " + std::to_string(GRPC_FILES_MAX) + " files (GRPC_FILES_MAX)");
+        Cost cost;
+        for (const auto &file : set.file())
+                Count(file, &cost);
+        if (cost.n_names > GRPC_NAMES_MAX) {
+                Say(fault, "has " + std::to_string(cost.n_names) +
+                                           " types, fields, values and methods; at most " +
+                                           std::to_string(GRPC_NAMES_MAX) +
+                                           " are allowed (GRPC_NAMES_MAX): leave out what the service does "
+                                           "not need");
+                return -EINVAL;
+        }
+        if (cost.has_many_ranges) {
+                Say(fault, "has a type with more than " + std::to_string(GRPC_RANGES_MAX) +
+                                           " extension or reserved ranges (GRPC_RANGES_MAX)");
                 return -EINVAL;
         }
         for (auto &file : *set.mutable_file()) {
-                if (HasTooManyRanges(file)) {
-                        Say(fault, file.name() + ": a type has more than " + std::to_string(GRPC_RANGES_MAX) +
-                                                   " extension or reserved ranges (GRPC_RANGES_MAX)");
-                        return -EINVAL;
-                }
                 file.clear_source_code_info();
                 const std::string name = file.name();
                 if (!files.emplace(name, std::move(file)).second) {

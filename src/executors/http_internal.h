@@ -36,7 +36,7 @@
 #define HTTP_METHOD_MAX 24
 #define HTTP_MESSAGE_MAX 640            /* an error's sentence */
 #define HTTP_GRPC_TYPES_MAX           256            /* compiled descriptor sets kept */
-#define HTTP_GRPC_TYPES_BYTES_MAX     (4 << 20)      /* of them, as they were encoded */
+#define HTTP_GRPC_TYPES_BYTES_MAX (2 << 20) /* of them, as they were encoded */
 #define HTTP_CALL_KEY 24                /* execution id, instance, attempt */
 #define HTTP_LANE_REST_NS (60LL * 1000000000) /* a lane without calls is kept so long at least */
 #define HTTP_LANES_RESTING_MAX 4096     /* lanes without calls; the oldest is forgotten then */

@@ -183,8 +183,7 @@ void http_queue_why(HttpEngine *e, HttpCall *c, char *ret) {
         static const char *const places[] = {
                         [PLACE_FREE] = "others were before it",
                         [PLACE_HOST_FULL] = "too many calls to this host are under way",
-                        [PLACE_TENANT_FULL] = "too many calls of this tenant are under way "
-                                              "(HTTP_TENANT_CONCURRENCY)",
+                        [PLACE_TENANT_FULL] = "too many calls of this tenant are under way (HTTP_TENANT_CONCURRENCY)",
                         [PLACE_NONE_FREE] = "too many calls are under way"};
         const char *why = "it has only just come";
         if (c->lane) {

@@ -187,9 +187,9 @@ typedef struct RunbookDefaults {
         bool allow_timeout_approve;  /* operator's consent to timeoutAction "approve" */
         /**
          * Asked about the config of each step, as it is written: what only those can tell who will run it.
-         * NULL: nobody. 0, -EINVAL with its faults reported at @config (whose value may be absent), -ENOMEM. For definitions that
-         * come in, not for stored ones that are compiled again: what was registered stays, whatever became of a
-         * plugin since.
+         * NULL: nobody. 0, -EINVAL with its faults reported at @config (whose value may be absent), -ENOMEM.
+         * For definitions that come in, not for stored ones that are compiled again: what was registered stays,
+         * whatever became of a plugin since.
          */
         int (*check_config)(void *userdata, const RunbookStep *step, const JsonAt *config);
         void *check_userdata;

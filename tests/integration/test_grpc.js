@@ -591,7 +591,11 @@ run(async () => {
   await server.start(certificate);
   atEnd(() => server.stop());
   house = await House.start({
-    env: { HTTP_ALLOW: '127.0.0.1,localhost', HTTP_CA_FILE: certificate.certFile, SECRETS_DIR: path.join(dir, 'secrets') },
+    env: {
+      HTTP_ALLOW: '127.0.0.1,localhost',
+      HTTP_CA_FILE: certificate.certFile,
+      SECRETS_DIR: path.join(dir, 'secrets'),
+    },
   });
   alice = house.person('alice');
 });

@@ -238,7 +238,8 @@ Test(grpc_codec, answers_that_are_none) {
         expect_not_decoded(SLICE("\x1a\x02\x0a\x7f"), -EINVAL);
         expect_not_decoded(SLICE("\x0c"), -EINVAL);
         expect_not_decoded(SLICE("\x07"), -EINVAL);
-        expect_not_decoded(SLICE("\x2a\x09\x0a\x03x/y\x12\x02\x08\x01"), -EINVAL); /* an Any of nobody's type */
+        expect_not_decoded(SLICE("\x2a\x09\x0a\x03x/y\x12\x02\x08\x01"),
+                           -EINVAL); /* an Any of nobody's type */
 }
 
 /** @n levels of things within things. */
@@ -327,12 +328,12 @@ Test(grpc_codec, sets_that_are_none) {
 
 Test(grpc_codec, a_long_chain_of_imports) {
         _cleanup_(buf_deinit) Buf b = {0}, file = {0};
-        for (int i = 0; i < 5000; i++) {
+        for (int i = 0; i < 4000; i++) {
                 char name[16], import[16];
                 snprintf(name, sizeof(name), "f%05d", i);
                 snprintf(import, sizeof(import), "f%05d", i + 1);
                 put_text(&file, FILE_NAME, name);
-                if (i < 4999)
+                if (i < 3999)
                         put_text(&file, FILE_IMPORT, import);
                 put_inner(&b, SET_FILE, &file);
         }
@@ -368,6 +369,23 @@ Test(grpc_codec, ranges_that_are_all_compared) {
         put_inner(&file, FILE_MESSAGE, &message);
         put_inner(&b, SET_FILE, &file);
         expect_no_set(&b, "GRPC_RANGES_MAX");
+}
+
+Test(grpc_codec, names_without_end) {
+        _cleanup_(buf_deinit) Buf b = {0}, file = {0}, message = {0};
+        begin_file(&file, "a");
+        for (int i = 0; i < 40000; i++) {
+                char name[16];
+                snprintf(name, sizeof(name), "M%d", i);
+                put_text(&message, MESSAGE_NAME, name);
+                put_inner(&file, FILE_MESSAGE, &message);
+        }
+        put_inner(&b, SET_FILE, &file);
+        expect_no_set(&b, "GRPC_NAMES_MAX");
+        buf_reset(&b);
+        for (int i = 0; i < 200000; i++) /* empty files */
+                buf_put(&b, "\x0a\x00", 2);
+        expect_no_set(&b, "GRPC_NAMES_MAX");
 }
 
 Test(grpc_codec, no_byte_of_a_set_matters_too_much) {
