@@ -13,9 +13,14 @@
 #include <stdlib.h>
 
 #define N_ACTIONS 300
-#define N_IDS 256
+#define N_IDS     256
 
 TestSuite(random_lives, .fini = check_leaks, .timeout = 300);
+
+/* A call that asks first. */
+#define MAY(id, deps)                                                                                        \
+        STEP(id, "\"type\":\"call-service\",\"requiredPermissions\":[\"p\"],\"dependsOn\":[" deps            \
+                 "],\"config\":{\"url\":\"https://x.example/\"}")
 
 typedef struct Life {
         World *w;
@@ -23,7 +28,11 @@ typedef struct Life {
         char ids[N_IDS][UUID_TEXT_SIZE + 1];
         size_t n_ids;
         unsigned n_events;
-        struct { char id[UUID_TEXT_SIZE + 1]; char path[64]; char key[DIGEST_TEXT_SIZE + 1]; } keys[2048];
+        struct {
+                char id[UUID_TEXT_SIZE + 1];
+                char path[64];
+                char key[DIGEST_TEXT_SIZE + 1];
+        } keys[2048];
         size_t n_keys;
 } Life;
 
@@ -78,7 +87,11 @@ static void act_answer(Life *l) {
         case 1:
                 world_answer(w, t, false, "{\"code\":\"HTTP_404\",\"message\":\"gone\",\"retryable\":false}");
                 break;
-        default: world_answer(w, t, true, "{\"status\":200,\"body\":\"fine\"}"); break;
+        default:
+                world_answer(w, t, true,
+                             t->is_question ? draw(l, 8) ? "{\"allow\":true}" : "{\"allow\":false}"
+                                            : "{\"status\":200,\"body\":\"fine\"}");
+                break;
         }
 }
 
@@ -166,7 +179,7 @@ static void one_life(const char *backend, uint64_t seed) {
         w->settings.cache_bytes_max = draw(l, 2) ? 20000 : 0;
         w->settings.batch_max = (uint32_t)draw(l, 2) ? 3 : 0;
         world_open(w);
-        world_register(w, RUNBOOK("calls", "1", CALL("a", "") "," CALL("b", "\"a\"")));
+        world_register(w, RUNBOOK("calls", "1", CALL("a", "") "," MAY("b", "\"a\"")));
         world_register(
                 w,
                 RUNBOOK("mixed", "1",
@@ -186,7 +199,7 @@ static void one_life(const char *backend, uint64_t seed) {
                        RUNBOOK("loop", "1",
                                STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"a\"},\"loopConfig\":"
                                          "{\"maxIterations\":5,\"iterateOver\":\"input.items\","
-                                         "\"concurrency\":2}") "," CALL("a", "") "," CALL("b", "\"l\"")));
+                                         "\"concurrency\":2}") "," MAY("a", "") "," CALL("b", "\"l\"")));
         for (int i = 0; i < N_ACTIONS; i++) {
                 size_t n = sizeof(actions) / sizeof(actions[0]);
                 void (*action)(Life *) = actions[draw(l, strcmp(backend, "lmdb") ? n - 1 : n)];
