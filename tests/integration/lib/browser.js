@@ -120,7 +120,8 @@ class Browser {
 
   /** Violations of axe's rules (all of them, or those of @only) that are serious or worse: [{id, help, nodes}]. */
   async accessibility(page, only) {
-    // By the debugger's way in: the page's own policy lets no inline script run. It stays while only the fragment changes.
+    // By the debugger's way in: the page's own policy lets no inline script run. It stays while only the
+    // fragment of the address changes.
     if (!(await page.evaluate(() => Boolean(globalThis.axe))))
       await page.evaluate(fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
     const options = { resultTypes: ['violations'], ...(only && { runOnly: only }) };

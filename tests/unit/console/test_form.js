@@ -174,7 +174,8 @@ test('pointers into YAML', () => {
 test('events of a stream, however they are cut', async () => {
   const { createParser } = await import('../../../src/gateway/console/stream.js');
   const text =
-    ': hello\n\nid: 1\nevent: lifecycle\ndata: {"a":1}\n\ndata: x\r\ndata: y\r\n\r\nretry: 1500\nid: 2\ndata:z\n\n: ping\n\n';
+    ': hello\n\nid: 1\nevent: lifecycle\ndata: {"a":1}\n\ndata: x\r\ndata: y\r\n\r\n' +
+    'retry: 1500\nid: 2\ndata:z\n\n: ping\n\n';
   for (const size of [1, 2, 3, 7, 1000]) {
     const events = [];
     let retry;
