@@ -213,9 +213,13 @@ static int migrate_0(StoreTxn *t, Uuid fresh_id) {
         return r == STORE_E_NOT_FOUND ? put_engine(t, fresh_id) : r;
 }
 
+/** Segments stay in rows of their own; only what is new goes into bundles, which format 1 does not know. */
+static int migrate_1(StoreTxn *t, Uuid fresh_id) { return 0; }
+
 /** migrations[v] brings a store of format v to v + 1. */
 static int (*const migrations[STORE_FORMAT_VERSION])(StoreTxn *t, Uuid fresh_id) = {
                 [0] = migrate_0,
+                [1] = migrate_1,
 };
 
 int store_migrate(StoreTxn *t, uint32_t from, Uuid fresh_id) {

@@ -9,7 +9,7 @@
 #include "model/input.h"
 #include "storage/kv.h"
 
-#define STORE_FORMAT_VERSION 1
+#define STORE_FORMAT_VERSION 2
 #define STORE_E_NOT_FOUND    KV_E_NOT_FOUND
 #define STORE_E_MAP_FULL     KV_E_MAP_FULL
 
@@ -100,10 +100,19 @@ uint64_t store_next_order(Store *s);
 
 /* ---- journal, history, logs, evidence: append-only, per execution ----------------------------- */
 
-typedef enum StoreSeries { STORE_JOURNAL, STORE_HISTORY, STORE_LOGS, STORE_EVIDENCE } StoreSeries;
-/** Append @n records numbered from @first as one segment (frames: see update.h; the journal: one raw record).
- */
-int store_series_append(StoreTxn *t, StoreSeries series, Uuid id, uint64_t first, uint32_t n, Slice frames);
+typedef enum StoreSeries { STORE_JOURNAL, STORE_HISTORY, STORE_LOGS, STORE_EVIDENCE, N_STORE_SERIES } StoreSeries;
+/** Records of one series: @n of them, framed (update.h), numbered from @first, which with n 0 is the number that
+ * the next record will get. */
+typedef struct StorePart {
+        uint64_t first;
+        uint32_t n;
+        Slice frames;
+} StorePart;
+/** Append to all series of @id at once. @number is greater than those of all bundles that @id has. */
+int store_bundle_append(StoreTxn *t, Uuid id, uint64_t number, const StorePart parts[N_STORE_SERIES]);
+/** Put @frames (as many records) in the place of the segment that holds record @at: for repairs, and for tests
+ * that tamper. 0, STORE_E_NOT_FOUND, negative. */
+int store_series_replace(StoreTxn *t, StoreSeries series, Uuid id, uint64_t at, Slice frames);
 /** The segment that holds record @from or, if there is none, the first after it. Slices are valid until
  * the next call of this function in the same transaction, or a put. */
 int store_series_segment(StoreTxn *t, StoreSeries series, Uuid id, uint64_t from, uint64_t *ret_first,

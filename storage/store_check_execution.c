@@ -51,17 +51,6 @@ static int check_event(Check *c, uint64_t number, Slice text, const char *key,
         return 0;
 }
 
-static int check_record(Check *c, StoreSeries series, uint64_t number, Slice text, const char *key,
-                        char prev[DIGEST_TEXT_SIZE + 1]) {
-        if (series == STORE_HISTORY)
-                return check_event(c, number, text, key, prev);
-        if (text.n < 2 || text.data[0] != '{' || text.data[text.n - 1] != '}')
-                store_check_fault(c->told, EXECUTIONS, key,
-                                  "a log or evidence record %llu is not a JSON object",
-                                  (unsigned long long)number);
-        return 0;
-}
-
 static void check_input(Check *c, uint64_t number, Slice record, const char *key) {
         Input in;
 
@@ -74,6 +63,19 @@ static void check_input(Check *c, uint64_t number, Slice record, const char *key
                 input_release(&in);
 }
 
+static int check_record(Check *c, StoreSeries series, uint64_t number, Slice text, const char *key,
+                        char prev[DIGEST_TEXT_SIZE + 1]) {
+        if (series == STORE_HISTORY)
+                return check_event(c, number, text, key, prev);
+        if (series == STORE_JOURNAL)
+                check_input(c, number, text, key);
+        else if (text.n < 2 || text.data[0] != '{' || text.data[text.n - 1] != '}')
+                store_check_fault(c->told, EXECUTIONS, key,
+                                  "a log or evidence record %llu is not a JSON object",
+                                  (unsigned long long)number);
+        return 0;
+}
+
 /** The records of one segment. */
 static int check_segment(Check *c, StoreSeries series, uint64_t first, uint32_t n, Slice frames,
                          const char *key, char prev[DIGEST_TEXT_SIZE + 1]) {
@@ -81,10 +83,6 @@ static int check_segment(Check *c, StoreSeries series, uint64_t first, uint32_t 
         size_t offset = 0;
         int r = 0;
 
-        if (series == STORE_JOURNAL) {
-                check_input(c, first, frames, key);
-                return 0;
-        }
         for (uint32_t i = 0; i < n && r == 0; i++) {
                 if (!frame_next(frames, &offset, &type, &text)) {
                         store_check_fault(c->told, EXECUTIONS, key,
@@ -455,7 +453,7 @@ static bool row_is_sound(const Walk *w, Slice key, uint8_t row) {
         static const uint8_t sizes[] = {[ROW_STATIC] = 17,     [ROW_STATE] = 17,      [ROW_PAGE] = 21,
                                         [ROW_SCOPE] = 21,      [ROW_VALUE] = 22,      [ROW_SERIES] = 25,
                                         [ROW_SERIES + 1] = 25, [ROW_SERIES + 2] = 25, [ROW_SERIES + 3] = 25,
-                                        [ROW_CHILD] = 21,      [ROW_WAIT] = 21};
+                                        [ROW_CHILD] = 21,      [ROW_WAIT] = 21,       [ROW_BUNDLE] = 25};
         if (row >= N_ELEMENTS(sizes) || key.n != sizes[row])
                 return false;
         Reader reader = store_key_tail(key, key.n - 17);
@@ -525,7 +523,7 @@ int check_executions(Check *c) {
                                           row);
                 else if (row == ROW_WAIT)
                         check_wait_note(c, &w, k);
-                else if (!w.is_static && row != ROW_SERIES + STORE_HISTORY)
+                else if (!w.is_static && row != ROW_SERIES + STORE_HISTORY && row != ROW_BUNDLE)
                         store_check_fault(c->told, EXECUTIONS, w.key, "rows without an execution (kind %u)",
                                           row);
         }

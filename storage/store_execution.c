@@ -1,13 +1,12 @@
 /*
- * Executions: saved in pieces, as marked dirty, and loaded whole; what is appended to them, and their
- * children.
+ * Executions: saved in pieces, as marked dirty, and loaded whole; and their children. What is appended to them
+ * is in store_series.c.
  */
 #include "storage/store_impl.h"
 
 #include "base/cleanup.h"
 #include "model/codec.h"
 #include "model/execution_codec.h"
-#include "storage/pack.h"
 
 static Key piece_key(Uuid id, uint8_t row, uint32_t number) {
         Key k = execution_key(id, row);
@@ -188,81 +187,6 @@ bool store_execution_exists(StoreTxn *t, Uuid id) {
         Key key = execution_key(id, ROW_STATIC);
         Slice found;
         return store_get(t, TABLE_EXECUTIONS, &key, &found) == 0;
-}
-
-/* ---- series
- * ------------------------------------------------------------------------------------------------------- */
-
-static Key series_key(StoreSeries series, Uuid id, uint64_t first) {
-        Key k = execution_key(id, (uint8_t)(ROW_SERIES + series));
-        store_key_u64(&k, first);
-        return k;
-}
-
-/** Version, number of records, length (0: not packed), then the frames, packed if that saves enough. */
-int store_series_append(StoreTxn *t, StoreSeries series, Uuid id, uint64_t first, uint32_t n, Slice frames) {
-        Key key = series_key(series, id, first);
-        Buf *b = store_value(t);
-        buf_put_varint(b, n);
-        size_t head = b->n;
-        buf_put_varint(b, frames.n);
-        if (!pack_text(frames, b)) {
-                b->n = head;
-                buf_put_varint(b, 0);
-                buf_put_slice(b, frames);
-        }
-        return store_put(t, TABLE_EXECUTIONS, &key, b);
-}
-
-static int unpack_frames(StoreTxn *t, Reader *v, uint64_t n, Slice *ret) {
-        if (n > PACK_MAX)
-                return -EBADMSG;
-        buf_reset(&t->frames);
-        char *text = buf_extend(&t->frames, n);
-        if (!text)
-                return -ENOMEM;
-        *ret = (Slice){text, n};
-        return unpack_text(reader_take(v, reader_left(v)), text, n) ? 0 : -EBADMSG;
-}
-
-static int take_segment(StoreTxn *t, Slice key, Slice value, uint64_t *ret_first, uint32_t *ret_n,
-                        Slice *ret_frames) {
-        Reader k = store_key_tail(key, 8), v = reader_from_slice(value);
-
-        *ret_first = reader_u64(&k);
-        store_take_version(&v);
-        *ret_n = codec_u32(&v);
-        uint64_t n_unpacked = reader_varint(&v);
-        if (k.failed || v.failed)
-                return store_fail(t, -EBADMSG);
-        if (n_unpacked > 0)
-                return store_fail(t, unpack_frames(t, &v, n_unpacked, ret_frames));
-        *ret_frames = reader_take(&v, reader_left(&v));
-        return 0;
-}
-
-int store_series_segment(StoreTxn *t, StoreSeries series, Uuid id, uint64_t from, uint64_t *ret_first,
-                         uint32_t *ret_n, Slice *ret_frames) {
-        _cleanup_(kv_cursor_close_p) KvCursor *c = NULL;
-        Key prefix = execution_key(id, (uint8_t)(ROW_SERIES + series));
-        Slice k, v;
-
-        if (from == UINT64_MAX)
-                return STORE_E_NOT_FOUND;
-        Key after = series_key(series, id, from + 1);
-        int r = store_cursor(t, TABLE_EXECUTIONS, &c);
-        if (r)
-                return r;
-        r = store_fail(t, kv_cursor_seek_last(c, store_key_slice(&after), &k, &v));
-        if (r == 0 && slice_starts_with(k, store_key_slice(&prefix))) {
-                r = take_segment(t, k, v, ret_first, ret_n, ret_frames);
-                if (r || from - *ret_first < *ret_n)
-                        return r;
-        } else if (r && r != KV_E_NOT_FOUND) {
-                return r;
-        }
-        r = store_seek(t, c, &after, &prefix, &k, &v);
-        return r ? r : take_segment(t, k, v, ret_first, ret_n, ret_frames);
 }
 
 /* ---- children

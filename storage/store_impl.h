@@ -43,9 +43,10 @@ typedef enum ExecutionRow {
         ROW_PAGE = 3,
         ROW_SCOPE = 4,
         ROW_VALUE = 5,
-        ROW_SERIES = 6, /* + StoreSeries: 6 journal, 7 history, 8 logs, 9 evidence */
+        ROW_SERIES = 6, /* + StoreSeries, up to format 1: 6 journal, 7 history, 8 logs, 9 evidence */
         ROW_CHILD = 10,
-        ROW_WAIT = 11
+        ROW_WAIT = 11,
+        ROW_BUNDLE = 12
 } ExecutionRow;
 
 /* Kinds of rows of TABLE_LISTING: the first byte of their keys. */
@@ -115,7 +116,9 @@ struct StoreTxn {
         bool write;
         int error;  /* sticky, beside kv's own */
         Buf value;  /* scratch for what is put */
-        Buf frames; /* the segment unpacked last */
+        Buf frames; /* scratch of store_series.c: the bundle unpacked last… */
+        uint64_t unpacked_n, unpacked_number; /* …its length (0: none is kept) and number… */
+        Uuid unpacked_id;                     /* …and whose it is */
         Arena arena;
         Counter *counters; /* COUNTERS_MAX, made on first use */
         size_t n_counters;

@@ -36,6 +36,7 @@ void batch_init(Batch *b, Runtime *r) {
 
 static void touched_free(Touched *t) {
         list_remove(&t->node);
+        buf_deinit(&t->journal);
         buf_deinit(&t->events);
         buf_deinit(&t->logs);
         buf_deinit(&t->evidence);
@@ -94,16 +95,16 @@ int batch_execution_of(Batch *b, Item *it, CacheEntry **ret) {
 }
 
 static void touched_clear(Batch *b, Touched *t) {
-        Buf *bufs[] = {&t->events, &t->logs, &t->evidence};
+        Buf *bufs[] = {&t->journal, &t->events, &t->logs, &t->evidence};
 
         list_remove(&t->node);
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < N_ELEMENTS(bufs); i++) {
                 if (bufs[i]->cap > SPARE_BUFFER_BYTES)
                         buf_deinit(bufs[i]);
                 buf_reset(bufs[i]);
         }
         t->entry = NULL;
-        t->n_events = t->n_logs = t->n_evidence = 0;
+        t->n_journal = t->n_events = t->n_logs = t->n_evidence = 0;
         if (b->n_spare >= SPARE_MAX) {
                 touched_free(t);
                 return;
@@ -136,13 +137,13 @@ Touched *batch_touch(Batch *b, CacheEntry *e) {
 
 /* ---- moving ------------------------------------------------------------------------------------------- */
 
-static int journal(Batch *b, const Execution *x, const Input *in) {
-        buf_reset(&b->scratch);
-        int r = input_encode(in, &b->scratch);
-        if (r < 0)
-                return r;
-        b->n_bytes += b->scratch.n;
-        return store_series_append(b->txn, STORE_JOURNAL, x->id, x->n_journal, 1, buf_slice(&b->scratch));
+static int journal(Batch *b, Touched *t, const Input *in) {
+        size_t before = t->journal.n, frame = frame_begin(&t->journal, SLICE_NULL);
+        int r = input_encode(in, &t->journal);
+        frame_end(&t->journal, frame);
+        t->n_journal++;
+        b->n_bytes += t->journal.n - before;
+        return r;
 }
 
 static int collect(Buf *to, uint32_t *n_to, const Buf *from, uint32_t n) {
@@ -179,9 +180,7 @@ int batch_absorb(Batch *b, CacheEntry *e, const Input *in, bool keep_input) {
         if (u->oom || u->events.error || u->logs.error || u->evidence.error)
                 return -ENOMEM;
         if (keep_input && u->applied)
-                r = journal(b, e->x, in);
-        if (r == 0 && t->n_events == 0)
-                t->first_seq = u->first_seq;
+                r = journal(b, t, in);
         if (r == 0)
                 r = collect(&t->events, &t->n_events, &u->events, u->n_events);
         if (r == 0)

@@ -30,11 +30,10 @@ typedef struct Item {
 typedef struct Touched {
         List node;
         CacheEntry *entry;
-        Buf events, logs, evidence;
+        Buf journal, events, logs, evidence;
         bool is_new;
         RunbookExecutionStatus status_before; /* unless it is new */
-        uint32_t n_events, n_logs, n_evidence;
-        uint64_t first_seq;
+        uint32_t n_journal, n_events, n_logs, n_evidence;
 } Touched;
 
 typedef struct EarlyEvent {
@@ -165,7 +164,7 @@ bool refuse_new_work(Batch *b, Item *it, int *ret);
 uint64_t start_seed(Uuid id);
 
 /** What a start said that its execution's static record doesn't keep: journal record 0, if anything. */
-int start_options_put(Batch *b, Uuid id, const Input *in);
+int start_options_put(Touched *t, const Input *in);
 /** The reverse; slices borrow @record. 0 or -EBADMSG. */
 int start_options_get(Slice record, Slice *ret_pause_at);
 

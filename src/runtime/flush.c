@@ -1,6 +1,6 @@
 /*
- * The flush: what a batch has collected is written, each execution once. Its events of the batch are one
- * segment, and one row in the outbox names all segments of all executions.
+ * The flush: what a batch has collected is written, each execution once. What the batch appends to it
+ * is one bundle, and one row in the outbox names all segments of all executions.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,27 +23,29 @@ int batch_announce(Batch *b, StoreSeries series, Slice tenant, Uuid id, uint64_t
         return 0;
 }
 
-static int append(Batch *b, const Execution *x, StoreSeries series, uint64_t first, uint32_t n,
-                  const Buf *frames) {
-        if (n == 0)
-                return 0;
-        int r = store_series_append(b->txn, series, x->id, first, n, buf_slice(frames));
-        if (r == 0 && series != STORE_EVIDENCE) /* evidence is announced by the event that records it */
-                r = batch_announce(b, series, x->tenant, x->id, first, n);
-        return r;
+/** The records that the batch has for one series, which counts @total with them. */
+static StorePart part(uint64_t total, uint32_t n, const Buf *frames) {
+        return (StorePart){.first = total - n + 1, .n = n, .frames = buf_slice(frames)};
 }
 
 static int flush_one(Batch *b, const Touched *t) {
         Execution *x = t->entry->x;
+        const StorePart parts[N_STORE_SERIES] = {
+                [STORE_JOURNAL] = part(x->n_journal, t->n_journal, &t->journal),
+                [STORE_HISTORY] = part(x->seq, t->n_events, &t->events),
+                [STORE_LOGS] = part(x->n_logs, t->n_logs, &t->logs),
+                [STORE_EVIDENCE] = part(x->n_evidence, t->n_evidence, &t->evidence),
+        };
         int r = x->dirty ? store_execution_save(b->txn, x) : 0;
 
-        if (r == 0)
-                r = append(b, x, STORE_HISTORY, t->first_seq, t->n_events, &t->events);
-        if (r == 0)
-                r = append(b, x, STORE_LOGS, x->n_logs - t->n_logs + 1, t->n_logs, &t->logs);
-        if (r == 0)
-                r = append(b, x, STORE_EVIDENCE, x->n_evidence - t->n_evidence + 1, t->n_evidence,
-                           &t->evidence);
+        /* Every input that left something behind is in the journal, so its last number names the bundle. */
+        if (r == 0 && (t->n_journal | t->n_events | t->n_logs | t->n_evidence) > 0)
+                r = store_bundle_append(b->txn, x->id, x->n_journal, parts);
+        /* Evidence is announced by the event that records it. */
+        if (r == 0 && t->n_events > 0)
+                r = batch_announce(b, STORE_HISTORY, x->tenant, x->id, parts[STORE_HISTORY].first, t->n_events);
+        if (r == 0 && t->n_logs > 0)
+                r = batch_announce(b, STORE_LOGS, x->tenant, x->id, parts[STORE_LOGS].first, t->n_logs);
         return r;
 }
 

@@ -83,8 +83,9 @@ static int record(Batch *b, const Request *q) {
         r = engine_catalog_event(&chain, &b->r->settings.engine, &q->input, q->runbook, u);
         if (r)
                 return r;
-        r = store_series_append(b->txn, STORE_HISTORY, chain.id, u->first_seq, u->n_events,
-                                buf_slice(&u->events));
+        const StorePart parts[N_STORE_SERIES] = {
+                [STORE_HISTORY] = {.first = u->first_seq, .n = u->n_events, .frames = buf_slice(&u->events)}};
+        r = store_bundle_append(b->txn, chain.id, chain.seq, parts);
         if (r == 0)
                 r = batch_announce(b, STORE_HISTORY, tenant, chain.id, u->first_seq, u->n_events);
         return r ? r : catalog_put(b, name, &chain);

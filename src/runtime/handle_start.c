@@ -26,15 +26,15 @@ uint64_t start_seed(Uuid id) {
 
 #define OPTIONS_VERSION 1
 
-int start_options_put(Batch *b, Uuid id, const Input *in) {
+int start_options_put(Touched *t, const Input *in) {
         if (in->pause_at.n == 0)
                 return 0;
-        buf_reset(&b->scratch);
-        buf_put_u8(&b->scratch, OPTIONS_VERSION);
-        buf_put_bytes(&b->scratch, in->pause_at);
-        return b->scratch.error
-                       ? b->scratch.error
-                       : store_series_append(b->txn, STORE_JOURNAL, id, 0, 1, buf_slice(&b->scratch));
+        size_t frame = frame_begin(&t->journal, SLICE_NULL);
+        buf_put_u8(&t->journal, OPTIONS_VERSION);
+        buf_put_bytes(&t->journal, in->pause_at);
+        frame_end(&t->journal, frame);
+        t->n_journal++;
+        return t->journal.error;
 }
 
 int start_options_get(Slice record, Slice *ret_pause_at) {
@@ -72,7 +72,7 @@ int start_execution(Batch *b, Runbook *runbook, Input *in, CacheEntry **ret) {
         b->n_ended += runbook_execution_status_is_final(x->status);
         b->n_bytes += value_bytes(x->input).n + value_bytes(x->context).n;
         *ret = e;
-        r = start_options_put(b, x->id, in);
+        r = start_options_put(e->touched, in);
         return r ? r : batch_absorb(b, e, in, false);
 }
 

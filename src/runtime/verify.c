@@ -17,17 +17,21 @@
 #include "json/json_write.h"
 #include "runtime/runtime_private.h"
 
+/** The segment of a series that is being gone through. */
+typedef struct Reading {
+        Buf segment;
+        uint64_t first;
+        uint32_t n;
+        uint64_t at; /* number of the record at `offset` */
+        size_t offset;
+} Reading;
+
 typedef struct Verify {
         Runtime *r;
         Execution *recorded;  /* as loaded */
         Execution *replayed;
         Update update;
-        /* The segment of the history that is being compared. */
-        Buf segment;
-        uint64_t first;
-        uint32_t n;
-        uint64_t at;          /* number of the record at `offset` */
-        size_t offset;
+        Reading reading[N_STORE_SERIES];
         /* The answer's list. */
         Buf divergences;
         JsonWriter w;
@@ -52,21 +56,23 @@ static int read_segment(Verify *v, StoreSeries series, uint64_t from, Buf *to, u
         return r ? r : to->error;
 }
 
-/** Event @seq as recorded. STORE_E_NOT_FOUND when there is none. */
-static int recorded_event(Verify *v, uint64_t seq, Slice *ret_type, Slice *ret_json) {
-        if (seq < v->first || seq - v->first >= v->n || seq < v->at) {
-                int r = read_segment(v, STORE_HISTORY, seq, &v->segment, &v->first, &v->n);
+/** Record @number of @series, which is read in order. STORE_E_NOT_FOUND when there is none. */
+static int recorded(Verify *v, StoreSeries series, uint64_t number, Slice *ret_type, Slice *ret_record) {
+        Reading *g = &v->reading[series];
+
+        if (number < g->first || number - g->first >= g->n || number < g->at) {
+                int r = read_segment(v, series, number, &g->segment, &g->first, &g->n);
                 if (r)
                         return r;
-                v->at = v->first;
-                v->offset = 0;
-                if (seq < v->first)
+                g->at = g->first;
+                g->offset = 0;
+                if (number < g->first)
                         return STORE_E_NOT_FOUND;
         }
         do {
-                if (!frame_next(buf_slice(&v->segment), &v->offset, ret_type, ret_json))
+                if (!frame_next(buf_slice(&g->segment), &g->offset, ret_type, ret_record))
                         return -EBADMSG;
-        } while (v->at++ < seq);
+        } while (g->at++ < number);
         return 0;
 }
 
@@ -93,7 +99,7 @@ static int compare_events(Verify *v) {
         uint64_t seq = v->update.first_seq;
 
         for (; frame_next(frames, &offset, &type, &json); seq++) {
-                int r = seq <= v->recorded->seq ? recorded_event(v, seq, &was_type, &was_json)
+                int r = seq <= v->recorded->seq ? recorded(v, STORE_HISTORY, seq, &was_type, &was_json)
                                                 : STORE_E_NOT_FOUND;
                 if (r == STORE_E_NOT_FOUND)
                         diverge(v, seq, "event", SLICE_NULL, json);
@@ -111,7 +117,7 @@ static int compare_rest(Verify *v) {
 
         for (uint64_t seq = v->replayed->seq + 1;
              seq <= v->recorded->seq && v->n_divergences < VERIFY_DIVERGENCES_MAX; seq++) {
-                int r = recorded_event(v, seq, &type, &json);
+                int r = recorded(v, STORE_HISTORY, seq, &type, &json);
                 if (r)
                         return r;
                 diverge(v, seq, "event", json, SLICE_NULL);
@@ -160,19 +166,16 @@ static int compare_state(Verify *v) {
 /* ---- replaying -------------------------------------------------------------------------------------- */
 
 /** What a start said beyond its static record; see start_options_put. */
-static int read_options(Verify *v, Buf *keep, Slice *ret_pause_at) {
-        uint64_t first;
-        uint32_t n;
-
-        int r = read_segment(v, STORE_JOURNAL, 0, keep, &first, &n);
-        if (r == STORE_E_NOT_FOUND || (r == 0 && first != 0))
-                return 0;
-        return r ? r : start_options_get(buf_slice(keep), ret_pause_at);
+static int read_options(Verify *v, Slice *ret_pause_at) {
+        Slice none, record;
+        int r = recorded(v, STORE_JOURNAL, 0, &none, &record);
+        if (r)
+                return r == STORE_E_NOT_FOUND ? 0 : r;
+        return start_options_get(record, ret_pause_at);
 }
 
 static int replay_start(Verify *v) {
         const Execution *x = v->recorded;
-        _cleanup_(buf_deinit) Buf options = {0};
         Input in = {
                 .kind = INPUT_START,
                 .now_ms = x->created_ms,
@@ -193,7 +196,7 @@ static int replay_start(Verify *v) {
                 .idempotency_digest = x->idempotency_digest,
         };
 
-        int r = read_options(v, &options, &in.pause_at);
+        int r = read_options(v, &in.pause_at);
         if (r)
                 return r;
         update_reset(&v->update);
@@ -202,17 +205,13 @@ static int replay_start(Verify *v) {
 }
 
 static int replay_input(Verify *v, uint64_t number) {
-        _cleanup_(buf_deinit) Buf record = {0};
-        uint64_t first;
-        uint32_t n;
+        Slice none, record;
         Input in;
 
-        int r = read_segment(v, STORE_JOURNAL, number, &record, &first, &n);
+        int r = recorded(v, STORE_JOURNAL, number, &none, &record);
         if (r)
-                return r;
-        if (first != number)
-                return -EBADMSG;
-        r = input_decode(buf_slice(&record), &in);
+                return r == STORE_E_NOT_FOUND ? -EBADMSG : r;
+        r = input_decode(record, &in);
         if (r)
                 return r;
         update_reset(&v->update);
@@ -272,7 +271,8 @@ int verify_execution(Runtime *r, Uuid id, Buf *body, bool *ret_identical) {
         execution_free(v.recorded);
         execution_free(v.replayed);
         update_deinit(&v.update);
-        buf_deinit(&v.segment);
+        for (unsigned s = 0; s < N_STORE_SERIES; s++)
+                buf_deinit(&v.reading[s].segment);
         buf_deinit(&v.divergences);
         return rc;
 }

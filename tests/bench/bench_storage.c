@@ -158,7 +158,9 @@ static int write_one(Bench *b, StoreTxn *t, StoreOutboxEntry *entry) {
         execution_touch(x, 0);
         r = store_execution_save(t, x);
         if (r == 0)
-                r = store_series_append(t, STORE_HISTORY, x->id, 1, N_EVENTS, buf_slice(&b->events));
+                r = store_bundle_append(
+                                t, x->id, 0,
+                                (StorePart[N_STORE_SERIES]){[STORE_HISTORY] = {1, N_EVENTS, buf_slice(&b->events)}});
         if (r == 0)
                 r = store_idempotency_put(t, &digest, x->id);
         result = (StoreResult){.at_ms = b->now_ms,

@@ -228,7 +228,7 @@ Test(flow, verify_finds_what_was_tampered_with) {
         char *who = memmem(forged, frames.n, "alice", 5);
         cr_assert_not_null(who);
         memcpy(who, "mallo", 5);
-        cr_assert_eq(store_series_append(t, STORE_HISTORY, x->id, first, n, (Slice){forged, frames.n}), 0);
+        cr_assert_eq(store_series_replace(t, STORE_HISTORY, x->id, first, (Slice){forged, frames.n}), 0);
         cr_assert_eq(store_commit(t), 0);
         free(forged);
         execution_free(x);

@@ -103,7 +103,7 @@ Test(store, newer_format_is_refused_with_a_sentence) {
         with_kv(make_newer);
         cr_assert_eq(fixture_open(fixture_uuid(2), &report), -EPROTONOSUPPORT);
         cr_assert_not_null(strstr(report_text(&report), "newer version"), "%s", report_text(&report));
-        cr_assert_not_null(strstr(report_text(&report), "format 2"), "%s", report_text(&report));
+        cr_assert_not_null(strstr(report_text(&report), "format 3"), "%s", report_text(&report));
 }
 
 Test(store, older_format_is_migrated_and_keeps_its_records) {
@@ -121,7 +121,7 @@ Test(store, older_format_is_migrated_and_keeps_its_records) {
         cr_assert_eq(store_next_order(store), 2);
         t = begin_read();
         cr_assert(store_meta_get(t, "kept", &v) == 0 && slice_eq_str(v, "yes"));
-        cr_assert(store_meta_get(t, ".format", &v) == 0 && slice_eq(v, SLICE("\0\0\0\1")),
+        cr_assert(store_meta_get(t, ".format", &v) == 0 && slice_eq(v, SLICE("\0\0\0\2")),
                   "it is of this format now");
         store_abort(t);
         store_close(store);
@@ -191,8 +191,10 @@ Test(store, outgrown_map_shows_at_the_put_and_the_batch_runs_again) {
                         StoreTxn *t = begin_write();
                         r = 0;
                         for (uint64_t i = 0; i < 4 && r == 0; i++)
-                                r = store_series_append(t, STORE_LOGS, fixture_uuid(batch), i, 1,
-                                                        (Slice){fill, 1 << 20});
+                                r = store_bundle_append(
+                                                t, fixture_uuid(batch), i,
+                                                (StorePart[N_STORE_SERIES]){
+                                                                [STORE_LOGS] = {i, 1, {fill, 1 << 20}}});
                         r = store_commit(t);
                         if (r == STORE_E_MAP_FULL) {
                                 cr_assert_eq(store_grow(store), 0);

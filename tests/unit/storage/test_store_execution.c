@@ -1,5 +1,7 @@
 /* Executions: saved and loaded, listed, counted; their series and children. */
 #include "../model/sample.h"
+#include "model/update.h"
+#include "storage/store_impl.h"
 #include "store_fixture.h"
 
 static Runbook *runbook;
@@ -349,47 +351,135 @@ Test(store_execution, tenants_with_awkward_names_stay_apart) {
 /* ---- series and children
  * ---------------------------------------------------------------------------------------- */
 
-Test(store_execution, segments_are_found_by_any_of_their_records) {
-        static const StoreSeries all[] = {STORE_JOURNAL, STORE_HISTORY, STORE_LOGS, STORE_EVIDENCE};
-        StoreTxn *t = begin_write();
-        for (size_t s = 0; s < N_ELEMENTS(all); s++)
-                for (unsigned id = 1; id <= 3; id++)
-                        for (uint64_t first = 1, n = 1; first < 100; first += n++)
-                                if (n != 5) { /* a hole: 11…15 */
-                                        char text[40];
-                                        int len = snprintf(text, sizeof(text), "%zu/%u/%u", s, id,
-                                                           (unsigned)first);
-                                        cr_assert_eq(store_series_append(t, all[s], fixture_uuid(id), first,
-                                                                         (uint32_t)n,
-                                                                         (Slice){text, (size_t)len}),
-                                                     0);
-                                }
-        t = next_write(t);
+/* Bundle @number of execution @id brings `number` records of series 0, one of series 1 to every second bundle, of
+ * series 2 only to the seventh, of series 3 none. */
+static uint32_t records_of(unsigned series, uint64_t number) {
+        return series == 0 ? (uint32_t)number : series == 1 ? number % 2 == 0 : series == 2 ? number == 7 : 0;
+}
+
+static Slice frames_of(char text[static 600], unsigned series, unsigned id, uint64_t number) {
+        int n = snprintf(text, 600, "%u/%u/%u", series, id, (unsigned)number);
+        if (number % 3 == 0) /* some are long enough to be packed */
+                for (; n < 590; n++)
+                        text[n] = (char)('a' + n % 7);
+        return (Slice){text, (size_t)n};
+}
+
+#define BUNDLES 40
+
+static void append_bundles(StoreTxn *t, unsigned id, uint64_t gap) {
+        uint64_t next[N_STORE_SERIES] = {1, 1, 1, 1};
+        char text[N_STORE_SERIES][600];
+        for (uint64_t number = 1; number <= BUNDLES; number++) {
+                StorePart parts[N_STORE_SERIES];
+                for (unsigned s = 0; s < N_STORE_SERIES; s++) {
+                        parts[s] = (StorePart){next[s], records_of(s, number), frames_of(text[s], s, id, number)};
+                        next[s] += parts[s].n;
+                }
+                cr_assert_eq(store_bundle_append(t, fixture_uuid(id), number * gap, parts), 0);
+        }
+}
+
+/** Every record of every series, found by its number, and nothing beyond. */
+static void expect_bundles(StoreTxn *t, unsigned id) {
+        char text[600];
         uint64_t first;
         uint32_t n;
         Slice frames;
-        for (size_t s = 0; s < N_ELEMENTS(all); s++)
-                for (unsigned id = 1; id <= 3; id++)
-                        for (uint64_t from = 0; from < 105; from++) {
-                                cr_assert_eq(store_series_segment(t, all[s], fixture_uuid(id), from, &first,
+        for (unsigned s = 0; s < N_STORE_SERIES; s++) {
+                uint64_t next = 1;
+                for (uint64_t number = 1; number <= BUNDLES; number++) {
+                        uint32_t size = records_of(s, number);
+                        for (uint64_t from = next == 1 ? 0 : next; size > 0 && from < next + size; from++) {
+                                cr_assert_eq(store_series_segment(t, (StoreSeries)s, fixture_uuid(id), from, &first,
                                                                   &n, &frames),
-                                             0);
-                                uint64_t at = from ? from : 1, expected = 1, size = 1;
-                                if (at >= 11 && at <= 15)
-                                        at = 16;
-                                while (expected + size <= at)
-                                        expected += size++;
-                                char text[40];
-                                snprintf(text, sizeof(text), "%zu/%u/%u", s, id, (unsigned)expected);
-                                cr_assert(first == expected && n == size, "from %u: %u+%u", (unsigned)from,
-                                          (unsigned)first, n);
-                                cr_assert(slice_eq_str(frames, text));
+                                             0, "series %u, from %u", s, (unsigned)from);
+                                cr_assert(first == next && n == size, "series %u, from %u: %u+%u", s,
+                                          (unsigned)from, (unsigned)first, n);
+                                cr_assert(slice_eq(frames, frames_of(text, s, id, number)));
                         }
-        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(2), 105 + 1, &first, &n, &frames),
+                        next += size;
+                }
+                cr_assert_eq(store_series_segment(t, (StoreSeries)s, fixture_uuid(id), next, &first, &n, &frames),
+                             STORE_E_NOT_FOUND);
+                cr_assert_eq(store_series_segment(t, (StoreSeries)s, fixture_uuid(id), UINT64_MAX, &first, &n,
+                                                  &frames),
+                             STORE_E_NOT_FOUND);
+        }
+        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(99), 0, &first, &n, &frames),
                      STORE_E_NOT_FOUND);
-        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(2), UINT64_MAX, &first, &n, &frames),
+}
+
+Test(store_execution, records_are_found_in_bundles_by_their_number) {
+        StoreTxn *t = begin_write();
+        append_bundles(t, 1, 1);
+        append_bundles(t, 2, 1000);
+        append_bundles(t, 3, 1);
+        expect_bundles(t, 2);
+        t = next_write(t);
+        for (unsigned id = 1; id <= 3; id++)
+                expect_bundles(t, id);
+        cr_assert_eq(store_commit(t), 0);
+        cr_assert_eq(store_begin_read(store, &t), 0);
+        for (unsigned id = 1; id <= 3; id++)
+                expect_bundles(t, id);
+        store_abort(t);
+}
+
+Test(store_execution, a_segment_can_be_replaced_and_its_neighbours_stay) {
+        char text[600];
+        uint64_t first;
+        uint32_t n;
+        Slice frames;
+        StoreTxn *t = begin_write();
+        append_bundles(t, 1, 3);
+        cr_assert_eq(store_series_replace(t, STORE_HISTORY, fixture_uuid(1), 3, SLICE("forged")), 0);
+        cr_assert_eq(store_series_replace(t, STORE_EVIDENCE, fixture_uuid(1), 1, SLICE("x")), STORE_E_NOT_FOUND);
+        t = next_write(t);
+        cr_assert_eq(store_series_segment(t, STORE_HISTORY, fixture_uuid(1), 3, &first, &n, &frames), 0);
+        cr_assert(first == 3 && n == 1 && slice_eq_str(frames, "forged"));
+        cr_assert_eq(store_series_segment(t, STORE_JOURNAL, fixture_uuid(1), 16, &first, &n, &frames), 0);
+        cr_assert(first == 16 && n == 6 && slice_eq(frames, frames_of(text, 0, 1, 6)));
+        store_abort(t);
+}
+
+/** A segment as format 1 had it: a row of its own. */
+static void put_old_segment(StoreTxn *t, unsigned id, StoreSeries series, uint64_t first, uint32_t n, Slice frames) {
+        Key key = execution_key(fixture_uuid(id), (uint8_t)(ROW_SERIES + series));
+        store_key_u64(&key, first);
+        Buf *b = store_value(t);
+        buf_put_varint(b, n);
+        buf_put_varint(b, 0);
+        buf_put_slice(b, frames);
+        cr_assert_eq(store_put(t, TABLE_EXECUTIONS, &key, b), 0);
+}
+
+Test(store_execution, segments_of_format_1_go_on_in_bundles) {
+        uint64_t first;
+        uint32_t n;
+        Slice frames, type, record;
+        StoreTxn *t = begin_write();
+        put_old_segment(t, 1, STORE_JOURNAL, 1, 1, SLICE("one"));
+        put_old_segment(t, 1, STORE_JOURNAL, 2, 1, SLICE("two"));
+        put_old_segment(t, 1, STORE_HISTORY, 1, 5, SLICE("events"));
+        put_old_segment(t, 1, STORE_HISTORY, 6, 2, SLICE("more"));
+        const StorePart parts[N_STORE_SERIES] = {
+                {3, 1, SLICE("three")}, {8, 1, SLICE("new")}, {1, 0, {0}}, {1, 0, {0}}};
+        cr_assert_eq(store_bundle_append(t, fixture_uuid(1), 3, parts), 0);
+        t = next_write(t);
+        for (uint64_t from = 0; from <= 8; from++) {
+                cr_assert_eq(store_series_segment(t, STORE_HISTORY, fixture_uuid(1), from, &first, &n, &frames), 0);
+                cr_assert_eq(first, from <= 5 ? 1 : from <= 7 ? 6 : 8, "%u", (unsigned)from);
+                cr_assert(slice_eq_str(frames, from <= 5 ? "events" : from <= 7 ? "more" : "new"));
+        }
+        size_t offset = 0;
+        cr_assert_eq(store_series_segment(t, STORE_JOURNAL, fixture_uuid(1), 2, &first, &n, &frames), 0);
+        cr_assert(first == 2 && n == 1 && frame_next(frames, &offset, &type, &record) && slice_eq_str(record, "two"));
+        cr_assert_eq(store_series_segment(t, STORE_JOURNAL, fixture_uuid(1), 3, &first, &n, &frames), 0);
+        cr_assert(first == 3 && slice_eq_str(frames, "three"));
+        cr_assert_eq(store_series_segment(t, STORE_HISTORY, fixture_uuid(1), 9, &first, &n, &frames),
                      STORE_E_NOT_FOUND);
-        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(4), 0, &first, &n, &frames),
+        cr_assert_eq(store_series_segment(t, STORE_LOGS, fixture_uuid(1), 1, &first, &n, &frames),
                      STORE_E_NOT_FOUND);
         store_abort(t);
 }

@@ -406,7 +406,7 @@ static void tamper(const char *id_text, uint64_t at, const char *find, const cha
                 }
                 frame_end(&changed, frame);
         }
-        cr_assert_eq(store_series_append(t, STORE_HISTORY, id, first, n, buf_slice(&changed)), 0);
+        cr_assert_eq(store_series_replace(t, STORE_HISTORY, id, first, buf_slice(&changed)), 0);
         cr_assert_eq(store_commit(t), 0);
         buf_deinit(&changed);
 }
