@@ -138,6 +138,22 @@ void progress_seed(Progress *p, const json_t *definition) {
         }
 }
 
+/** A ready step that the authorization service is asked about. */
+static void keep_question(Progress *p, ProgressStep *s, const json_t *permissions) {
+        _cleanup_(buf_deinit) Buf b = {0};
+        _cleanup_free_ char *text = NULL;
+        const json_t *name;
+        size_t i;
+
+        if (s->status != RUNBOOK_STEP_READY || json_array_size(permissions) == 0)
+                return;
+        buf_put_str(&b, "asks whether it may");
+        json_array_foreach(permissions, i, name) buf_printf(
+                        &b, "%s%s", i ? ", " : ": ", json_string_value(name) ? json_string_value(name) : "?");
+        text = buf_steal_str(&b);
+        keep(p, &s->note, text ? text : "");
+}
+
 /** "message (CODE)" of an error object, into @field. */
 static void keep_error(Progress *p, const char **field, const json_t *error) {
         const char *message = json_text(error, "message"), *code = json_text(error, "code");
@@ -215,6 +231,7 @@ static void apply_step(Progress *p, ProgressStep *s, const char *what, const jso
                 keep(p, &s->note, json_text(data, "skipReason"));
         else if (*json_text(data, "reason"))
                 keep(p, &s->note, json_text(data, "reason"));
+        keep_question(p, s, json_object_get(data, "permissions"));
         keep_error(p, &s->note, json_object_get(data, "error"));
 }
 
@@ -283,6 +300,7 @@ void progress_load(Progress *p, const json_t *x) {
                 keep(p, &s->note, json_text(result, "skipReason"));
                 keep_error(p, &s->note, json_object_get(result, "error"));
                 keep_wait(p, s, json_object_get(result, "waitingFor"));
+                keep_question(p, s, json_object_get(json_object_get(result, "waitingFor"), "permissions"));
                 json_array_foreach(votes, i, vote) s->n_approved +=
                                 !strcmp(json_text(vote, "decision"), "approved");
         }

@@ -162,7 +162,8 @@ static bool start_next(Move *m) {
                 return false;
         uint32_t instance = (uint32_t)key;
         uint8_t status = x->steps[instance].status;
-        if (x->pause_at && !schedule_is_stopped(x, instance) && (status == RUNBOOK_STEP_PENDING || status == RUNBOOK_STEP_READY) &&
+        if (x->pause_at && !schedule_is_stopped(x, instance) &&
+            (status == RUNBOOK_STEP_PENDING || status == RUNBOOK_STEP_READY) &&
             slice_eq_str(move_step(m, instance)->id, x->pause_at)) {
                 control_pause_at(m);
                 return false;

@@ -67,6 +67,7 @@ export function stepSide(page, actions) {
       ],
       time: () => null,
       retry: () => 'the next attempt',
+      authorization: () => `leave for ${(w.permissions || []).join(', ')}`,
     }[w.type]?.();
     return [
       text,

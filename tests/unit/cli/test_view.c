@@ -97,6 +97,19 @@ Test(view, waits_say_for_what) {
                       "1 of 5 done\n");
 }
 
+Test(view, a_step_that_asks_for_leave_says_so) {
+        apply(0, "execution.started", "", "{\"status\":\"running\"}");
+        apply(100, "step.ready", "fetch",
+              "{\"status\":\"ready\",\"attempt\":1,\"permissions\":[\"hosts:isolate\",\"hosts:read\"]}");
+        expect_screen(90, 3, 1100,
+                      "incident 1.0  " ID "  running  1.1s\n"
+                      "  · fetch  call-service             ready: asks whether it may: hosts:isolate, "
+                      "hosts:read\n"
+                      "0 of 5 done, 4 not shown\n");
+        apply(1200, "step.started", "fetch", "{\"status\":\"running\",\"attempt\":1}");
+        cr_expect_str_eq(p.steps[0].note, "");
+}
+
 Test(view, failures_retries_and_ends) {
         apply(0, "execution.started", "", "{\"status\":\"running\"}");
         apply(0, "step.started", "fetch", "{\"status\":\"running\",\"attempt\":1}");
