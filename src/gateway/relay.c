@@ -96,7 +96,7 @@ static bool take_headers(Request *r, RunbookHeader headers[2], size_t *ret_n,
                                     COMMAND_ID_MAX);
                         return false;
                 }
-        } else if (memmem(r->body.data, r->body.n, "\"commandId\"", 11)) {
+        } else if (r->body.n > 0 && memmem(r->body.data, r->body.n, "\"commandId\"", 11)) {
                 return true; /* the body may hold an id of its own, which a header would override */
         } else {
                 runbook_new_id(id);

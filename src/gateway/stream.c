@@ -13,12 +13,24 @@
 #include "gateway/stream.h"
 #include "json/json_write.h"
 
+/** Has @who, or have all together, as many as they may? */
+static bool is_full_locked(Gateway *g, const Identity *who) {
+        size_t n = 0;
+
+        LIST_FOREACH(node, &g->streams) {
+                const Identity *other = &LIST_ENTRY(node, Stream, node)->identity;
+
+                n += !strcmp(who->user, other->user) && !strcmp(who->tenant, other->tenant);
+        }
+        return g->n_streams >= STREAMS_MAX || n >= STREAMS_OF_USER_MAX;
+}
+
 bool stream_init(Stream *s, const StreamKind *kind, Request *r) {
         Gateway *g = r->gateway;
         bool is_full;
 
         pthread_mutex_lock(&g->streams_lock);
-        is_full = g->n_streams >= STREAMS_MAX;
+        is_full = is_full_locked(g, &r->identity);
         if (!is_full) {
                 g->n_streams++;
                 s->kind = kind;
@@ -31,7 +43,9 @@ bool stream_init(Stream *s, const StreamKind *kind, Request *r) {
         }
         pthread_mutex_unlock(&g->streams_lock);
         if (is_full)
-                reply_error(r, RUNBOOK_OVERLOADED, 0, "%d event streams are open already", STREAMS_MAX);
+                reply_error(r, RUNBOOK_OVERLOADED, 0,
+                            "too many streams of events are open (%d at most, %d of one user)", STREAMS_MAX,
+                            STREAMS_OF_USER_MAX);
         return !is_full;
 }
 

@@ -6,6 +6,7 @@
 #include "gateway/request.h"
 
 #define STREAMS_MAX         1024         /* open at a time */
+#define STREAMS_OF_USER_MAX 128          /* of these, one user of one tenant\'s */
 #define STREAM_BUFFER_LOW   (128u << 10) /* bytes that wait for the reader; above it the source waits too */
 #define STREAM_HEARTBEAT_MS 15000
 #define STREAM_STALL_MS     20000 /* a reader that takes nothing for so long is dropped */

@@ -230,6 +230,20 @@ test('a reader that takes nothing is dropped, and told why', { timeoutMs: 90000 
   socket.destroy();
 });
 
+test('one user can not take all streams', { timeoutMs: 60000 }, async () => {
+  const greedy = web.as('greedy', TENANT);
+  const streams = [];
+  for (let i = 0; i < 16; i++)
+    streams.push(...(await Promise.all(Array.from({ length: 8 }, () => greedy.stream(`${API}/stream`)))));
+  assert.ok(streams.every((s) => s.status === 200));
+  const more = await greedy.stream(`${API}/stream`);
+  assert.equal(more.status, 429);
+  const other = await alice.stream(`${API}/stream`);
+  assert.equal(other.status, 200);
+  for (const stream of [...streams, more, other]) stream.close();
+  assert.equal((await alice.send('HEAD', `${API}/stream`, { headers: { Accept: '*/*' } })).status, 200);
+});
+
 test('heartbeats keep a silent stream alive', { timeoutMs: 40000 }, async () => {
   const stream = await alice.stream(`${API}/stream`);
   await eventually(() => stream.comments >= 1, { timeoutMs: 20000, what: 'a heartbeat' });
