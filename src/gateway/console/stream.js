@@ -81,7 +81,9 @@ export function openStream(path, { onEvent, onOpen, onState }) {
         } catch {
           return;
         }
-        onEvent(body, event);
+        if (event === 'gap')
+          onOpen?.(); // what is missing will never come: look anew
+        else onEvent(body, event);
       },
       (ms) => (pause = Math.min(Math.max(ms, PAUSE_FIRST_MS), PAUSE_MOST_MS)),
     );

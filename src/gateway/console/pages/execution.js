@@ -41,6 +41,7 @@ export function executionPage(ctx) {
   let busy = false;
   let again = false;
   let lastTook = 0;
+  let isRepainted = true;
   ctx.onClose(() => clearTimeout(timer));
 
   const dag = new DagHost({
@@ -145,7 +146,8 @@ export function executionPage(ctx) {
     }
   }
 
-  ctx.live(api.executionPath(id, 'stream'), {
+  // From now on: what was before is read at once. A connection made anew goes on where the last one ended.
+  ctx.live(`${api.executionPath(id, 'stream')}?from=now`, {
     onOpen: refreshSoon,
     onEvent(event) {
       if (event.level !== undefined && event.message !== undefined) {
@@ -164,8 +166,14 @@ export function executionPage(ctx) {
   ctx.every(1000, () => page.execution && !isEnded(page.execution.status) && ctx.draw());
 
   function changed() {
-    if (page.execution) dag.setStates(stateReader(page.execution, parsePath(ctx.query.step || '').indices));
+    isRepainted = false; // with the next drawing: events come faster than pictures
     ctx.draw();
+  }
+
+  function repaint() {
+    if (isRepainted || !page.execution) return;
+    isRepainted = true;
+    dag.setStates(stateReader(page.execution, parsePath(ctx.query.step || '').indices));
   }
 
   const tabOf = () => ctx.query.tab || 'graph';
@@ -213,6 +221,7 @@ export function executionPage(ctx) {
     },
     view() {
       const x = page.execution;
+      repaint();
       dag.select(parsePath(ctx.query.step || '').id || undefined);
       return [
         h(
