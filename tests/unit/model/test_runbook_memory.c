@@ -68,6 +68,8 @@ static const char good[] =
                 "\"iterateOver\":\"steps.a.items\"}},"
                 "{\"id\":\"b\",\"type\":\"transform\",\"config\":{\"jq\":\". "
                 "$${x}\"},\"input\":\"${loop.item}\"},"
+                "{\"id\":\"g\",\"type\":\"call-service\",\"config\":{\"protocol\":\"grpc\",\"target\":\"h:1\","
+                "\"service\":\"a.B\",\"method\":\"C\",\"descriptorSet\":\"Zm9v YmFy\"}},"
                 "{\"id\":\"u\",\"type\":\"wait\",\"config\":{\"durationMs\":\"${a.ms ?? 5}\"}}]}";
 
 static const char bad[] = "{\"id\":\"r "
