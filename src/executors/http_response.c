@@ -50,7 +50,9 @@ int http_response_headers(HttpEngine *e, Buf *lines, size_t *ret_n) {
                 char *eol = memchr(p, '\n', (size_t)(end - p)), *colon = memchr(p, ':', (size_t)(end - p));
                 if (!eol)
                         eol = end;
-                if (colon && colon < eol && name_lower(p, (size_t)(colon - p))) {
+                /* A zero byte is no part of a header, and JSON strings of ours hold none. */
+                if (colon && colon < eol && !memchr(colon, 0, (size_t)(eol - colon)) &&
+                    name_lower(p, (size_t)(colon - p))) {
                         if (n == e->headers_cap) {
                                 size_t cap = n ? n * 2 : 32;
                                 HttpHeader *headers = reallocarray(e->headers, cap, sizeof(*headers));
