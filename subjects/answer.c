@@ -68,6 +68,11 @@ Answer *answer_new_inbox(Subjects *s, EndpointId endpoint, Slice reply) {
         return &a->base;
 }
 
+void answer_sent(Answer *base) {
+        endpoint_count(base->subjects, base->endpoint, base->since_ns, RUNBOOK_OK, SLICE_NULL);
+        free((InboxAnswer *)base);
+}
+
 bool code_is_durable(RunbookCode code) {
         switch (code) {
         case RUNBOOK_OVERLOADED:

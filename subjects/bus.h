@@ -71,7 +71,7 @@ extern const StreamSpec stream_specs[N_STREAMS]; /* streams.c */
 
 /* ---- life -------------------------------------------------------------------------- */
 
-typedef enum BusLink { BUS_LINK_MAIN, BUS_LINK_QUERY, BUS_LINK_AUDIT, N_BUS_LINKS } BusLink;
+typedef enum BusLink { BUS_LINK_MAIN, BUS_LINK_QUERY, BUS_LINK_AUDIT, BUS_LINK_TASK, N_BUS_LINKS } BusLink;
 
 typedef struct BusSubscription {
         BusLink link;
@@ -93,6 +93,8 @@ typedef struct BusOptions {
         size_t n_subscriptions;
         /** A message of the durable stream. */
         void (*on_queue)(void *userdata, const Message *m);
+        /** A task that was sent to somebody who waited has not reached him. */
+        void (*on_returned)(void *userdata, Slice tenant, Slice token);
         /** Called once, when all core subscriptions stand at the server for the first time. */
         void (*on_ready)(void *userdata);
         /** See SubjectsHost. */
@@ -146,6 +148,46 @@ int bus_claim(const SubjectsSettings *settings, bool adopt, Report *report);
 int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret_stream_seq);
 int bus_audit_tail(void *userdata, AuditTail *ret);
 uint64_t bus_audit_epoch(void *userdata);
+
+/* ---- what executors send, and tasks for workers -------------------------------------- */
+
+#define BUS_OUTLET_MESSAGES   4096 /* messages of executors that are on their way; more: -EAGAIN */
+#define BUS_OUTLET_BYTES      (64 * 1024 * 1024) /* the same in bytes */
+#define BUS_PULLS_MAX         16384 /* workers that wait for a task */
+#define BUS_PULL_GRACE_MS     2000  /* after its time a worker that the server has forgotten is answered */
+#define TASK_CONSUMERS_MAX    1000  /* of the stream of tasks: kinds of tasks that workers have asked for */
+#define TASK_CONSUMER_TTL_MS  60000 /* so often a consumer is looked at */
+#define TASK_SENT_MS          500   /* by then the server has told if nobody listens where a task was sent to */
+#define TASK_ACK_WAIT_MS      10000 /* from the stream's hand into ours; then it is delivered again */
+#define TASK_ACK_PENDING      10000
+#define TASK_CONSUMER_NAME_MAX 128  /* bytes; longer ones are hashed */
+
+/** Outlet's functions; @userdata is the Bus. */
+int bus_outlet_send(void *userdata, const OutMessage *m);
+void bus_outlet_retract(void *userdata, uint64_t stream_seq, uint64_t epoch);
+void bus_outlet_acknowledge(void *userdata, Slice ack);
+size_t bus_outlet_payload_max(void *userdata);
+void bus_outlet_forget(void *userdata, void *owner);
+
+/** Somebody who waits for a task. */
+typedef struct BusPull {
+        Slice subject;      /* of the tasks */
+        Slice consumer;     /* of the stream of tasks, made if it is missing */
+        int64_t expires_ms; /* how long it waits */
+        Slice reply;        /* where the task is sent to */
+        Slice tenant;
+        /** A task is there, and will be sent. False: nobody needs it, fetch another. */
+        bool (*take)(void *userdata, const Message *task);
+        /**
+         * The last call, exactly one, on any thread. @has_task: one was sent. Else @sentence says why not; NULL: none
+         * came in its time.
+         */
+        void (*end)(void *userdata, bool has_task, RunbookCode code, const char *sentence);
+        void *userdata;
+} BusPull;
+
+/** Fetch a task. 0: `end` will be called; -EAGAIN: BUS_PULLS_MAX wait already; -ENOMEM. */
+int bus_pull(Bus *b, const BusPull *pull);
 
 /** Lets one log line through per BUS_LOG_INTERVAL_MS. Zero-initialised is ready. */
 typedef struct LogGate {

@@ -22,6 +22,7 @@ static const char *const link_texts[N_BUS_LINKS] = {
                 [BUS_LINK_MAIN] = "commands",
                 [BUS_LINK_QUERY] = "queries",
                 [BUS_LINK_AUDIT] = "audit",
+                [BUS_LINK_TASK] = "tasks",
 };
 
 const char *nats_error_text(natsStatus s) {

@@ -1,9 +1,9 @@
 /*
  * The bus over nats.c
  *
- * Three connections, so that none waits behind another: commands and their answers, queries, the audit
- * stream. One manager thread makes them, subscribes, looks after the streams, and sleeps; nats.c's threads
- * deliver, one per subscription. A sender thread publishes the answers (bus_replies.c).
+ * Four connections, so that none waits behind another: commands and their answers, queries, the audit
+ * stream, what executors send. One manager thread makes them, subscribes, looks after the streams, and
+ * sleeps; nats.c's threads deliver, one per subscription. A sender thread publishes the answers (bus_replies.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -137,12 +137,14 @@ int bus_new(const BusOptions *options, Report *report, Bus **ret) {
                 b->links[i] = (Link){.bus = b, .id = i};
                 pthread_rwlock_init(&b->links[i].lock, NULL);
         }
-        for (size_t i = 0; i < options->n_subscriptions; i++)
+        int r = outlet_init(b);
+        for (size_t i = 0; i < b->options.n_subscriptions; i++)
                 b->deliveries[i] = (Delivery){.bus = b, .spec = &b->options.subscriptions[i]};
         b->deliveries[BUS_SUBSCRIPTIONS_MAX].bus = b;
         natsOptions *o = NULL;
-        int r = bus_options_new(&b->links[0], &o,
-                                report); /* settings that can't work are told now, not by a retry */
+        if (!r)
+                r = bus_options_new(&b->links[0], &o,
+                                    report); /* settings that can't work are told now, not by a retry */
         natsOptions_Destroy(o);
         if (r < 0) {
                 bus_free(b);
@@ -154,6 +156,8 @@ int bus_new(const BusOptions *options, Report *report, Bus **ret) {
 
 int bus_start(Bus *b) {
         int r = replies_start(b);
+        if (!r)
+                r = outlet_start(b);
         if (r < 0)
                 return r;
         r = -pthread_create(&b->manager, NULL, manager_main, b);
@@ -192,6 +196,7 @@ void bus_free(Bus *b) {
         if (!b)
                 return;
         manager_end(b);
+        outlet_end(b);
         replies_end(b);
         natsSubscription_Destroy(b->acks);
         for (int i = 0; i < N_BUS_LINKS; i++)
@@ -204,6 +209,7 @@ void bus_free(Bus *b) {
         pthread_mutex_unlock(&b->lock);
         if (is_stuck)
                 return; /* a thread is still in a handler, or may come: better leaked than pulled from under it */
+        outlet_deinit(b);
         for (int i = 0; i < N_BUS_LINKS; i++)
                 pthread_rwlock_destroy(&b->links[i].lock);
         pthread_cond_destroy(&b->out_changed);

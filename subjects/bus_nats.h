@@ -3,6 +3,8 @@
 
 #include <nats/nats.h>
 #include <pthread.h>
+#include "base/list.h"
+#include "base/map.h"
 #include "subjects/bus.h"
 
 #define BUS_FREE_WAIT_MS 3000 /* for threads of subscriptions, and last callbacks, to leave our code */
@@ -31,6 +33,27 @@ typedef struct Delivery {
 } Delivery;
 
 typedef struct Outgoing Outgoing;
+
+/** What executors send and workers wait for (bus_outlet.c, bus_pull.c). */
+typedef struct BusOutlet {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        pthread_t thread;
+        bool has_thread, ending;
+        char inbox[64]; /* where answers come to */
+        uint64_t last_number;
+        unsigned n_calling;  /* calls of other people's functions under way */
+        List parcels;        /* to be sent */
+        List flushing, sent; /* sent, settled by a ping; by an answer, earliest first */
+        Map by_number;       /* of `sent` */
+        size_t n, n_bytes;
+        Map guesses;         /* subjects: does a stream take them? */
+        List pulls;          /* Pull, to be sent */
+        Map pulls_by_number; /* all that are not over */
+        Map queues;          /* task subject → PullQueue */
+        List handouts;       /* tasks sent to workers, earliest first: not acknowledged yet */
+        int64_t swept_ns;
+} BusOutlet;
 
 struct Bus {
         BusOptions options;
@@ -64,6 +87,8 @@ struct Bus {
         size_t n_out, out_bytes;
         bool out_ending;
         LogGate out_gate;
+
+        BusOutlet outlet;
 
         /* the audit stream; outbox thread only */
         AuditTail tail; /* as far as the stream's answers tell */
@@ -114,6 +139,26 @@ int fence_claim(Bus *b, jsCtx *js, bool adopt);
 int streams_ensure(Bus *b, jsCtx *js, const char *name, char *fault, size_t n_fault);
 /** Make or check streams and consumer, subscribe to it. 0, or negative with a sentence in @fault. */
 int streams_setup(Bus *b, natsConnection *nc, jsCtx *js, char *fault, size_t n_fault);
+
+/* bus_outlet.c */
+int outlet_init(Bus *b);
+int outlet_start(Bus *b);
+/** Ends the thread; what waits is answered. */
+void outlet_end(Bus *b);
+void outlet_deinit(Bus *b);
+/** An answer to what we sent, or a task. */
+void outlet_take(void *userdata, const Message *m, bool shed);
+/** Publish @body with @reply, NULL: none. */
+natsStatus outlet_publish(natsConnection *nc, const char *subject, const char *reply, Slice body);
+
+/* bus_pull.c; under the outlet's lock, which they leave for a moment */
+void pulls_send(Bus *b);
+void pulls_sweep(Bus *b, int64_t now_ns);
+/** @m is a task; or what became of pull, or of the handout of a task, @number (@kind 'n' or 'h'). */
+void pulls_take(Bus *b, const Message *m, char kind, uint64_t number);
+/** End all of them. */
+void pulls_end(Bus *b);
+void pulls_deinit(Bus *b);
 
 /* bus_replies.c */
 int replies_start(Bus *b);

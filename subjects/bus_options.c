@@ -10,13 +10,14 @@
 #define PING_INTERVAL_MS 5000
 #define PINGS_OUT_MAX    2
 #define BULK_IO_BUFFER   (256 * 1024) /* the audit link writes in large pieces */
-#define AUDIT_RECONNECT_BUFFER                                                                               \
-        1024 /* as good as none: what the audit link could not send is sent again by the outbox */
+#define NO_RECONNECT_BUFFER                                                                                  \
+        1024 /* as good as none: what the audit and task links could not send is sent again by us */
 
 static const char *const link_names[N_BUS_LINKS] = {
                 [BUS_LINK_MAIN] = "runbookd",
                 [BUS_LINK_QUERY] = "runbookd-query",
                 [BUS_LINK_AUDIT] = "runbookd-audit",
+                [BUS_LINK_TASK] = "runbookd-task",
 };
 
 static int set_servers(natsOptions *o, const char *list, Report *report) {
@@ -96,7 +97,7 @@ static int set_tls(natsOptions *o, const SubjectsSettings *settings, Report *rep
 }
 
 static natsStatus set_behaviour(natsOptions *o, Link *l) {
-        bool is_audit = l->id == BUS_LINK_AUDIT;
+        bool is_audit = l->id == BUS_LINK_AUDIT, sends_again = is_audit || l->id == BUS_LINK_TASK;
         natsStatus s = natsOptions_SetName(o, link_names[l->id]);
         if (s == NATS_OK)
                 s = natsOptions_SetTimeout(o, BUS_CONNECT_TIMEOUT_MS);
@@ -106,7 +107,7 @@ static natsStatus set_behaviour(natsOptions *o, Link *l) {
                 s = natsOptions_SetCustomReconnectDelay(o, link_reconnect_delay, l);
         if (s == NATS_OK)
                 s = natsOptions_SetReconnectBufSize(o,
-                                                    is_audit ? AUDIT_RECONNECT_BUFFER : BUS_RECONNECT_BUFFER);
+                                                    sends_again ? NO_RECONNECT_BUFFER : BUS_RECONNECT_BUFFER);
         if (s == NATS_OK && is_audit)
                 s = natsOptions_SetIOBufSize(o, BULK_IO_BUFFER);
         /* Queries are answered one by one; the writer's answers and events go in batches, each with a flush. */

@@ -25,6 +25,7 @@ typedef enum EndpointId {
         ENDPOINT_CMD,
         ENDPOINT_EVENT,
         ENDPOINT_QUERY,
+        ENDPOINT_RESULT,
         ENDPOINT_QUEUE,
         N_ENDPOINTS
 } EndpointId;
@@ -70,6 +71,7 @@ struct Subjects {
         AuditStream audit;
         Asking asking;
         AskBus ask;
+        Outlet outlet;
 };
 
 /* ask.c */
@@ -103,6 +105,8 @@ typedef struct Answer {
 
 /** An answer that goes to a requester's inbox (@reply empty: nobody waits). NULL when out of memory. */
 Answer *answer_new_inbox(Subjects *s, EndpointId endpoint, Slice reply);
+/** Somebody else has sent the answer to the requester's inbox: it is only counted. */
+void answer_sent(Answer *a);
 /** Give @report's error. OVERLOADED, UNAVAILABLE, STORE_FULL and INTERNAL are not durable. */
 void answer_refuse(Answer *a, const Report *report);
 /** Give an error of one sentence, without needing memory for a report. */
@@ -117,6 +121,10 @@ void cmd_handle(Subjects *s, const SubjectParts *parts, const Message *m, Slice 
 void event_handle(Subjects *s, const SubjectParts *parts, const Message *m, Slice default_command_id,
                   Answer *answer);
 void query_handle(Subjects *s, const SubjectParts *parts, const Message *m, Answer *answer);
+/** What a worker says, or that it wants a task. */
+void result_handle(Subjects *s, const SubjectParts *parts, const Message *m, Answer *answer);
+/** A task that was sent to a worker has not reached him. */
+void result_returned(Subjects *s, Slice tenant, Slice token);
 /** A message of the durable stream: decoded, and acknowledged once its result is committed. */
 void queue_handle(Subjects *s, const Message *m);
 /** "queue/<stored at, ns>/<stream sequence>" out of an acknowledgement subject; false if it is none. */
@@ -124,7 +132,7 @@ bool queue_identity(Slice ack, char *ret, size_t n_ret);
 /** `$SRV.…`; answers by itself. */
 void service_handle(Subjects *s, const Message *m);
 /**
- * One of cmd, event, query: takes the subject apart and hands on. @shed: too many wait behind this one,
+ * One of cmd, event, query, result: takes the subject apart and hands on. @shed: too many wait behind this one,
  * refuse it unread if its tenant is one of those who cause it.
  */
 void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed);

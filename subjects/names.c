@@ -8,13 +8,9 @@
 #include <errno.h>
 #include <sys/types.h>
 
+#include "base/quote.h"
 #include "model/limits.h"
 #include "subjects/names.h"
-
-static bool is_plain(unsigned char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-               c == '-';
-}
 
 static int hex_digit(char c) {
         if (c >= '0' && c <= '9')
@@ -64,17 +60,7 @@ int subject_split(Slice subject, Slice prefix, SubjectParts *ret, Report *report
         return 0;
 }
 
-void name_put_token(Buf *b, Slice text) {
-        static const char hex[] = "0123456789ABCDEF";
-
-        for (size_t i = 0; i < text.n; i++) {
-                unsigned char c = (unsigned char)text.data[i];
-                if (is_plain(c))
-                        buf_put_char(b, (char)c);
-                else
-                        buf_put(b, (char[]){'%', hex[c >> 4], hex[c & 15]}, 3);
-        }
-}
+void name_put_token(Buf *b, Slice text) { quote_token(b, text); }
 
 bool name_is_valid(Slice name, size_t n_max) {
         if (name.n == 0 || name.n > n_max || !slice_is_utf8(name))

@@ -24,6 +24,7 @@ const char *endpoint_name(EndpointId id) {
                         [ENDPOINT_CMD] = "cmd",
                         [ENDPOINT_EVENT] = "event",
                         [ENDPOINT_QUERY] = "query",
+                        [ENDPOINT_RESULT] = "result",
                         [ENDPOINT_QUEUE] = "queue",
         };
         return names[id];
@@ -59,6 +60,7 @@ static void too_few_tokens(Report *report, EndpointId id) {
                         [ENDPOINT_CMD] = "<command>",
                         [ENDPOINT_EVENT] = "<eventType>",
                         [ENDPOINT_QUERY] = "<query>",
+                        [ENDPOINT_RESULT] = "<taskToken>",
         };
         report_set(report, RUNBOOK_INVALID_REQUEST,
                    "the subject has too few tokens: it must be <prefix>.<tenant>.%s.<user>.%s",
@@ -113,6 +115,8 @@ void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed) {
                 cmd_handle(s, &parts, m, SLICE_NULL, answer);
         else if (id == ENDPOINT_EVENT)
                 event_handle(s, &parts, m, SLICE_NULL, answer);
+        else if (id == ENDPOINT_RESULT)
+                result_handle(s, &parts, m, answer);
         else
                 query_handle(s, &parts, m, answer);
 }
@@ -128,6 +132,8 @@ static void on_service(void *userdata, const Message *m, bool shed) {
 }
 
 static void on_queue(void *userdata, const Message *m) { queue_handle(userdata, m); }
+
+static void on_returned(void *userdata, Slice tenant, Slice token) { result_returned(userdata, tenant, token); }
 
 static void on_ready(void *userdata) {
         Subjects *s = userdata;
@@ -196,7 +202,9 @@ static void subscribe(BusOptions *o, Subjects *s, BusLink link, const char *grou
 
 static void list_subscriptions(BusOptions *o, Subjects *s) {
         for (EndpointId id = 0; id < N_SERVICE_ENDPOINTS; id++) {
-                BusLink link = id == ENDPOINT_QUERY ? BUS_LINK_QUERY : BUS_LINK_MAIN;
+                BusLink link = id == ENDPOINT_QUERY    ? BUS_LINK_QUERY
+                               : id == ENDPOINT_RESULT ? BUS_LINK_TASK
+                                                       : BUS_LINK_MAIN;
                 for (int i = 0; i < (id == ENDPOINT_QUERY ? N_QUERY_SUBSCRIPTIONS : 1); i++)
                         subscribe(o, s, link, QUEUE_GROUP, &s->endpoints[id], ".>");
                 subscribe(o, s, link, QUEUE_GROUP, &s->endpoints[id], "");
@@ -246,7 +254,7 @@ int subjects_new(const SubjectsSettings *settings, const SubjectsHost *host, Rep
         if (!s)
                 return -ENOMEM;
         BusOptions options = {
-                        .settings = settings, .on_queue = on_queue, .on_ready = on_ready,
+                        .settings = settings, .on_queue = on_queue, .on_returned = on_returned, .on_ready = on_ready,
                         .on_fenced = on_fenced, .userdata = s};
         r = subjects_init(s, settings, host);
         if (!r) {
@@ -258,6 +266,12 @@ int subjects_new(const SubjectsSettings *settings, const SubjectsHost *host, Rep
                 return r;
         }
         s->audit = (AuditStream){bus_audit_publish, bus_audit_tail, bus_audit_epoch, s->bus};
+        s->outlet = (Outlet){.send = bus_outlet_send,
+                             .retract = bus_outlet_retract,
+                             .acknowledge = bus_outlet_acknowledge,
+                             .payload_max = bus_outlet_payload_max,
+                             .forget = bus_outlet_forget,
+                             .userdata = s->bus};
         *ret = s;
         return 0;
 }
@@ -319,3 +333,5 @@ void subjects_put_metrics(Subjects *s, MetricsWriter *w) {
 const AuditStream *subjects_audit_stream(Subjects *s) { return &s->audit; }
 
 const AskBus *subjects_ask_bus(Subjects *s) { return &s->ask; }
+
+const Outlet *subjects_outlet(Subjects *s) { return &s->outlet; }

@@ -17,6 +17,7 @@ typedef struct SubjectsHost {
         StoreRunbookLookup lookup;
         /** Append the members of the engine part of `query…stats` (counts, depths) to an open JSON object. */
         void (*put_stats)(void *userdata, Slice tenant, JsonWriter *w);
+        const WorkerDesk *desk;      /* filled before subjects_start; NULL, or without functions: no workers */
         Store *store;                /* for reading */
         const RunbookDefaults *definitions;
         Clock clock;
@@ -80,3 +81,5 @@ void subjects_put_metrics(Subjects *s, MetricsWriter *w);
 const AuditStream *subjects_audit_stream(Subjects *s);
 /** Request-reply for executors; valid until subjects_free. */
 const AskBus *subjects_ask_bus(Subjects *s);
+/** The way out for executors; valid until subjects_free. */
+const Outlet *subjects_outlet(Subjects *s);

@@ -103,3 +103,20 @@ void quote_json_lossy(Buf *b, Slice s) {
         }
         buf_put_char(b, '"');
 }
+
+static void put_token(Buf *b, Slice name, char also) {
+        static const char hex[] = "0123456789ABCDEF";
+        for (size_t i = 0; i < name.n; i++) {
+                unsigned char c = (unsigned char)name.data[i];
+                bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                             c == '_' || c == '-' || c == also;
+                if (plain)
+                        buf_put_char(b, (char)c);
+                else
+                        buf_put(b, (char[]){'%', hex[c >> 4], hex[c & 15]}, 3);
+        }
+}
+
+void quote_token(Buf *b, Slice name) { put_token(b, name, '-'); }
+
+void quote_type_token(Buf *b, Slice type_name) { put_token(b, type_name, ':'); }

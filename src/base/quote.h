@@ -1,5 +1,5 @@
 #pragma once
-/* JSON string literals. Here and not in json/, because reports and the log write JSON too. */
+/* JSON string literals, here and not in json/, because reports and the log write JSON too; and names in subjects. */
 
 #include "base/buf.h"
 
@@ -7,3 +7,7 @@
 void quote_json(Buf *b, Slice s);
 /** The same for bytes of any origin: whatever is not UTF-8 becomes U+FFFD. */
 void quote_json_lossy(Buf *b, Slice s);
+/** Append @name as one token of a NATS subject: bytes outside [A-Za-z0-9_-] as %XX, upper-case hex. */
+void quote_token(Buf *b, Slice name);
+/** The same for a step's type: the colon of custom:<name> stays. */
+void quote_type_token(Buf *b, Slice type_name);

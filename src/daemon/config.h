@@ -36,6 +36,7 @@ typedef struct Config {
         int64_t transform_pool, transform_memory_mb, transform_cpu_ms, transform_open_max,
                         transform_timeout_ms;
         int64_t plugin_threads, plugin_open_max, plugin_timeout_ms;
+        int64_t worker_timeout_ms, worker_heartbeat_ms;
         /* traces */
         const char *otlp_endpoint, *otlp_headers, *otlp_service;
         /* HTTP */

@@ -18,12 +18,15 @@
 #include "daemon/offline.h"
 #include "daemon/secrets.h"
 #include "daemon/signals.h"
+#include "daemon/task_key.h"
 #include "executors/authz.h"
 #include "executors/grpc.h"
 #include "executors/http.h"
 #include "executors/otlp.h"
 #include "executors/plugin.h"
+#include "executors/publish.h"
 #include "executors/transform.h"
+#include "executors/worker.h"
 #include "gateway/gateway.h"
 #include "runtime/clock_system.h"
 #include "runtime/ids_system.h"
@@ -52,7 +55,8 @@ typedef struct Daemon {
         Runtime *runtime;
         Otlp *otlp; /* NULL: traces go nowhere */
         Gateway *gateway; /* NULL: no PORT */
-        Executor *http, *transform, *plugins, *authz;
+        Executor *http, *transform, *plugins, *workers, *publish, *authz;
+        WorkerDesk desk;
         bool is_running; /* the runtime's threads run */
 } Daemon;
 
@@ -203,6 +207,7 @@ static int make_subjects(Daemon *d, Report *report) {
                         .overloaded = d->overloaded,
                         .lookup = lookup,
                         .put_stats = put_stats,
+                        .desk = &d->desk,
                         .store = d->store,
                         .definitions = &d->incoming,
                         .clock = clock_system(&d->clock),
@@ -265,6 +270,25 @@ static int make_authz(Daemon *d, const ExecutorHost *host, Report *report) {
         return r;
 }
 
+/** Those that send messages. */
+static int make_outgoing(Daemon *d, const ExecutorHost *host, Report *report) {
+        const Config *c = &d->config;
+        const Outlet *outlet = subjects_outlet(d->subjects);
+        WorkerSettings workers = {.prefix = c->subject_prefix,
+                                  .timeout_default_ms = c->worker_timeout_ms,
+                                  .heartbeat_ms = c->worker_heartbeat_ms > 0 ? c->worker_heartbeat_ms : -1};
+        int r = task_key_load(d->store, ids_system(&d->ids), workers.key, report);
+        if (r == 0)
+                r = worker_executor_new(&workers, host, outlet, report, &d->workers);
+        if (r < 0)
+                return r;
+        d->desk = worker_executor_desk(d->workers);
+        r = publish_executor_new(c->subject_prefix, host, outlet, &d->publish);
+        if (r == 0)
+                runtime_set_executor(d->runtime, STEP_TYPE_PUBLISH_EVENT, d->publish);
+        return r;
+}
+
 static int make_executors(Daemon *d, Report *report) {
         const Config *c = &d->config;
         HttpSettings settings = {.allow = c->http_allow,
@@ -292,11 +316,14 @@ static int make_executors(Daemon *d, Report *report) {
         if (r < 0)
                 return r;
         runtime_set_executor(d->runtime, STEP_TYPE_TRANSFORM, d->transform);
+        r = make_outgoing(d, &host, report);
+        if (r < 0)
+                return r;
         PluginSettings plugins = {.dir = c->plugin_dir,
                                   .threads = (uint32_t)c->plugin_threads,
                                   .open_max = (uint64_t)c->plugin_open_max,
                                   .timeout_default_ms = c->plugin_timeout_ms};
-        r = plugin_executor_new(&plugins, &host, NULL, report, &d->plugins);
+        r = plugin_executor_new(&plugins, &host, d->workers, report, &d->plugins);
         if (r < 0)
                 return r;
         runtime_set_executor(d->runtime, STEP_TYPE_CUSTOM, d->plugins);
@@ -351,8 +378,10 @@ static void gateway_put_metrics(void *userdata, Buf *out) {
                         .executors = {{"http", d->http},
                                       {"transform", d->transform},
                                       {"plugin", d->plugins},
-                                      {"authz", d->authz}},
-                        .n_executors = 4,
+                                      {"authz", d->authz},
+                                      {"worker", d->workers},
+                                      {"publish", d->publish}},
+                        .n_executors = 6,
         };
         metrics_page_put(&sources, out);
 }
@@ -439,7 +468,7 @@ static void stop(Daemon *d, int64_t timeout_ms) {
 }
 
 static void end(Daemon *d) {
-        Executor *const executors[] = {d->authz, d->http, d->transform, d->plugins};
+        Executor *const executors[] = {d->authz, d->http, d->transform, d->plugins, d->workers, d->publish};
         for (size_t i = 0; i < N_ELEMENTS(executors); i++)
                 if (executors[i])
                         executors[i]->vtable->stop(executors[i]);

@@ -173,7 +173,7 @@ static void compile_wait_for_event(Draft *d, RunbookStep *step, const JsonAt *at
 
 static const char *const conditional_fields[] = {"condition", "falseBranch", "trueBranch"};
 static const char *const loop_fields[] = {"bodyStepId"};
-static const char *const publish_event_fields[] = {"payload", "subject"};
+static const char *const publish_event_fields[] = {"headers", "payload", "subject"};
 static const char *const run_runbook_fields[] = {"input", "runbookId", "version"};
 static const char *const transform_fields[] = {"jq"};
 static const char *const wait_fields[] = {"durationMs", "until"};

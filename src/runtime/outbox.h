@@ -75,7 +75,5 @@ void outbox_mark_written(Outbox *o, const OutboxMark *mark);
 uint64_t outbox_published_row(Outbox *o);
 
 /* outbox_render.c */
-/** Append @token with everything outside [A-Za-z0-9_-] percent-encoded. */
-void outbox_put_token(Buf *b, Slice token);
 /** Fill the window from o->at on. 0 with o->n_messages (0: there is nothing) and o->after, or negative. */
 int outbox_fill(Outbox *o);

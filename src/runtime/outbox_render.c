@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/quote.h"
 #include "model/update.h"
 #include "runtime/outbox.h"
 
@@ -24,23 +25,6 @@ typedef struct Filling {
         bool full;
         int error;
 } Filling;
-
-void outbox_put_token(Buf *b, Slice token) {
-        static const char hex[] = "0123456789ABCDEF";
-
-        for (size_t i = 0; i < token.n; i++) {
-                unsigned char c = (unsigned char)token.data[i];
-                bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                             c == '_' || c == '-';
-                if (plain) {
-                        buf_put_char(b, (char)c);
-                        continue;
-                }
-                buf_put_char(b, '%');
-                buf_put_char(b, hex[c >> 4]);
-                buf_put_char(b, hex[c & 15]);
-        }
-}
 
 static bool add_message(Filling *f, const StoreOutboxEntry *e, const char *id, uint64_t number, Slice type,
                         Slice json) {
@@ -73,7 +57,7 @@ static int add_records(Filling *f, const StoreOutboxEntry *e, Slice frames) {
         buf_reset(&f->subject);
         buf_put_str(&f->subject, f->o->prefix);
         buf_put_char(&f->subject, '.');
-        outbox_put_token(&f->subject, e->tenant);
+        quote_token(&f->subject, e->tenant);
         buf_put_str(&f->subject, e->series == STORE_LOGS ? ".log." : ".lifecycle.");
         buf_put_str(&f->subject, id);
         buf_put_char(&f->subject, '.');

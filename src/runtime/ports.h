@@ -108,6 +108,93 @@ typedef struct ExecutorVtable {
 } ExecutorVtable;
 struct Executor { const ExecutorVtable *vtable; };
 
+/* ---- messages that executors send ---------------------------------------------------------------------- */
+
+typedef struct OutHeader {
+        Slice name, value; /* NUL-terminated; no line breaks */
+} OutHeader;
+
+#define OUT_COOKIE_SIZE 24
+
+/** What became of a message. Slices are valid for the call. */
+typedef struct OutReceipt {
+        int error;       /* 0: the server has it (and a stream, if there is one for its subject); -EAGAIN: no
+                            connection, or in doubt: send it again; -EMSGSIZE; -ENOENT: no stream took it;
+                            -ENOSPC: a stream refuses it */
+        Slice reason;    /* one sentence, when there is an error */
+        Slice stream;    /* empty: none took it */
+        uint64_t stream_seq;
+        bool is_duplicate; /* the stream had its id already */
+        uint64_t epoch;  /* of the connection: for retract */
+} OutReceipt;
+
+/** One message; everything is copied. */
+typedef struct OutMessage {
+        Slice subject, id, payload; /* subject and id (Nats-Msg-Id) NUL-terminated */
+        const OutHeader *headers;
+        size_t n_headers;
+        bool needs_stream; /* one must take it; else one may */
+        /** Exactly once, on a thread of the bus, unless `forget` comes before it. Must not block. */
+        void (*done)(void *owner, const uint8_t cookie[OUT_COOKIE_SIZE], const OutReceipt *receipt);
+        void *owner;
+        uint8_t cookie[OUT_COOKIE_SIZE];
+} OutMessage;
+
+/** The way out to NATS. Any thread; only `forget` may block. */
+typedef struct Outlet {
+        /** 0: `done` will be called; -EAGAIN: too much waits already; -ENOMEM. */
+        int (*send)(void *userdata, const OutMessage *m);
+        /** Take a message back that a work queue may still hold; does nothing after a reconnect. */
+        void (*retract)(void *userdata, uint64_t stream_seq, uint64_t epoch);
+        /** Acknowledge what a work queue delivered; @ack is its acknowledgement subject. */
+        void (*acknowledge)(void *userdata, Slice ack);
+        /** Bytes that the server takes in one message. */
+        size_t (*payload_max)(void *userdata);
+        /** No `done` of @owner's messages is called any more once this has returned. */
+        void (*forget)(void *userdata, void *owner);
+        void *userdata;
+} Outlet;
+
+/* ---- remote workers ----------------------------------------------------------------------------------- */
+
+typedef enum WorkerWord { WORKER_COMPLETED, WORKER_FAILED, WORKER_HEARTBEAT } WorkerWord;
+
+/** What a worker is told about its report. */
+typedef struct WorkerAnswer {
+        RunbookCode code;   /* other than RUNBOOK_OK: a refusal, and `reason` is its sentence */
+        const char *reason; /* why it was ignored; NULL where it was not */
+        bool is_ignored;    /* late or repeated: nobody waits for this attempt any more */
+        bool is_cancelled;  /* …because it was cancelled */
+} WorkerAnswer;
+
+/** A worker's word about a task. Slices are valid for the call; the values' references are the receiver's. */
+typedef struct WorkerReport {
+        Slice tenant, worker; /* the subject vouches for them */
+        Slice token;
+        WorkerWord word;
+        bool has_progress;
+        double progress; /* 0–1 */
+        Value *output, *error, *logs, *evidence;
+        /** Exactly once, on any thread; must not block. */
+        void (*answer)(void *userdata, const WorkerAnswer *answer);
+        void *userdata;
+} WorkerReport;
+
+typedef struct WorkerOffer {
+        Slice tenant, worker, token;
+        bool will_beat; /* it promises heartbeats from now on */
+} WorkerOffer;
+
+/** Where workers' words go: the executor of remote workers. */
+typedef struct WorkerDesk {
+        void (*report)(void *userdata, const WorkerReport *report);
+        /** May the task be given to this worker? False: nobody waits for it, or somebody has it already. */
+        bool (*offer)(void *userdata, const WorkerOffer *offer);
+        /** It has not reached the worker: it may be offered again. */
+        void (*decline)(void *userdata, Slice tenant, Slice token);
+        void *userdata;
+} WorkerDesk;
+
 /* ---- traces ---------------------------------------------------------------------------------------- */
 
 /** A piece of work that has ended. Everything is borrowed for the call. */

@@ -10,7 +10,7 @@ const { chainFault } = require('./lib/chain.js');
 const { Web } = require('./lib/web.js');
 const { approval, wait, waitForEvent, runbook } = require('./lib/runbooks.js');
 
-const NAMES = ['engine', 'gateway', 'alice', 'bob', 'carol', 'edr', 'auditor'];
+const NAMES = ['engine', 'gateway', 'alice', 'bob', 'carol', 'edr', 'geo', 'auditor'];
 const accounts = fs.readFileSync(path.join(__dirname, '../../deploy/nats/accounts.conf'), 'utf8');
 const passwords = Object.fromEntries(NAMES.map((n) => [`${n.toUpperCase()}_PASSWORD`, `pw-${n}`]));
 
@@ -172,6 +172,38 @@ test('the auditor reads the whole stream, and cannot change it', async () => {
   ]) {
     await forbidden(auditor, () => auditor.connection.publish(`$JS.API.${api}`, Person.encode({})));
   }
+});
+
+test('a worker takes tasks and gives results under its own name, and hears what is published; no more', async () => {
+  const { alice } = people;
+  const worker = people['geo'];
+  const said = [];
+  worker.connection.subscribe(`${PREFIX}.acme.out.>`, { callback: (_, m) => said.push(m.subject) });
+  const definition = runbook('work', [
+    { id: 'do', name: 'do', type: 'custom:geo', dependsOn: [] },
+    { id: 'tell', name: 'tell', type: 'publish-event', dependsOn: ['do'], config: { subject: 'done' } },
+  ]);
+  await alice.register(definition);
+  const id = await alice.startId(definition.id, {});
+  const base = `${PREFIX}.acme.result.geo`;
+  const task = (await worker.request(`${base}.next.custom:geo`, { expiresMs: 3000 })).body;
+  assert.equal(task.executionId, id);
+  const reply = await worker.request(`${base}.${task.taskToken}`, { status: 'completed', output: 1 });
+  assert.equal(reply.body.status, 'accepted');
+  await alice.until(id, 'completed');
+  await eventually(() => said.length > 0, { what: 'the message' });
+  assert.deepEqual(said, [`${PREFIX}.acme.out.done`]);
+  for (const subject of [
+    'acme.result.other.next.custom:geo',
+    `acme.result.bob.${task.taskToken}`,
+    'umbrella.result.geo.next.custom:geo',
+    'acme.cmd.geo.start',
+    'acme.out.forged',
+    'acme.task.custom:geo',
+  ])
+    await forbidden(worker, () => worker.connection.publish(`${PREFIX}.${subject}`));
+  await forbidden(worker, () => worker.connection.publish('$JS.API.STREAM.INFO.RUNBOOK_TASKS'));
+  await forbidden(alice, () => alice.connection.publish(`${PREFIX}.acme.result.geo.next.custom:geo`));
 });
 
 test('the auditor finds the service', async () => {

@@ -237,3 +237,11 @@ int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, ui
 }
 int bus_audit_tail(void *userdata, AuditTail *ret) { return audit_tail(the_sim, ret); }
 uint64_t bus_audit_epoch(void *userdata) { return audit_epoch(the_sim); }
+
+/* The simulation's executors send nothing, and no worker waits here. */
+int bus_outlet_send(void *userdata, const OutMessage *m) { return -EAGAIN; }
+void bus_outlet_retract(void *userdata, uint64_t stream_seq, uint64_t epoch) {}
+void bus_outlet_acknowledge(void *userdata, Slice ack) {}
+size_t bus_outlet_payload_max(void *userdata) { return bus_payload_max(NULL); }
+void bus_outlet_forget(void *userdata, void *owner) {}
+int bus_pull(Bus *b, const BusPull *pull) { return -EAGAIN; }

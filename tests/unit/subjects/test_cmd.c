@@ -653,7 +653,7 @@ Test(cmd, service_protocol) {
                         cr_assert_str_eq(json_string_value(json_object_get(json, "id")),
                                          h->settings.engine_id);
                         if (i > 0)
-                                cr_assert_eq(json_array_size(json_object_get(json, "endpoints")), 3);
+                                cr_assert_eq(json_array_size(json_object_get(json, "endpoints")), 4);
                         if (i == 2) {
                                 const json_t *cmd = json_array_get(json_object_get(json, "endpoints"), 0);
                                 cr_assert_str_eq(json_string_value(json_object_get(cmd, "name")), "cmd");
