@@ -358,8 +358,9 @@ test('1,000 tasks over 4 workers: each done, each once', { timeoutMs: 120000 }, 
   assert.ok([...counts.values()].every((n) => n === 1), 'a task was done twice');
   await Promise.all(workers.map((w) => w.stop()));
   const jsm = await house.connection.jetstreamManager();
-  await eventually(async () => (await jsm.streams.info('RUNBOOK_TASKS')).state.messages === 0, {
-    what: 'the stream of tasks to be empty',
+  const subjects_filter = `${PREFIX}.${TENANT}.task.${type}`;
+  await eventually(async () => !(await jsm.streams.info('RUNBOOK_TASKS', { subjects_filter })).state.subjects, {
+    what: 'the stream to hold none of them any more',
   });
 });
 
