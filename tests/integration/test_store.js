@@ -4,7 +4,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { test, run, assert, eventually } = require('./lib/tap.js');
-const { House } = require('./lib/house.js');
+const { House, RUNBOOKD } = require('./lib/house.js');
 const { call, wait, waitForEvent, runbook } = require('./lib/runbooks.js');
 
 let house, alice, url, definition;
@@ -65,6 +65,19 @@ test('copies taken under load are whole, each of them', { timeoutMs: 90000 }, as
   const second = await house.tool(['--backup', house.dataDir, path.join(house.dir, 'copy0')]);
   assert.notEqual(second.code, 0);
   assert.match(second.err, /not empty; a backup never overwrites/);
+});
+
+test('runbook backup: a copy that was checked', async () => {
+  const copy = path.join(house.dir, 'by-cli');
+  const { code, out, err } = await house.cli(['backup', house.dataDir, copy, '--runbookd', RUNBOOKD]);
+  assert.equal(code, 0, err);
+  assert.match(out, /^copied .* to .*by-cli\nchecked .*\n0 fault\(s\)\n$/);
+  const again = await house.cli(['backup', house.dataDir, copy, '--runbookd', RUNBOOKD]);
+  assert.equal(again.code, 1);
+  assert.match(again.err, /never overwrites/);
+  const lost = await house.cli(['backup', house.dataDir, copy, '--runbookd', '/nowhere/runbookd']);
+  assert.equal(lost.code, 1);
+  assert.match(lost.err, /there is no \/nowhere\/runbookd here/);
 });
 
 test('the check of a stopped engine: all journals replayed, no fault', async () => {
