@@ -91,6 +91,9 @@ uint32_t rule_max_running(const Sim *s, const Case *c);
 const char *rule_may_end(const Sim *s, const Case *c, uint8_t status, const EventView *e);
 /** Everything a loop owes when it completes. */
 const char *rule_loop_done(const Case *c, const StepModel *m);
+const char *rule_loop_may_fail(const Case *c, const StepModel *m);
+/** How long a wait lasts by its definition; -1: until a given time. */
+int64_t rule_wait_ms(const Case *c, const StepModel *m);
 /** The delay that a retry policy gives after @n_failed attempts, in whole: without jitter. */
 int64_t rule_retry_delay(const RetryPolicy *p, uint32_t n_failed);
 

@@ -168,6 +168,9 @@ static void take_answer(Sim *s, Slice subject, RunbookCode code, Slice body) {
         sim_tell(s, "answer %s %s %.*s", text, runbook_code_name(code), (int)(body.n > 300 ? 300 : body.n),
                  body.data);
         if (sscanf(text, "_INBOX.queue.%d", &command) == 1) {
+                if (!code_is_durable(code))
+                        sim_fail(s, "given up", "a durable command is told %s for good",
+                                 runbook_code_name(code));
                 people_answered(s, command, code, body, true);
                 return;
         }

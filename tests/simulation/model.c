@@ -99,6 +99,8 @@ static void on_waiting(Sim *s, Case *c, StepModel *m, const EventView *e) {
         check_start(s, c, m, e, m->status == RUNBOOK_STEP_RETRYING);
         enter(m, e, RUNBOOK_STEP_WAITING);
         m->until_ms = event_time(e, "until");
+        if (rule_wait_ms(c, m) >= 0 && m->until_ms != e->at_ms + rule_wait_ms(c, m))
+                wrong(s, c, e, "a wait is not as long as it should be");
 }
 
 static void on_retrying(Sim *s, Case *c, StepModel *m, const EventView *e) {
@@ -147,6 +149,8 @@ static void on_failed(Sim *s, Case *c, StepModel *m, const EventView *e) {
                 why = "an event's deadline passes too early";
         else if (m->status == RUNBOOK_STEP_WAITING)
                 why = "a wait fails";
+        else if (m->step->type == STEP_TYPE_LOOP && strcmp(code, "LOOP_ITERATION_FAILED") == 0)
+                why = rule_loop_may_fail(c, m);
         if (why)
                 wrong(s, c, e, why);
         enter(m, e, RUNBOOK_STEP_FAILED);

@@ -441,6 +441,37 @@ static void check_told(Sim *s, const Command *c, json_t *tree, Slice body) {
         s->looking--;
 }
 
+void people_acked(Sim *s, int index, const char *identity) {
+        const Command *c = &s->people->commands[index];
+        const char *id = c->id[0] ? c->id : identity;
+        bool may_be_malformed =
+                        strcmp(c->verb, "register") == 0; /* refused by the codec, and so not recorded */
+        StoreTxn *t;
+        StoreResult result;
+
+        if (!c->recorded || may_be_malformed || s->plan.short_memory)
+                return;
+        s->looking++;
+        if (store_begin_read(s->store, &t) == 0) {
+                if (store_result_get(t, slice_from_str(c->tenant), slice_from_str(c->user),
+                                     slice_from_str(id), &result) != 0)
+                        sim_fail(s, "acknowledged before its commit",
+                                 "%s %s is forgotten by the queue and not recorded", c->subject, id);
+                store_abort(t);
+        }
+        s->looking--;
+}
+
+/** Nobody reaches into another tenant. */
+static void check_tenant(Sim *s, const Command *c) {
+        Uuid id;
+        uint8_t status;
+        Slice tenant;
+        for (uint32_t i = 0; books_execution(s->books, i, &id, &status, &tenant); i++)
+                if (uuid_eq(id, c->execution) && !slice_eq_str(tenant, c->tenant))
+                        sim_fail(s, "another tenant's", "%s was accepted", c->subject);
+}
+
 void people_answered(Sim *s, int index, RunbookCode code, Slice body, bool durable) {
         Command *c = &s->people->commands[index];
         json_t *tree = json_loadb(body.data, body.n, 0, NULL);
@@ -452,6 +483,8 @@ void people_answered(Sim *s, int index, RunbookCode code, Slice body, bool durab
                 sim_fail(s, "malformed answer", "%s: %.*s", c->subject, SLICE_ARG(body));
         if (durable && code == RUNBOOK_OK && strncmp(c->verb, "nonsense", 8) != 0)
                 check_told(s, c, tree, body);
+        if (code == RUNBOOK_OK)
+                check_tenant(s, c);
         bool verified = strcmp(c->verb, "replay") == 0 && json_object_get(tree, "divergences");
         if (verified && !json_is_true(json_object_get(tree, "identical")))
                 sim_fail(s, "replay diverges", "%.*s", SLICE_ARG(body));

@@ -70,7 +70,7 @@ static void draw_limits(Plan *p, Rng *r) {
                 s->results_ttl_ms = 1000 + rng_below(r, 60000);
         }
         if (rng_chance(r, 100)) {
-                p->short_outbox = true;
+                p->short_outbox = p->rate[FAULT_AUDIT_LOSES] || p->rate[FAULT_AUDIT_NEW];
                 s->outbox_ttl_ms = 1000 + rng_below(r, 60000);
         } else {
                 s->outbox_ttl_ms = 1000LL * 86400 * 1000;

@@ -132,6 +132,8 @@ void queue_acked(Sim *s, Slice ack, bool done) {
                 if (strcmp(of, identity) != 0)
                         continue;
                 if (done)
+                        people_acked(s, q->kept[i].command, identity);
+                if (done)
                         drop(q, i);
                 else
                         q->kept[i].due_ms = s->now_ms + QUEUE_NAK_DELAY_MS;

@@ -4,7 +4,7 @@
  */
 #include "books.h"
 
-#include <math.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 
@@ -168,6 +168,27 @@ const char *rule_loop_done(const Case *c, const StepModel *m) {
                         return "a loop has left out an iteration";
         }
         return seen == n ? NULL : "a loop has run too often";
+}
+
+/** Iterations in which a step failed for good, against what the loop tolerates. */
+const char *rule_loop_may_fail(const Case *c, const StepModel *m) {
+        uint64_t failed = 0; /* one bit an iteration */
+        for (size_t i = 0; i < c->n_steps; i++) {
+                const StepModel *o = &c->steps[i];
+                const char *bracket = strchr(o->path, '[');
+                if (bracket && o->step->loop_step == m->step->index && o->status == RUNBOOK_STEP_FAILED &&
+                    !o->continued)
+                        failed |= (uint64_t)1 << (strtoul(bracket + 1, NULL, 10) % 64);
+        }
+        return (uint32_t)__builtin_popcountll(failed) > m->step->loop->failure_tolerance
+                               ? NULL
+                               : "a loop fails although its failures are tolerated";
+}
+
+int64_t rule_wait_ms(const Case *c, const StepModel *m) {
+        const json_t *config = json_object_get(definition_of(c, m->step), "config");
+        const json_t *duration = json_object_get(config, "durationMs");
+        return duration ? json_integer_value(duration) : -1;
 }
 
 /* ---- ends ------------------------------------------------------------------------------------------------------ */

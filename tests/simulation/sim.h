@@ -85,7 +85,7 @@ typedef struct Plan {
         uint32_t clock_ms;   /* a small step of the clock is up to so long */
         uint32_t n_runbooks; /* per tenant */
         bool short_memory;   /* command ids are forgotten soon: repeats are not checked */
-        bool short_outbox;   /* published rows are forgotten soon: a stream that is lost stays lost */
+        bool short_outbox;   /* published rows are forgotten soon, and the stream loses some for good */
 } Plan;
 
 /* ---- the parts ------------------------------------------------------------------------------------------- */
@@ -259,6 +259,8 @@ People *people_new(Sim *s);
 void people_free(People *p);
 void people_ask(Sim *s);
 bool people_ask_again(Sim *s);
+/** The durable queue may forget @command, which is known as @identity: it must be recorded. */
+void people_acked(Sim *s, int command, const char *identity);
 void people_answered(Sim *s, int command, RunbookCode code, Slice body, bool durable);
 /** At the end: decide, resume, send events, so that everything can end. True: something was sent. */
 bool people_help(Sim *s);
