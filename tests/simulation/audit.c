@@ -50,8 +50,9 @@ void audit_lose(Sim *s) {
 
 void audit_replace(Sim *s) {
         AuditLog *a = s->audit;
+        /* It may hold as much of others as the one before held of ours: only its birth tells it apart. */
+        a->base = rng_chance(&s->rng, 500) ? a->base + a->n + rng_below(&s->rng, 100) : 0;
         a->n = 0;
-        a->base = 0;
         a->created_ms = s->now_ms > a->created_ms ? s->now_ms : a->created_ms + 1;
         a->epoch++;
         sim_tell(s, "audit: another stream");

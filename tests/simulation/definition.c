@@ -46,6 +46,8 @@ static void put_task(Draft *d) {
         Rng *r = d->r;
         buf_put_str(&d->b, tasks[rng_chance(r, 600) ? 0 : rng_below(r, N_ELEMENTS(tasks))]);
         put_retry(d);
+        if (rng_chance(r, 100))
+                buf_put_str(&d->b, ",\"requiredPermissions\":[\"deploy\"]");
         if (rng_chance(r, 150)) {
                 buf_put_str(&d->b, ",\"compensateWith\":\"undo\"");
                 d->needs_undo = true;

@@ -64,7 +64,10 @@ static void check_start(Sim *s, Case *c, StepModel *m, const EventView *e, bool 
                 wrong(s, c, e, why);
         if (c->status != RUNBOOK_EXECUTION_RUNNING && c->status != RUNBOOK_EXECUTION_COMPENSATING)
                 wrong(s, c, e, "a step starts in an execution that does not run");
-        if (e->attempt != m->attempt + 1)
+        bool asked = m->step->n_required_permissions > 0 && !c->dry_run; /* which took a number already */
+        if (asked && !workers_granted(s, c->id, m->path, e->attempt))
+                wrong(s, c, e, "an attempt starts that was not allowed");
+        if (e->attempt != m->attempt + !asked)
                 wrong(s, c, e, "an attempt is left out or used again");
         if (retry && e->at_ms < m->until_ms)
                 wrong(s, c, e, "a retry starts too early");
@@ -82,7 +85,11 @@ static void on_started(Sim *s, Case *c, StepModel *m, const EventView *e) {
                 wrong(s, c, e, "more steps run than may");
 }
 
-static void on_ready(Sim *s, Case *c, StepModel *m, const EventView *e) { enter(m, e, RUNBOOK_STEP_READY); }
+static void on_ready(Sim *s, Case *c, StepModel *m, const EventView *e) {
+        if (m->status != RUNBOOK_STEP_PENDING && !m->revivable && m->step->n_required_permissions == 0)
+                wrong(s, c, e, "a step is ready twice");
+        enter(m, e, RUNBOOK_STEP_READY);
+}
 
 static void on_awaiting_approval(Sim *s, Case *c, StepModel *m, const EventView *e) {
         check_start(s, c, m, e, m->status == RUNBOOK_STEP_RETRYING);
@@ -110,11 +117,14 @@ static void on_retrying(Sim *s, Case *c, StepModel *m, const EventView *e) {
         const json_t *error = json_object_get(e->data, "error");
         const char *code = json_string_value(json_object_get(error, "code"));
 
-        if (n_failed >= p->max_attempts)
+        if (m->status != RUNBOOK_STEP_RUNNING && m->step->n_required_permissions == 0 && !m->revivable)
+                wrong(s, c, e, "an attempt is repeated that was not made");
+        if (n_failed >= p->max_attempts && m->step->n_required_permissions == 0)
                 wrong(s, c, e, "more attempts than the policy allows");
         if ((double)(until - e->at_ms) + 1 < (double)whole * (1 - p->jitter))
                 wrong(s, c, e, "a retry's delay is too short");
-        if (until - e->at_ms > (whole > 20000 ? whole : 20000))
+        int64_t asked_ms = workers_retry_after(s, c->id, m->path, m->attempt);
+        if (until - e->at_ms > (whole > asked_ms ? whole : asked_ms))
                 wrong(s, c, e, "a retry's delay is too long");
         for (size_t i = 0; i < p->n_non_retryable; i++)
                 if (code && strncasecmp(code, p->non_retryable[i].data, p->non_retryable[i].n) == 0)
@@ -230,8 +240,8 @@ static const struct {
                 {"step.compensated", IS(COMPLETED), false, on_compensated},
                 {"step.completed", BUSY, true, on_completed},
                 {"step.failed", BUSY | FRESH | IS(RETRYING), true, on_failed},
-                {"step.ready", IS(PENDING), true, on_ready},
-                {"step.retrying", IS(RUNNING), true, on_retrying},
+                {"step.ready", FRESH | IS(RETRYING), true, on_ready},
+                {"step.retrying", IS(RUNNING) | IS(READY), true, on_retrying},
                 {"step.skipped", FRESH, true, on_skipped},
                 {"step.started", FRESH | IS(RETRYING), true, on_started},
                 {"step.waiting", FRESH | IS(RETRYING), true, on_waiting},

@@ -253,6 +253,10 @@ void workers_process_ended(Sim *s);
 /** One task gets an answer. False: there is none. */
 bool workers_answer(Sim *s);
 size_t workers_open(const Workers *w);
+/** For how long its receiver asked to be left alone. */
+int64_t workers_retry_after(const Sim *s, Uuid id, const char *path, uint32_t attempt);
+/** Has the authorization service allowed this attempt? */
+bool workers_granted(const Sim *s, Uuid id, const char *path, uint32_t attempt);
 
 /* people.c */
 People *people_new(Sim *s);

@@ -148,7 +148,23 @@ static void check_journal(Sim *s, StoreTxn *t, const Execution *x) {
                 sim_fail(s, "evidence", "record %llu is not there", (unsigned long long)x->n_evidence);
 }
 
+/** What a failing or cancelled execution has started is being stopped, too: both happen in one transaction. */
+static void check_children(Sim *s, StoreTxn *t, const Execution *x) {
+        for (uint32_t i = 0; i < x->n_instances && x->goal != GOAL_COMPLETE && !s->failed; i++) {
+                Execution *child = NULL;
+                if (x->steps[i].status != RUNBOOK_STEP_RUNNING ||
+                    execution_step(x, i)->type != STEP_TYPE_RUN_RUNBOOK || !x->steps[i].extra ||
+                    store_execution_load(t, x->steps[i].extra->child, runtime_runbook_lookup, s->rt, &child))
+                        continue;
+                if (child->goal == GOAL_COMPLETE &&
+                    !runbook_execution_status_is_final((RunbookExecutionStatus)child->status))
+                        sim_fail(s, "a child lives on", "its parent is being stopped and it is not");
+                execution_free(child);
+        }
+}
+
 void tables_check_one(Sim *s, StoreTxn *t, const Execution *x) {
+        check_children(s, t, x);
         check_timers(s, t, x);
         check_waits(s, t, x);
         check_open(s, t, x);

@@ -15,9 +15,20 @@ typedef struct Job {
         uint32_t instance, attempt;
         uint64_t life; /* of the process that sent it */
         uint32_t serial;
-        bool cancelled; /* an answer may still be under way */
-        bool given_up;  /* the process that sent it is gone */
+        bool cancelled;   /* an answer may still be under way */
+        bool given_up;    /* the process that sent it is gone */
+        bool is_question; /* may this attempt start? */
+        char path[72];
 } Job;
+
+/** An attempt that was allowed, or whose receiver asked for patience. */
+typedef struct Grant {
+        Uuid id;
+        uint32_t attempt;
+        bool allowed;
+        int64_t retry_after_ms;
+        char path[72];
+} Grant;
 
 struct Workers {
         Executor base;
@@ -26,6 +37,8 @@ struct Workers {
         size_t n, cap;
         uint32_t serial;
         ExecutorHost host;
+        Grant *grants;
+        size_t n_grants, cap_grants;
 };
 
 static Workers *workers_of(Executor *e) { return (Workers *)e; }
@@ -48,7 +61,8 @@ static void on_submit(Executor *e, Task *task) {
         uuid_format(task->execution_id, id);
         sim_tell(s, "task %s %.*s attempt %u key %.12s", id, SLICE_ARG(task->step_path), task->attempt,
                  task->idempotency_key);
-        books_task(s, task);
+        if (!task->is_question)
+                books_task(s, task);
         for (size_t i = 0; i < w->n; i++)
                 if (w->jobs[i].life == s->life && !w->jobs[i].cancelled &&
                     uuid_eq(w->jobs[i].id, task->execution_id) && w->jobs[i].instance == task->instance &&
@@ -61,6 +75,8 @@ static void on_submit(Executor *e, Task *task) {
                                 .attempt = task->attempt,
                                 .life = s->life,
                                 .serial = ++w->serial};
+        w->jobs[w->n - 1].is_question = task->is_question;
+        snprintf(w->jobs[w->n - 1].path, sizeof(w->jobs[0].path), "%.*s", SLICE_ARG(task->step_path));
         memory_resume(was);
         task_free(task);
 }
@@ -97,6 +113,7 @@ Workers *workers_new(Sim *s) {
 
 void workers_free(Workers *w) {
         free(w->jobs);
+        free(w->grants);
         free(w);
 }
 
@@ -106,13 +123,14 @@ void workers_attach(Sim *s) {
         s->workers->host = runtime_executor_host(s->rt, NULL, NULL);
         for (size_t i = 0; i < N_ELEMENTS(types); i++)
                 runtime_set_executor(s->rt, types[i], &s->workers->base);
+        runtime_set_authz(s->rt, &s->workers->base);
 }
 
 /** Executors inside the process end with it; remote workers go on, and answer whoever is there then. */
 void workers_process_ended(Sim *s) {
         Workers *w = s->workers;
         for (size_t i = w->n; i-- > 0;) {
-                if (sim_fault(s, FAULT_RESULT_LATE))
+                if (!w->jobs[i].is_question && sim_fault(s, FAULT_RESULT_LATE))
                         w->jobs[i].given_up = true;
                 else
                         remove_job(w, i);
@@ -158,13 +176,77 @@ static void post(Sim *s, const Job *j, TaskResult *r) {
         host->post_result(host->userdata, r);
 }
 
+bool workers_granted(const Sim *s, Uuid id, const char *path, uint32_t attempt) {
+        const Workers *w = s->workers;
+        for (size_t i = 0; i < w->n_grants; i++)
+                if (w->grants[i].allowed && w->grants[i].attempt == attempt && uuid_eq(w->grants[i].id, id) &&
+                    strcmp(w->grants[i].path, path) == 0)
+                        return true;
+        return false;
+}
+
+static Grant *grant_new(Workers *w, const Job *j) {
+        SIM_GROW(w->grants, w->n_grants, w->cap_grants);
+        Grant *g = &w->grants[w->n_grants++];
+        *g = (Grant){.id = j->id, .attempt = j->attempt};
+        memcpy(g->path, j->path, sizeof(g->path));
+        return g;
+}
+
+int64_t workers_retry_after(const Sim *s, Uuid id, const char *path, uint32_t attempt) {
+        const Workers *w = s->workers;
+        int64_t most = 0;
+        for (size_t i = 0; i < w->n_grants; i++)
+                if (w->grants[i].attempt == attempt && uuid_eq(w->grants[i].id, id) &&
+                    strcmp(w->grants[i].path, path) == 0 && w->grants[i].retry_after_ms > most)
+                        most = w->grants[i].retry_after_ms;
+        return most;
+}
+
+/** The authorization service decides, or is not there. */
+static void decide(Sim *s, const Job *j, TaskResult *r) {
+        Workers *w = s->workers;
+        static const char *const denials[] = {"{\"allow\":false,\"reason\":\"no\"}", "{\"allow\":\"true\"}",
+                                              "[true]"};
+        r->ok = !sim_fault(s, FAULT_RESULT_ERROR);
+        if (!r->ok) {
+                r->error = value_of(
+                                "{\"code\":\"AUTHZ_UNAVAILABLE\",\"message\":\"away\",\"retryable\":true}");
+                return;
+        }
+        if (rng_chance(&s->rng, 150)) {
+                r->output = value_of(denials[rng_below(&s->rng, N_ELEMENTS(denials))]);
+                return;
+        }
+        r->output = value_of("{\"allow\":true}");
+        grant_new(w, j)->allowed = true;
+}
+
+/** Word from an attempt under way; it stays open. */
+static void report_progress(Sim *s, const Job *j) {
+        TaskProgress p = {.execution_id = j->id, .instance = j->instance, .attempt = j->attempt};
+        p.has_number = rng_chance(&s->rng, 700);
+        p.number = (double)rng_below(&s->rng, 101) / 100;
+        if (rng_chance(&s->rng, 400))
+                p.logs = value_of("[{\"level\":\"info\",\"message\":\"half way\"}]");
+        if (rng_chance(&s->rng, 200))
+                p.evidence = value_of("[{\"type\":\"note\",\"sourceRef\":\"y\",\"confidence\":1,\"sha256\":"
+                                      "\"11\"}]");
+        sim_tell(s, "progress of task %u", j->serial);
+        s->workers->host.post_progress(s->workers->host.userdata, &p);
+}
+
 bool workers_answer(Sim *s) {
         Workers *w = s->workers;
         if (w->n == 0 || !process_is_up(s))
                 return false;
         size_t i = rng_below(&s->rng, (uint32_t)w->n);
         Job j = w->jobs[i];
-        if (!j.given_up && !j.cancelled && sim_fault(s, FAULT_RESULT_NONE)) {
+        if (!j.is_question && !s->healing && rng_chance(&s->rng, 60)) {
+                report_progress(s, &j);
+                return true;
+        }
+        if (!j.is_question && !j.given_up && !j.cancelled && sim_fault(s, FAULT_RESULT_NONE)) {
                 /* The effect has happened; what the engine hears is that time ran out. */
                 sim_tell(s, "effect of task %u without an answer", j.serial);
                 TaskResult r = {.execution_id = j.id, .instance = j.instance, .attempt = j.attempt};
@@ -175,7 +257,12 @@ bool workers_answer(Sim *s) {
                 return true;
         }
         TaskResult r = {.execution_id = j.id, .instance = j.instance, .attempt = j.attempt};
-        fill(s, &r);
+        if (j.is_question)
+                decide(s, &j, &r);
+        else
+                fill(s, &r);
+        if (r.retry_after_ms > 0)
+                grant_new(w, &j)->retry_after_ms = r.retry_after_ms;
         bool twice = sim_fault(s, FAULT_RESULT_TWICE);
         TaskResult again = r;
         if (twice) {
