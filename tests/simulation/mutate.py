@@ -150,7 +150,8 @@ def main():
         mutation, caught, seed, by = results[i]
         print(f"| {mutation.name} | {mutation.what} | {seed if caught else 'MISSED'} | {by.splitlines()[0]} |")
     missed = [r[0].name for r in results.values() if not r[1]]
-    print(f"\n{len(results) - len(missed)} of {len(results)} caught" + (f"; missed: {', '.join(missed)}" if missed else ""))
+    rest = f"; missed: {', '.join(missed)}" if missed else ""
+    print(f"\n{len(results) - len(missed)} of {len(results)} caught{rest}")
     return 1 if missed else 0
 
 
