@@ -28,6 +28,7 @@
 #define FRESH_FILE           "fresh.mdb" /* a data file until it is whole */
 #define MAP_SIZE_DEFAULT     ((size_t)1 << 30)
 #define MAP_SIZE_MAX_DEFAULT ((size_t)1 << 40)
+#define READ_TRIES 1000 /* of beginning to read, each held up for two commits: never seen twice in a row */
 #define READERS_IDLE_MAX     64                /* kept for reuse */
 #define FULL_PROBE_SLACK     ((size_t)4 << 20) /* bytes a commit may need beyond twice what was put */
 
@@ -139,6 +140,16 @@ static void gate_leave(Lmdb *l) {
 
 /* ---- transactions ----------------------------------------------------------------------------- */
 
+/**
+ * LMDB picks a snapshot's number first and copies its roots afterwards, from one of two pages that commits overwrite
+ * in turn. A reader that is held up in between for two commits has the roots of a later snapshot under an earlier
+ * number, and the next read could go back behind this one. The last number tells: then it is begun again.
+ */
+static bool is_mislabelled(Lmdb *l, MDB_txn *txn) {
+        MDB_envinfo info;
+        return mdb_env_info(l->env, &info) == 0 && info.me_last_txnid > mdb_txn_id(txn) + 1;
+}
+
 static int begin_read(Lmdb *l, KvTxn **ret) {
         pthread_mutex_lock(&l->lock);
         while (l->growing)
@@ -157,6 +168,10 @@ static int begin_read(Lmdb *l, KvTxn **ret) {
         } else {
                 t = calloc(1, sizeof(*t));
                 r = t ? error_from_lmdb(mdb_txn_begin(l->env, NULL, MDB_RDONLY, &t->txn)) : -ENOMEM;
+        }
+        for (unsigned i = 0; r == 0 && i < READ_TRIES && is_mislabelled(l, t->txn); i++) {
+                mdb_txn_reset(t->txn);
+                r = error_from_lmdb(mdb_txn_renew(t->txn));
         }
         if (r) {
                 if (t && t->txn)

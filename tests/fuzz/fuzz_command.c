@@ -48,6 +48,12 @@ int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, ui
 }
 int bus_audit_tail(void *userdata, AuditTail *ret) { return -EAGAIN; }
 uint64_t bus_audit_epoch(void *userdata) { return 0; }
+int bus_outlet_send(void *userdata, const OutMessage *m) { return -EAGAIN; }
+void bus_outlet_retract(void *userdata, uint64_t stream_seq, uint64_t epoch) {}
+void bus_outlet_acknowledge(void *userdata, Slice ack) {}
+size_t bus_outlet_payload_max(void *userdata) { return 1024 * 1024; }
+void bus_outlet_forget(void *userdata, void *owner) {}
+int bus_pull(Bus *b, const BusPull *pull) { return -EAGAIN; }
 
 /* ---- the house ---------------------------------------------------------------------------------- */
 
