@@ -61,7 +61,8 @@ Answer *answer_new_inbox(Subjects *s, EndpointId endpoint, Slice reply) {
         InboxAnswer *a = malloc(sizeof(*a) + reply.n + 1);
         if (!a)
                 return NULL;
-        *a = (InboxAnswer){.base = {inbox_give, s, endpoint, monotonic_ns()}, .n_reply = reply.n};
+        *a = (InboxAnswer){.base = {inbox_give, s, endpoint, monotonic_ns(), .is_awaited = reply.n > 0},
+                             .n_reply = reply.n};
         if (reply.n > 0)
                 memcpy(a->reply, reply.data, reply.n);
         a->reply[reply.n] = 0;

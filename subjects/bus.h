@@ -12,11 +12,11 @@
 
 /* Caps of the bus */
 #define BUS_REPLIES_MAX       65536 /* answers waiting to be sent; more are dropped and counted */
-#define BUS_REPLIES_BYTES_MAX (256L * 1024 * 1024) /* the same in bytes */
+#define BUS_REPLIES_BYTES_MAX ((size_t)256 << 20) /* the same in bytes */
 #define BUS_RECONNECT_BUFFER  (8 * 1024 * 1024)    /* bytes of answers the library keeps while reconnecting */
 #define BUS_PENDING_MAX       262144 /* messages received and not yet handled, per subscription */
-#define BUS_PENDING_BYTES_MAX                                                                                \
-        (256 * 1024 * 1024)          /* the same in bytes; past either the library drops, and we log it */
+/* As bytes: so many times what is refused. Past either the library drops, and we log it. */
+#define BUS_PENDING_FACTOR     4
 #define BUS_SHED_MESSAGES      16384 /* from here on messages are refused unread (OVERLOADED) */
 #define BUS_SHED_BYTES         (64 * 1024 * 1024)
 #define BUS_WRITE_DEADLINE_MS  10000 /* a server that takes nothing for so long is left */
@@ -28,6 +28,11 @@
 #define BUS_LOG_INTERVAL_MS    60000 /* one line an interval for what clients may cause again and again */
 
 typedef struct Bus Bus;
+
+/** Bytes received and not read, per subscription, from which on messages are refused unread. */
+static inline size_t bus_pending_max(const SubjectsSettings *s) {
+        return s->pending_bytes_max > 0 ? s->pending_bytes_max : BUS_SHED_BYTES;
+}
 
 /** What arrived; all of it is borrowed for the call. */
 typedef struct Message {

@@ -6,6 +6,7 @@
  * its credentials nats.c closes it for good, and then the manager begins anew.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -151,7 +152,7 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
         if (d->spec) {
                 natsSubscription_GetPending(sub, &n_waiting, &n_bytes);
                 d->spec->handle(d->spec->userdata, &m,
-                                n_waiting > BUS_SHED_MESSAGES || n_bytes > BUS_SHED_BYTES);
+                                n_waiting > BUS_SHED_MESSAGES || (size_t)n_bytes > bus_pending_max(d->bus->settings));
         } else {
                 d->bus->options.on_queue(d->bus->options.userdata, &m);
         }
@@ -172,7 +173,11 @@ int delivery_start(Bus *b, Delivery *d, natsConnection *nc, const char *subject,
                              : natsConnection_Subscribe(&sub, nc, subject, on_message, d);
         if (s != NATS_OK)
                 return s == NATS_NO_MEMORY ? -ENOMEM : -EIO;
-        natsSubscription_SetPendingLimits(sub, BUS_PENDING_MAX, BUS_PENDING_BYTES_MAX);
+        /* The library drops what passes its limit: one message, and one behind it, must always fit. */
+        size_t largest = 2 * __atomic_load_n(&b->payload_max, __ATOMIC_RELAXED);
+        size_t bytes_max = BUS_PENDING_FACTOR * bus_pending_max(b->settings);
+        bytes_max = bytes_max > largest ? bytes_max : largest;
+        natsSubscription_SetPendingLimits(sub, BUS_PENDING_MAX, bytes_max < INT_MAX ? (int)bytes_max : INT_MAX);
         pthread_mutex_lock(&b->lock);
         if (natsSubscription_SetOnCompleteCB(sub, on_delivery_ended, b) == NATS_OK)
                 b->n_delivering++;

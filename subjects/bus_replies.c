@@ -121,7 +121,9 @@ static void enqueue(Bus *b, Slice subject, RunbookCode code, Slice body) {
                 memcpy(o->data + subject.n + 1, body.data, body.n);
         o->data[subject.n + 1 + body.n] = 0;
         pthread_mutex_lock(&b->out_lock);
-        bool is_full = b->n_out >= BUS_REPLIES_MAX || b->out_bytes + n_bytes > BUS_REPLIES_BYTES_MAX;
+        size_t bytes_max = b->settings->replies_bytes_max ? b->settings->replies_bytes_max
+                                                          : BUS_REPLIES_BYTES_MAX;
+        bool is_full = b->n_out >= BUS_REPLIES_MAX || b->out_bytes + n_bytes > bytes_max;
         bool was_empty = b->n_out == 0;
         if (!is_full) {
                 *b->out_tail = o;

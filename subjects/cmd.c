@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "model/limits.h"
 #include "subjects/call.h"
+#include "subjects/heavy.h"
 
 typedef struct CmdVerb {
         const char *name;
@@ -114,6 +115,13 @@ static const CmdVerb *find_verb(Slice name, Report *report) {
 
 void cmd_handle(Subjects *s, const SubjectParts *parts, const Message *m, Slice default_command_id,
                 Answer *answer) {
+        bool is_heavy = m->body.n > HEAVY_FROM_BYTES && answer->is_awaited && parts->n_tokens > 0 &&
+                        slice_eq_str(parts->tokens[0], "register");
+        if (!is_heavy || !heavy_take(s, parts, m, default_command_id, answer))
+                cmd_read(s, parts, m, default_command_id, answer);
+}
+
+void cmd_read(Subjects *s, const SubjectParts *parts, const Message *m, Slice default_command_id, Answer *answer) {
         _cleanup_(report_deinit) Report report = {0};
         const CmdVerb *verb = find_verb(parts->n_tokens > 0 ? parts->tokens[0] : SLICE_NULL, &report);
         if (verb && parts->n_tokens != verb->n_tokens + 1)

@@ -2,8 +2,8 @@
  * The crowd before the door
  *
  * When more comes than can be read, something must be refused unread. If it were whatever comes, one tenant that
- * floods the engine would take all others with it. So messages are counted by tenant, and those are refused who
- * send more than the average. Alone, one tenant is the average, and is refused.
+ * floods the engine would take all others with it. So messages are counted by tenant, large ones as several, and those
+ * are refused who send more than the average. Alone, one tenant is the average, and is refused.
  *
  * Tenants share cells by their hash; two in one cell share its luck, which is rare enough for a moment of
  * overload. Counts are halved now and then, so what counts is the recent past.
@@ -11,7 +11,8 @@
 #include "base/map.h"
 #include "subjects/crowd.h"
 
-#define CROWD_HALVE_AT 16384 /* messages */
+#define CROWD_HALVE_AT 16384 /* messages and KiB */
+#define KIB 1024
 
 static void halve(Crowd *c) {
         uint32_t total = 0;
@@ -23,10 +24,11 @@ static void halve(Crowd *c) {
         __atomic_store_n(&c->total, total, __ATOMIC_RELAXED);
 }
 
-size_t crowd_note(Crowd *c, const uint64_t seed[2], Slice tenant) {
+size_t crowd_note(Crowd *c, const uint64_t seed[2], Slice tenant, size_t n_bytes) {
         size_t cell = map_hash(seed, tenant) % CROWD_CELLS;
-        __atomic_add_fetch(&c->counts[cell], 1, __ATOMIC_RELAXED);
-        if (__atomic_add_fetch(&c->total, 1, __ATOMIC_RELAXED) >= CROWD_HALVE_AT)
+        uint32_t weight = 1 + (uint32_t)(n_bytes / KIB < CROWD_HALVE_AT ? n_bytes / KIB : CROWD_HALVE_AT);
+        __atomic_add_fetch(&c->counts[cell], weight, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(&c->total, weight, __ATOMIC_RELAXED) >= CROWD_HALVE_AT)
                 halve(c);
         return cell;
 }

@@ -44,6 +44,7 @@ typedef struct Endpoint {
 } Endpoint;
 
 typedef struct AccessCache AccessCache;
+typedef struct Heavy Heavy; /* heavy.c */
 
 /* What clients may cause again and again is logged once an interval, each kind by itself. */
 typedef enum LogGateId { LOG_GATE_QUEUE, LOG_GATE_REPLY, LOG_GATE_STRAY, N_LOG_GATES } LogGateId;
@@ -65,6 +66,7 @@ struct Subjects {
         Bus *bus;
         Endpoint endpoints[N_ENDPOINTS];
         AccessCache *access;
+        Heavy *heavy; /* reads large definitions; NULL: nobody but whoever got them */
         uint64_t hash_seed[2]; /* of the access cache: users choose their names */
         LogGate gates[N_LOG_GATES];
         int64_t started_ms;
@@ -100,6 +102,7 @@ typedef struct Answer {
         Subjects *subjects;
         EndpointId endpoint;
         int64_t since_ns;
+        bool is_awaited; /* somebody waits for it, and so for no order of what he sends meanwhile */
         bool is_patient; /* a full inbox is waited for, a while: for messages that are kept elsewhere */
 } Answer;
 
@@ -115,6 +118,8 @@ bool code_is_durable(RunbookCode code);
 
 /* ---- families: each gives @answer exactly once ------------------------------------- */
 
+/** The second half of cmd_handle, also for messages that were put aside: decode and submit. */
+void cmd_read(Subjects *s, const SubjectParts *parts, const Message *m, Slice default_command_id, Answer *answer);
 /** @default_command_id: for messages that bring none (queue); may be empty. */
 void cmd_handle(Subjects *s, const SubjectParts *parts, const Message *m, Slice default_command_id,
                 Answer *answer);

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "subjects/fence.h"
+#include "subjects/heavy.h"
 #include "subjects/access.h"
 #include "subjects/handler.h"
 
@@ -87,7 +88,7 @@ static Slice tenant_token(const Subjects *s, Slice subject) {
 
 void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed) {
         Crowd *crowd = &s->endpoints[id].crowd;
-        size_t cell = crowd_note(crowd, s->hash_seed, tenant_token(s, m->subject));
+        size_t cell = crowd_note(crowd, s->hash_seed, tenant_token(s, m->subject), m->body.n);
         Slice reply = allowed_reply(s, m);
         Answer *answer = answer_new_inbox(s, id, reply);
         if (!answer) {
@@ -97,10 +98,10 @@ void family_handle(Subjects *s, EndpointId id, const Message *m, bool shed) {
         if (shed && crowd_is_loud(crowd, cell)) {
                 _cleanup_(report_deinit) Report full = {0};
                 report_set(&full, RUNBOOK_OVERLOADED,
-                           "more than %d requests (BUS_SHED_MESSAGES) or %d bytes of them (BUS_SHED_BYTES) "
+                           "more than %d requests (BUS_SHED_MESSAGES) or %zu bytes of them (MEMORY_MAX_MB / 64) "
                            "wait to "
                            "be read, many of them of this tenant; try again later",
-                           BUS_SHED_MESSAGES, BUS_SHED_BYTES);
+                           BUS_SHED_MESSAGES, bus_pending_max(s->settings));
                 answer_refuse(answer, &full);
                 return;
         }
@@ -280,13 +281,21 @@ int subjects_claim(const SubjectsSettings *settings, bool adopt, Report *report)
         return bus_claim(settings, adopt, report);
 }
 
-int subjects_start(Subjects *s) { return bus_start(s->bus); }
+int subjects_start(Subjects *s) {
+        int r = heavy_start(s);
+        return r < 0 ? r : bus_start(s->bus);
+}
 
-void subjects_stop(Subjects *s, int64_t timeout_ms) { bus_stop(s->bus, timeout_ms); }
+void subjects_stop(Subjects *s, int64_t timeout_ms) {
+        int64_t deadline_ns = monotonic_ns() + timeout_ms * 1000000;
+        bus_stop(s->bus, timeout_ms);
+        heavy_stop(s, deadline_ns);
+}
 
 void subjects_free(Subjects *s) {
         if (!s)
                 return;
+        heavy_stop(s, 0);
         bus_free(s->bus);
         subjects_deinit(s);
         free(s);

@@ -50,6 +50,9 @@ typedef struct SubjectsSettings {
         const char *const *reply_prefixes; /* answered besides _INBOX. and _R_.; NULL-terminated, may be NULL */
         uint32_t queue_ack_pending_max; /* default 4096 */
         SubjectsFence fence;
+        size_t pending_bytes_max;   /* received and not read, per subscription: beyond, refused unread; default
+                                       BUS_SHED_BYTES. Four times that is dropped by the library */
+        size_t replies_bytes_max;   /* answers waiting to be sent; default BUS_REPLIES_BYTES_MAX */
 } SubjectsSettings;
 
 typedef struct Subjects Subjects;

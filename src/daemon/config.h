@@ -19,6 +19,7 @@ typedef struct Config {
         const char *storage_backend, *data_dir;
         int64_t store_max_mb, store_high_percent, cache_mb, command_id_ttl_ms, outbox_ttl_ms;
         /* engine */
+        int64_t memory_max_mb;
         int64_t inbox_max, inbox_tenant_max, tasks_max, tenant_tasks_max, tenant_executions_max;
         int64_t max_concurrent_steps, max_retries, initial_delay_ms, max_delay_ms;
         double backoff_multiplier;

@@ -5,6 +5,7 @@
  * messages, then the writer finishes what it has, then its answers go out, then the store is closed.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,6 +38,9 @@
 #define EXIT_START   1   /* could not start */
 #define EXIT_CONFIG  2   /* a setting is wrong */
 #define STATS_TARGETS_MAX 100 /* rows of `targets` in the query stats */
+#define ALLOCATOR_MMAP_FROM (256 << 10)
+#define ALLOCATOR_TRIM_FROM (4 << 20)
+#define ALLOCATOR_ARENAS    4
 #define STOP_AWAY_MS 300 /* what the outbox is given at a stop while NATS is away */
 
 typedef struct Daemon {
@@ -158,6 +162,32 @@ static void on_ready(void *userdata) {
 
 /* ---- settings into parts ----------------------------------------------------------- */
 
+/**
+ * Shares of MEMORY_MAX_MB, in 64ths; the README has the table. A share is what its part may take at most: they
+ * are never all full at the same time, and there is room left for what has no share (batches, threads, buffers).
+ */
+enum {
+        SHARE_ANSWERS = 4,    /* of HTTP calls */
+        SHARE_EXECUTIONS = 8, /* hot ones */
+        SHARE_INBOX = 4,
+        SHARE_PENDING = 1,    /* received and not read, of each subscription */
+        SHARE_REPLIES = 4,    /* waiting to be sent */
+        SHARE_RUNBOOKS = 4,   /* compiled */
+        SHARE_TASKS = 8,      /* configs and inputs of open ones */
+        SHARE_TREE = 8,       /* a definition while it is read */
+};
+
+static size_t memory_share(const Daemon *d, size_t share) {
+        return ((size_t)d->config.memory_max_mb << 20) / 64 * share;
+}
+
+/** What is freed goes back to the system: large blocks at once, and few arenas to keep the small ones. */
+static void set_allocator(void) {
+        mallopt(M_MMAP_THRESHOLD, ALLOCATOR_MMAP_FROM);
+        mallopt(M_TRIM_THRESHOLD, ALLOCATOR_TRIM_FROM);
+        mallopt(M_ARENA_MAX, ALLOCATOR_ARENAS);
+}
+
 static int open_store(Daemon *d, Report *report) {
         const Config *c = &d->config;
         StoreOptions options = {.backend = c->storage_backend,
@@ -197,11 +227,13 @@ static int make_subjects(Daemon *d, Report *report) {
                         .reply_prefixes = c->reply_prefixes,
                         .queue_ack_pending_max = (uint32_t)c->queue_ack_pending,
                         .fence = {d->fence.incarnation, d->fence.nonces, d->fence.n},
+                        .pending_bytes_max = memory_share(d, SHARE_PENDING),
+                        .replies_bytes_max = memory_share(d, SHARE_REPLIES),
         };
         snprintf(d->overloaded, sizeof(d->overloaded),
                  "the engine has %lld requests waiting, as many as it takes (INBOX_MAX), or %lu MiB of them "
-                 "(RUNTIME_INBOX_BYTES); try again later",
-                 (long long)c->inbox_max, RUNTIME_INBOX_BYTES >> 20);
+                 "(a sixteenth of MEMORY_MAX_MB); try again later",
+                 (long long)c->inbox_max, memory_share(d, SHARE_INBOX) >> 20);
         SubjectsHost host = {
                         .submit = submit,
                         .overloaded = d->overloaded,
@@ -233,13 +265,17 @@ static RuntimeSettings runtime_settings(const Daemon *d) {
                                                         .source = slice_from_str(d->source),
                                         },
                         .definitions = d->definitions,
+                        .inbox_bytes_max = memory_share(d, SHARE_INBOX),
+                        .runbooks_bytes_max = memory_share(d, SHARE_RUNBOOKS),
+                        .tasks_bytes_max = memory_share(d, SHARE_TASKS),
                         .inbox_max = (uint32_t)c->inbox_max,
                         .inbox_tenant_max = (uint32_t)c->inbox_tenant_max,
                         .tasks_max = (uint64_t)c->tasks_max,
                         .tenant_tasks_max = (uint64_t)c->tenant_tasks_max,
                         .tenant_executions_max = (uint64_t)c->tenant_executions_max,
                         .subject_prefix = slice_from_str(c->subject_prefix),
-                        .cache_bytes_max = (size_t)c->cache_mb << 20,
+                        .cache_bytes_max = c->cache_mb > 0 ? (size_t)c->cache_mb << 20
+                                                           : memory_share(d, SHARE_EXECUTIONS),
                         .early_events_max = (uint32_t)c->early_events_max,
                         .early_event_ttl_ms = c->early_event_ttl_ms,
                         .results_ttl_ms = c->command_id_ttl_ms,
@@ -297,6 +333,7 @@ static int make_executors(Daemon *d, Report *report) {
                                  .open_max = (uint64_t)c->http_open_max,
                                  .response_bytes_max = (size_t)c->http_response_bytes_max,
                                  .timeout_default_ms = c->http_timeout_ms,
+                                 .answers_bytes_max = memory_share(d, SHARE_ANSWERS) / 2,
                                  .per_host_max = (uint32_t)c->http_target_concurrency,
                                  .tenant_max = (uint32_t)c->http_tenant_concurrency,
                                  .target_limits = c->http_target_limits,
@@ -428,6 +465,7 @@ static void set_definitions(Daemon *d) {
         d->definitions.retry.initial_delay_ms = c->initial_delay_ms;
         d->definitions.retry.max_delay_ms = c->max_delay_ms;
         d->definitions.retry.backoff_multiplier = c->backoff_multiplier;
+        d->definitions.tree_bytes_max = memory_share(d, SHARE_TREE);
         d->definitions.allow_timeout_approve = c->allow_timeout_approve;
         d->incoming = d->definitions;
         d->incoming.check_config = check_config;
@@ -558,6 +596,7 @@ int main(int argc, char **argv) {
                 status = offline_backup(&d.config);
         } else {
                 set_log_level(d.config.log_level);
+                set_allocator();
                 signals_block();
                 if (d.config.unused[0])
                         log_event(LOG_WARN, "settings that have no effect in this program are ignored",

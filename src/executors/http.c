@@ -361,6 +361,7 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
         s->response_bytes_max = s->response_bytes_max ? s->response_bytes_max : HTTP_RESPONSE_BYTES_MAX;
         s->slow_bytes_per_s = s->slow_bytes_per_s ? s->slow_bytes_per_s : HTTP_SLOW_BYTES_PER_S;
         s->slow_window_ms = s->slow_window_ms > 0 ? s->slow_window_ms : HTTP_SLOW_WINDOW_MS;
+        s->answers_bytes_max = s->answers_bytes_max ? s->answers_bytes_max : HTTP_ANSWERS_BYTES_MAX;
         s->open_max = s->open_max ? s->open_max : HTTP_OPEN_MAX;
         s->allow = NULL;
         s->target_limits = NULL;

@@ -12,6 +12,8 @@ typedef struct HttpSettings {
         const char *target_limits;  /* HTTP_TARGET_LIMITS, see target_rules.h */
         int64_t timeout_default_ms; /* where the step has none */
         size_t response_bytes_max;  /* body; beyond: RESPONSE_TOO_LARGE, not retried */
+        size_t answers_bytes_max;   /* answers being received, or not yet committed: beyond, no call is started; beyond
+                                       twice that, large answers are given up (OVERLOADED) */
         const char *allow; /* HTTP_ALLOW: comma-separated hosts and CIDRs that may be private, loopback… */
         bool any_address;           /* the operator chose the URL: no address is refused */
         const char *ca_file;        /* NULL: the system's */
@@ -27,6 +29,7 @@ typedef struct HttpSettings {
 #define HTTP_RESPONSE_BYTES_MAX (768 * 1024)
 #define HTTP_HEADER_BYTES_MAX (64 * 1024)
 #define HTTP_OPEN_MAX 1000000
+#define HTTP_ANSWERS_BYTES_MAX (256UL << 20)
 #define HTTP_SLOW_BYTES_PER_S 16
 #define HTTP_SLOW_WINDOW_MS 20000
 

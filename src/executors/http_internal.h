@@ -41,6 +41,8 @@
 #define HTTP_LANE_REST_NS (60LL * 1000000000) /* a lane without calls is kept so long at least */
 #define HTTP_LANES_RESTING_MAX 4096     /* lanes without calls; the oldest is forgotten then */
 #define HTTP_TENANT_SHARE 3             /* a tenant has no more calls running than so many times the free places */
+#define HTTP_SETTLED_FROM (16 << 10)    /* results larger than this are counted until they are committed */
+#define HTTP_ROOM_LOOK_MS 20            /* how often it is looked whether there is room for answers again */
 #define HTTP_REFUSALS_PER_TURN 1000     /* calls that an open breaker refuses before others get their turn */
 
 typedef struct HttpEngine HttpEngine;
@@ -182,6 +184,7 @@ typedef struct HttpTransfer {
         Buf body;         /* decoded */
         size_t n_head_all; /* header bytes of all responses, 1xx included */
         uint64_t n_received; /* bytes of head and decoded body, for the speed */
+        uint64_t n_counted;  /* bytes of body that stand in HttpEngine.answers_bytes */
         uint64_t n_received_then; /* at the last look */
         uint16_t status;
         bool head_ended;
@@ -189,7 +192,7 @@ typedef struct HttpTransfer {
         bool is_http2;
         bool is_again;     /* http_transfer_again was here */
         bool is_over;      /* curl has said how it ended */
-        bool too_large, head_too_large;
+        bool too_large, head_too_large, no_room;
         bool connected;    /* the request is on its way, or about to be */
         bool resolving;    /* counts in n_resolving */
         uint32_t n_addresses_tried;
@@ -246,6 +249,7 @@ struct HttpEngine {
         List resting;     /* lanes without calls, oldest first */
         size_t n_resting;
         HttpTotals totals;
+        uint64_t answers_bytes; /* atomic: of bodies being received and of large results that are not settled */
         bool queue_dirty; /* something may start now */
         int64_t pump_ns;  /* something may start then; -1: not by time alone */
         uint32_t n_running, n_resolving;

@@ -25,7 +25,7 @@
 
 #define NS_PER_MS 1000000LL
 
-typedef enum Place { PLACE_FREE, PLACE_HOST_FULL, PLACE_TENANT_FULL, PLACE_NONE_FREE } Place;
+typedef enum Place { PLACE_FREE, PLACE_HOST_FULL, PLACE_TENANT_FULL, PLACE_NONE_FREE, PLACE_NO_ROOM } Place;
 
 static Place find_place(const HttpEngine *e, const HttpLane *l) {
         const HttpHost *h = l->host;
@@ -33,6 +33,8 @@ static Place find_place(const HttpEngine *e, const HttpLane *l) {
         uint32_t limit = e->settings.per_host_max < free ? e->settings.per_host_max : free;
         if (free == 0)
                 return PLACE_NONE_FREE;
+        if (__atomic_load_n(&e->answers_bytes, __ATOMIC_RELAXED) > e->settings.answers_bytes_max)
+                return PLACE_NO_ROOM;
         if (n_tenant / HTTP_TENANT_SHARE >= free ||
             (e->settings.tenant_max > 0 && n_tenant >= e->settings.tenant_max))
                 return PLACE_TENANT_FULL;
@@ -119,10 +121,13 @@ static bool lane_start_one(HttpEngine *e, HttpLane *l, size_t *left) {
                         (*left)--;
                 } else if (answer == GATE_REFUSED) {
                         e->queue_dirty = true; /* the rest in the next turn */
-                } else if (answer == GATE_GO && find_place(e, l) == PLACE_FREE) {
-                        start_first(e, l);
-                        l->waits_for = GATE_GO;
-                        started = true;
+                } else if (answer == GATE_GO) {
+                        Place place = find_place(e, l);
+                        started = place == PLACE_FREE;
+                        if (started)
+                                start_first(e, l);
+                        else if (place == PLACE_NO_ROOM)
+                                wake_at(e, e->now_ns + HTTP_ROOM_LOOK_MS * NS_PER_MS);
                 }
         }
         http_lane_unref(e, l);
@@ -184,7 +189,9 @@ void http_queue_why(HttpEngine *e, HttpCall *c, char *ret) {
                         [PLACE_FREE] = "others were before it",
                         [PLACE_HOST_FULL] = "too many calls to this host are under way",
                         [PLACE_TENANT_FULL] = "too many calls of this tenant are under way (HTTP_TENANT_CONCURRENCY)",
-                        [PLACE_NONE_FREE] = "too many calls are under way"};
+                        [PLACE_NONE_FREE] = "too many calls are under way",
+                        [PLACE_NO_ROOM] = "the answers of other calls take all the memory there is for them "
+                                          "(MEMORY_MAX_MB)"};
         const char *why = "it has only just come";
         if (c->lane) {
                 int64_t until_ns;

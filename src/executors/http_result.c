@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/quote.h"
 #include "executors/http_internal.h"
@@ -290,6 +291,31 @@ static Value *judge_grpc(HttpEngine *e, Outcome *o, int64_t *ret_retry_after_ms)
         return output;
 }
 
+/* ---- large results, until they are committed -------------------------------------------------------------- */
+
+typedef struct Unsettled {
+        HttpEngine *engine;
+        uint64_t n_bytes;
+} Unsettled;
+
+static void on_settled(void *userdata, bool committed) {
+        Unsettled *u = userdata;
+        __atomic_sub_fetch(&u->engine->answers_bytes, u->n_bytes, __ATOMIC_RELAXED);
+        free(u);
+}
+
+/** Without memory for it, it is not counted: nothing depends on it but a limit. */
+static void count_result(HttpEngine *e, TaskResult *r) {
+        size_t n = value_weight(r->output);
+        Unsettled *u = n > HTTP_SETTLED_FROM ? malloc(sizeof(*u)) : NULL;
+        if (!u)
+                return;
+        *u = (Unsettled){e, n};
+        __atomic_add_fetch(&e->answers_bytes, n, __ATOMIC_RELAXED);
+        r->settled = on_settled;
+        r->settled_userdata = u;
+}
+
 void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         const HttpTransfer *t = c->transfer;
         Outcome o = {.call = c,
@@ -317,5 +343,6 @@ void http_result_post(HttpEngine *e, HttpCall *c, HttpFault *fault) {
         result.logs = make_logs(e, &o);
         if (t)
                 result.evidence = make_evidence(e, &o);
+        count_result(e, &result);
         e->host.post_result(e->host.userdata, &result);
 }

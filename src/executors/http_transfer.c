@@ -55,7 +55,13 @@ static size_t on_body(char *data, size_t size, size_t n_items, void *transfer) {
                 t->too_large = true;
                 return STOP;
         }
+        uint64_t all = __atomic_add_fetch(&t->engine->answers_bytes, n, __ATOMIC_RELAXED);
         buf_put(&t->body, data, n);
+        t->n_counted += n;
+        if (all > 2 * t->engine->settings.answers_bytes_max && t->body.n > HTTP_SETTLED_FROM) {
+                t->no_room = true;
+                return STOP;
+        }
         return t->body.error ? STOP : n;
 }
 
@@ -190,6 +196,8 @@ static void transfer_put(HttpEngine *e, HttpTransfer *t) {
                 explicit_bzero(t->secret.data, t->secret.cap);
         buf_reset(&t->secret);
         t->call = NULL;
+        __atomic_sub_fetch(&e->answers_bytes, t->n_counted, __ATOMIC_RELAXED);
+        t->n_counted = 0;
         if (e->n_idle >= HTTP_TRANSFERS_IDLE_MAX) {
                 transfer_free(t);
                 return;
@@ -299,7 +307,7 @@ static void answer_reset(HttpTransfer *t) {
         t->n_head_all = 0;
         t->n_received = t->n_received_then = 0;
         t->status = 0;
-        t->in_body = t->too_large = t->head_too_large = t->head_ended = t->is_http2 = false;
+        t->in_body = t->no_room = t->too_large = t->head_too_large = t->head_ended = t->is_http2 = false;
         t->n_addresses_tried = 0;
         t->refused_kind = NULL;
         t->error[0] = 0;
@@ -426,6 +434,13 @@ void http_transfer_fault(HttpEngine *e, const HttpTransfer *t, CURLcode code, Ht
                 http_fault_set(fault, "RESPONSE_TOO_LARGE", false,
                                "the answer's body has more than %zu bytes (HTTP_RESPONSE_BYTES_MAX)",
                                e->settings.response_bytes_max);
+                return;
+        }
+        if (t->no_room) {
+                http_fault_set(fault, "OVERLOADED", true,
+                               "the answers of all calls together take more memory than they may (%zu MiB); this "
+                               "one was given up",
+                               2 * e->settings.answers_bytes_max >> 20);
                 return;
         }
         if (t->head.error || t->tail.error || t->body.error)

@@ -58,6 +58,54 @@ static size_t find_too_deep(Slice text) {
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+/* ---- how much memory ----------------------------------------------------------------------------------- */
+
+/* What jansson 2.14 takes from malloc on 64 bits for each of these, the neighbour's share included. */
+#define OBJECT_BYTES 240 /* with its eight buckets */
+#define ARRAY_BYTES 128  /* with room for eight */
+#define MEMBER_BYTES 96  /* beside its key's bytes */
+#define STRING_BYTES 80  /* beside its bytes */
+#define NUMBER_BYTES 32
+#define ITEM_BYTES 16    /* its place in the array */
+#define BYTES_PER_BYTE_MAX 96 /* of tree per byte of text: "{}," is the densest */
+
+size_t json_tree_estimate(Slice text) {
+        size_t n_bytes = text.n, n_members = 0, n_strings = 0;
+        bool in_number = false;
+        for (size_t i = 0; i < text.n;) {
+                char c = text.data[i++];
+                bool number = is_digit(c) || c == '-';
+                n_bytes += number && !in_number ? NUMBER_BYTES : 0;
+                in_number = number || (in_number && (c == '.' || c == 'e' || c == 'E' || c == '+'));
+                switch (c) {
+                case '"':
+                        i = skip_string(text, i);
+                        n_strings++;
+                        break;
+                case '[': n_bytes += ARRAY_BYTES; break;
+                case '{': n_bytes += OBJECT_BYTES; break;
+                case ',': n_bytes += ITEM_BYTES; break;
+                case ':': n_members++; break;
+                default: break;
+                }
+        }
+        size_t n_values = n_strings > n_members ? n_strings - n_members : 0;
+        return n_bytes + n_members * MEMBER_BYTES + n_values * STRING_BYTES;
+}
+
+static bool tree_fits(Slice text, size_t max, const char *limit, Report *report) {
+        size_t n = text.n > max / BYTES_PER_BYTE_MAX ? json_tree_estimate(text) : 0;
+        if (n <= max)
+                return true;
+        report_set(report, RUNBOOK_TOO_LARGE,
+                   "the JSON has %zu bytes and so many values that it would take %zu MiB of memory; %zu MiB are "
+                   "allowed (%s)",
+                   text.n, n >> 20, max >> 20, limit);
+        return false;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
 /** Copy @text, writing integers that don't fit 64 bits as reals. */
 static void widen_integers(Slice text, Buf *b) {
         for (size_t i = 0; i < text.n;) {
@@ -159,6 +207,10 @@ static void report_too_deep(Report *report, Slice text, size_t at) {
 }
 
 json_t *json_parse(Slice text, size_t size_max, Report *report) {
+        return json_parse_within(text, size_max, JSON_TREE_BYTES_MAX, "JSON_TREE_BYTES_MAX", report);
+}
+
+json_t *json_parse_within(Slice text, size_t size_max, size_t tree_max, const char *limit, Report *report) {
         if (text.n > size_max) {
                 report_set(report, RUNBOOK_TOO_LARGE, "the JSON has %zu bytes, more than the %zu allowed",
                            text.n, size_max);
@@ -174,6 +226,8 @@ json_t *json_parse(Slice text, size_t size_max, Report *report) {
                 report_too_deep(report, text, too_deep);
                 return NULL;
         }
+        if (!tree_fits(text, tree_max, limit, report))
+                return NULL;
         json_error_t error;
         json_t *json = load(text, &error);
         if (!json)

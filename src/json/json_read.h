@@ -6,6 +6,7 @@
 
 #define JSON_DEPTH_MAX 64            /* nesting of any document we take */
 #define JSON_POINTER_MAX 1024        /* bytes of a path shown to people; longer ones are cut with "…" */
+#define JSON_TREE_BYTES_MAX (512UL << 20) /* memory of the tree of any document we take, estimated before it is made */
 
 /**
  * Parse @text: UTF-8, at most @size_max bytes and JSON_DEPTH_MAX deep, no duplicate keys, any value at the top.
@@ -13,6 +14,10 @@
  * TOO_LARGE with line and column, and NULL is returned. Else an owned reference.
  */
 json_t *json_parse(Slice text, size_t size_max, Report *report);
+/** The same with another limit for the tree's memory (TOO_LARGE), which @limit names for people. */
+json_t *json_parse_within(Slice text, size_t size_max, size_t tree_max, const char *limit, Report *report);
+/** What the tree of @text will take in memory, within some tens of percent, and rather too much. */
+size_t json_tree_estimate(Slice text);
 
 /**
  * Parse bytes that this program wrote: no limits but the parser's own, no report. NULL when they are not JSON

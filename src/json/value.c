@@ -16,6 +16,7 @@
 #define NODE_BYTES 64 /* rough cost of a jansson node with its share of table or array */
 
 struct Value {
+        atomic_size_t weight; /* value_size when it was first asked for; 0: not yet */
         atomic_uint refs;
         json_t *json; /* either or both of json and bytes */
         char *bytes;
@@ -120,4 +121,15 @@ size_t value_size(const Value *v) {
                 return 0;
         size_t size = sizeof(*v) + (v->bytes ? v->n_bytes + 1 : 0);
         return v->json ? size + tree_size(v->json, 0) : size;
+}
+
+size_t value_weight(Value *v) {
+        if (!v)
+                return 0;
+        size_t size = atomic_load_explicit(&v->weight, memory_order_relaxed);
+        if (size == 0) {
+                size = value_size(v);
+                atomic_store_explicit(&v->weight, size, memory_order_relaxed);
+        }
+        return size;
 }

@@ -21,4 +21,6 @@ bool value_is_damaged(const Value *v);
 Slice value_bytes(Value *v);
 /** Bytes of memory held, roughly, for cache accounting. */
 size_t value_size(const Value *v);
+/** The same as it was when it was first asked for: for values that are asked about again and again. */
+size_t value_weight(Value *v);
 static inline void value_unref_p(Value **v) { value_unref(*v); }

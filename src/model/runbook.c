@@ -104,7 +104,7 @@ int runbook_compile(const json_t *definition, const RunbookDefaults *defaults, R
 }
 
 /** JSON or YAML, by the first byte that is neither blank nor a byte order mark. */
-static json_t *parse_text(Slice text, Report *report) {
+static json_t *parse_text(Slice text, size_t tree_max, Report *report) {
         if (slice_starts_with(text, SLICE("\xef\xbb\xbf")))
                 text = (Slice){text.data + 3, text.n - 3};
         if (text.n > LIMIT_DEFINITION_BYTES) {
@@ -116,13 +116,15 @@ static json_t *parse_text(Slice text, Report *report) {
         size_t i = 0;
         while (i < text.n && memchr(" \t\r\n", text.data[i], 4))
                 i++;
-        if (i < text.n && text.data[i] == '{')
-                return json_parse(text, LIMIT_DEFINITION_BYTES, report);
-        return yaml_parse(text, LIMIT_DEFINITION_BYTES, report);
+        if (i >= text.n || text.data[i] != '{')
+                return yaml_parse(text, LIMIT_DEFINITION_BYTES, report);
+        return tree_max > 0 ? json_parse_within(text, LIMIT_DEFINITION_BYTES, tree_max,
+                                                "an eighth of MEMORY_MAX_MB", report)
+                            : json_parse(text, LIMIT_DEFINITION_BYTES, report);
 }
 
 int runbook_def_parse(Slice text, const RunbookDefaults *defaults, Report *report, Runbook **ret) {
-        json_t *definition = parse_text(text, report);
+        json_t *definition = parse_text(text, defaults->tree_bytes_max, report);
         if (!definition)
                 return report->oom ? -ENOMEM : -EINVAL;
         int r = runbook_compile(definition, defaults, report, ret);

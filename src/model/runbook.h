@@ -185,6 +185,7 @@ typedef struct Runbook {
 typedef struct RunbookDefaults {
         RetryPolicy retry;           /* where neither step nor runbook gives one */
         bool allow_timeout_approve;  /* operator's consent to timeoutAction "approve" */
+        size_t tree_bytes_max; /* memory of a definition's tree while it is read; 0: JSON_TREE_BYTES_MAX */
         /**
          * Asked about the config of each step, as it is written: what only those can tell who will run it.
          * NULL: nobody. 0, -EINVAL with its faults reported at @config (whose value may be absent), -ENOMEM.

@@ -122,6 +122,14 @@ bool refuse_new_work(Batch *b, Item *it, int *ret) {
                                     n_open, (unsigned long long)r->settings.tasks_max);
                 return true;
         }
+        size_t n_bytes = open_tasks_bytes(&r->tasks);
+        if (n_bytes >= r->settings.tasks_bytes_max) {
+                *ret = batch_refuse(b, it, RUNBOOK_OVERLOADED,
+                                    "The tasks under way take %zu MiB of memory, as much as they may "
+                                    "(MEMORY_MAX_MB). Send this again later.",
+                                    n_bytes >> 20);
+                return true;
+        }
         return it->request && (it->request->kind == REQUEST_START || it->request->kind == REQUEST_REPLAY) &&
                refuse_tenant(b, it, ret);
 }

@@ -20,6 +20,12 @@ static void settle(RuntimeSettings *s) {
                 s->inbox_max = RUNTIME_INBOX_MAX;
         if (s->batch_max == 0)
                 s->batch_max = RUNTIME_BATCH_MAX;
+        if (s->inbox_bytes_max == 0)
+                s->inbox_bytes_max = RUNTIME_INBOX_BYTES;
+        if (s->runbooks_bytes_max == 0)
+                s->runbooks_bytes_max = RUNBOOK_CACHE_BYTES;
+        if (s->tasks_bytes_max == 0)
+                s->tasks_bytes_max = RUNTIME_TASKS_BYTES;
         if (s->cache_bytes_max == 0)
                 s->cache_bytes_max = RUNTIME_CACHE_BYTES;
         if (s->tasks_max == 0)
@@ -50,7 +56,7 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
         r->ids.random(r->ids.userdata, seeds, N_ELEMENTS(seeds));
         const InboxLimits limits = {.max = r->settings.inbox_max,
                                     .tenant_max = r->settings.inbox_tenant_max,
-                                    .bytes_max = RUNTIME_INBOX_BYTES};
+                                    .bytes_max = r->settings.inbox_bytes_max};
         int rc = inbox_init(&r->inbox, &limits, &seeds[8]);
         if (rc < 0)
                 return rc;
@@ -59,7 +65,8 @@ static int make_parts(Runtime *r, const AuditStream *audit) {
                 inbox_deinit(&r->inbox);
                 return rc;
         }
-        runbook_cache_init(&r->runbooks, &r->settings.definitions, RUNBOOK_CACHE_BYTES, seeds[0], seeds[1]);
+        runbook_cache_init(&r->runbooks, &r->settings.definitions, r->settings.runbooks_bytes_max, seeds[0],
+                           seeds[1]);
         open_tasks_init(&r->tasks, &seeds[2], &seeds[10]);
         cache_init(&r->cache, r->settings.cache_bytes_max, seeds[4], seeds[5]);
         verifier_init(&r->verifier);

@@ -18,7 +18,11 @@ typedef struct RuntimeSettings {
         uint32_t inbox_max;           /* requests waiting; default RUNTIME_INBOX_MAX */
         uint32_t inbox_tenant_max;    /* of them, of one tenant; 0: three quarters of what is free */
         uint32_t batch_max;           /* inputs of one transaction; default RUNTIME_BATCH_MAX */
+        size_t inbox_bytes_max;       /* memory of requests waiting; default RUNTIME_INBOX_BYTES */
         size_t cache_bytes_max;       /* hot executions kept in memory; default RUNTIME_CACHE_BYTES */
+        size_t runbooks_bytes_max;    /* compiled runbooks kept in memory; default RUNBOOK_CACHE_BYTES */
+        size_t tasks_bytes_max;       /* configs, inputs and results of open tasks, beyond which starts are refused;
+                                         default RUNTIME_TASKS_BYTES */
         uint64_t tasks_max;     /* open tasks beyond which starts are refused; default RUNTIME_TASKS_MAX */
         uint64_t tenant_tasks_max;      /* the same of one tenant; 0: any number */
         uint64_t tenant_executions_max; /* executions of one tenant that have not ended, beyond which its
@@ -38,7 +42,9 @@ typedef struct RuntimeSettings {
 #define RUNTIME_INBOX_MAX 16384
 #define RUNTIME_INBOX_BYTES        (256UL << 20) /* of memory that waiting requests hold; beyond: OVERLOADED */
 #define RUNTIME_BATCH_MAX 1024
+#define RUNTIME_INBOX_BYTES (256UL << 20)
 #define RUNTIME_CACHE_BYTES (512UL * 1024 * 1024)
+#define RUNTIME_TASKS_BYTES (512UL << 20)
 #define RUNTIME_TASKS_MAX 100000
 #define RUNTIME_RESULTS_TTL_MS (7LL * 86400 * 1000)
 #define RUNTIME_OUTBOX_TTL_MS (24LL * 3600 * 1000)

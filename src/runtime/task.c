@@ -133,6 +133,7 @@ int open_tasks_add(OpenTasks *o, Task *task, OpenTask **ret) {
         list_init(&t->node);
         list_init(&t->result.node);
         t->task = task;
+        t->turn.weight = sizeof(*t) + sizeof(*task) + value_weight(task->config) + value_weight(task->input);
         t->type = task->step->type;
         t->is_question = task->is_question;
         t->result.kind = REQUEST_TASK_RESULT;
@@ -183,6 +184,13 @@ OpenTask *open_tasks_find(OpenTasks *o, Uuid execution_id, uint32_t instance, ui
 size_t open_tasks_count(OpenTasks *o) {
         pthread_mutex_lock(&o->lock);
         size_t n = o->map.n;
+        pthread_mutex_unlock(&o->lock);
+        return n;
+}
+
+size_t open_tasks_bytes(OpenTasks *o) {
+        pthread_mutex_lock(&o->lock);
+        size_t n = o->tenants.weight;
         pthread_mutex_unlock(&o->lock);
         return n;
 }

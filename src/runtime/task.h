@@ -46,6 +46,7 @@ OpenTask *open_tasks_take(OpenTasks *o, Uuid execution_id, uint32_t instance, ui
  * again. */
 OpenTask *open_tasks_find(OpenTasks *o, Uuid execution_id, uint32_t instance, uint32_t attempt);
 size_t open_tasks_count(OpenTasks *o);
+size_t open_tasks_bytes(OpenTasks *o); /* of configs and inputs, roughly */
 size_t open_tasks_count_of(OpenTasks *o, Slice tenant);
 void open_task_free(OpenTask *t); /* NULL-safe */
 /** Move the values of @result into the room kept for it. */

@@ -93,7 +93,8 @@ class Proxy {
     this.accepted++;
     const server = net.connect({ port: this.target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     client.setNoDelay(true);
-    const connection = { client, server, pipes: [new Pipe(client, server, this.up), new Pipe(server, client, this.down)] };
+    const pipes = [new Pipe(client, server, this.up), new Pipe(server, client, this.down)];
+    const connection = { client, server, pipes };
     this.connections.add(connection);
     const close = () => {
       client.destroy();

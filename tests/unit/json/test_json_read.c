@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -82,6 +83,50 @@ Test(json_read, size) {
         _cleanup_(report_deinit) Report report = {0};
         cr_assert_not_null(json = json_parse(SLICE("[1,2,3]"), 7, &report));
         json_decref(json);
+}
+
+/** @n times @unit between @head and @tail, and the limit for its tree. */
+static RunbookCode parse_many(const char *head, const char *unit, int n, const char *tail, size_t tree_max) {
+        _cleanup_(buf_deinit) Buf b = {0};
+        _cleanup_(report_deinit) Report report = {0};
+        buf_put_str(&b, head);
+        for (int i = 0; i < n; i++)
+                buf_put_str(&b, unit);
+        buf_put_str(&b, tail);
+        json_decref(json_parse_within(buf_slice(&b), 64 << 20, tree_max, "THE_LIMIT", &report));
+        if (report.code == RUNBOOK_TOO_LARGE)
+                cr_assert_not_null(strstr(report.message, "THE_LIMIT"));
+        return report.code;
+}
+
+Test(json_read, documents_of_too_many_values_are_not_made) {
+        cr_assert_eq(parse_many("[", "{},", 10000, "1]", 3 << 20), RUNBOOK_OK);
+        cr_assert_eq(parse_many("[", "{},", 10000, "1]", 2 << 20), RUNBOOK_TOO_LARGE);
+        cr_assert_eq(parse_many("[", "1,", 100000, "1]", 4 << 20), RUNBOOK_TOO_LARGE);
+        cr_assert_eq(parse_many("[", "1,", 100000, "1]", 6 << 20), RUNBOOK_OK);
+        cr_assert_eq(parse_many("[\"", "{[,:1", 100000, "\"]", 1 << 20), RUNBOOK_OK, "text is only text");
+}
+
+/** What the estimate says against what malloc says. */
+Test(json_read, the_estimate_is_near) {
+        static const char *const units[] = {"1,", "[],", "{},", "{\"a\":{}},", "\"\",", "1.5e3,", "[[[[[1]]]]],",
+                                            "{\"id\":\"s100\",\"type\":\"wait\",\"dependsOn\":[\"a\"]},"};
+        for (size_t u = 0; u < sizeof(units) / sizeof(units[0]); u++) {
+                _cleanup_(buf_deinit) Buf b = {0};
+                buf_put_char(&b, '[');
+                for (int i = 0; i < 20000; i++)
+                        buf_put_str(&b, units[u]);
+                buf_put_str(&b, "1]");
+                struct mallinfo2 before = mallinfo2();
+                json_t *json = json_parse_own(buf_slice(&b));
+                struct mallinfo2 after = mallinfo2();
+                size_t real = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
+                size_t estimate = json_tree_estimate(buf_slice(&b));
+                json_decref(json);
+                if (real == 0)
+                        cr_skip("this malloc does not say what it holds");
+                cr_assert(estimate >= real && estimate < real * 3 / 2, "%s: %zu for %zu", units[u], estimate, real);
+        }
 }
 
 Test(json_read, depth) {

@@ -89,6 +89,23 @@ Test(bus, many_at_once_get_one_answer_each) {
         cr_assert_eq(e.n_requests, 2500);
 }
 
+/** Large definitions are read beside the others; who waits for an answer gets one, in whatever order. */
+Test(bus, large_definitions_hold_up_nobody) {
+        all_up();
+        size_t n = 900 << 10;
+        char *large = malloc(n + 64);
+        strcpy(large, "{\"id\":\"x\",\"description\":\"");
+        size_t at = strlen(large);
+        memset(large + at, 'a', n);
+        strcpy(large + at + n, "\"}");
+        for (int i = 0; i < 3; i++) {
+                natsMsg *reply = request("runbook.v1.acme.cmd.alice.register", large, NULL);
+                cr_assert_str_eq(header(reply, "Nats-Service-Error-Code"), "400");
+                natsMsg_Destroy(reply);
+        }
+        free(large);
+}
+
 Test(bus, no_answer_goes_into_our_own_output) {
         natsSubscription *sub = NULL;
         natsMsg *m = NULL;

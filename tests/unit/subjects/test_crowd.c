@@ -10,7 +10,7 @@ TestSuite(crowd, .fini = check_leaks);
 static const uint64_t seed[2] = {1, 2};
 
 static bool note(Crowd *c, const char *tenant) {
-        return crowd_is_loud(c, crowd_note(c, seed, slice_from_str(tenant)));
+        return crowd_is_loud(c, crowd_note(c, seed, slice_from_str(tenant), 100));
 }
 
 Test(crowd, one_alone_is_loud) {
@@ -29,6 +29,17 @@ Test(crowd, the_quiet_ones_are_not) {
                 cr_assert(loud, "at %d", i);
                 cr_assert_not(quiet, "at %d", i);
         }
+}
+
+Test(crowd, large_messages_are_many) {
+        Crowd c = {0};
+        for (int i = 0; i < 20000; i++)
+                note(&c, "busy");
+        size_t cell = 0;
+        for (int i = 0; i < 20; i++)
+                cell = crowd_note(&c, seed, SLICE("large"), 1 << 20);
+        cr_assert(crowd_is_loud(&c, cell));
+        cr_assert_not(note(&c, "busy"));
 }
 
 Test(crowd, it_forgets) {
