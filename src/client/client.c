@@ -338,16 +338,17 @@ int runbook_client_request(RunbookClient *c, const char *subject, const char *bo
                 client_put_subject(c, family_name, true, &full);
         buf_put_char(&full, '.');
         buf_put_slice(&full, rest);
-        if (!slice_eq_str(family, "cmd") && !slice_eq_str(family, "event") && !slice_eq_str(family, "query"))
+        if (!slice_eq_str(family, "cmd") && !slice_eq_str(family, "event") && !slice_eq_str(family, "query") &&
+            !slice_eq_str(family, "result"))
                 return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
-                                        "\"%s\" must begin with \"cmd.\", \"event.\" or \"query.\"",
+                                        "\"%s\" must begin with \"cmd.\", \"event.\", \"query.\" or \"result.\"",
                                         subject ? subject : "");
         if (!subject_is_valid(buf_slice(&full)))
                 return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
                                         "\"%s\" does not make a subject: tokens must be encoded and "
                                         "not empty, %d bytes at most",
                                         subject, SUBJECT_BYTES_MAX);
-        r = request_init(&rq, c, call, !slice_eq_str(family, "query"), e);
+        r = request_init(&rq, c, call, !slice_eq_str(family, "query") && !slice_eq_str(family, "result"), e);
         if (r < 0)
                 return r;
         buf_put_char(&full, 0);
