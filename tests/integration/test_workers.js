@@ -364,6 +364,62 @@ test('1,000 tasks over 4 workers: each done, each once', { timeoutMs: 120000 }, 
   });
 });
 
+const C_WORKER =
+  process.env.EXAMPLE_WORKER ||
+  path.join(process.env.RUNBOOK_BUILD || path.join(__dirname, '../../build'), 'deploy/example-worker');
+
+function startC(type, name) {
+  const env = { NATS_URL: house.natsUrl, RUNBOOK_TENANT: TENANT, RUNBOOK_USER: name, WORKER_TYPE: type };
+  const program = new Program(name, C_WORKER, [], env, path.join(house.dir, `${name}.log`));
+  house.programs.push(program);
+  return program;
+}
+
+test('the worker in C: results, progress, logs, errors, cancels, a graceful stop', { timeoutMs: 60000 }, async () => {
+  const type = freshType('count');
+  const worker = startC(type, 'counter');
+  const id = await startOne(type, {}, { text: 'four words are here' });
+  const x = await alice.until(id, 'completed');
+  const { words, attempt, key } = x.stepResults.do.output;
+  assert.deepEqual([words, attempt], [4, 1]);
+  assert.match(key, /^[0-9a-f]{64}$/);
+  assert.ok((await alice.all(`logs.${id}`, 'logs')).some((l) => l.message === 'counting'));
+  const failed = await alice.until(await startOne(type), 'failed');
+  assert.deepEqual([failed.stepResults.do.error.code, failed.stepResults.do.attemptNumber], ['NO_TEXT', 2]);
+
+  const slow = await startOne(type, { config: { sleepMs: 20000, heartbeatTimeoutMs: 300 } }, { text: 'a' });
+  await alice.until(slow, (e) => e.stepResults.do.progress === 0.5);
+  await sleep(1000); // its heartbeats keep it
+  assert.equal((await alice.execution(slow)).stepResults.do.attemptNumber, 1);
+  assert.ok((await alice.cmd(`cancel.${slow}`)).ok);
+  await eventually(() => worker.logText().includes('nobody waits any more'), { what: 'the worker to hear of it' });
+
+  const last = await startOne(type, { config: { sleepMs: 800 } }, { text: 'a b' });
+  await alice.until(last, (e) => e.stepResults.do.progress === 0.5);
+  assert.equal((await worker.end()).code, 0);
+  assert.equal((await alice.until(last, 'completed')).stepResults.do.output.words, 2, 'what was at hand was finished');
+});
+
+test('the worker in C: killed, another takes over; engine killed, it waits', { timeoutMs: 60000 }, async () => {
+  const type = freshType('count');
+  const doomed = startC(type, 'doomed-c');
+  const id = await startOne(type, { config: { sleepMs: 3000, heartbeatTimeoutMs: 400 } }, { text: 'x' });
+  const before = await alice.until(id, (e) => e.stepResults.do.progress === 0.5);
+  assert.equal(before.stepResults.do.attemptNumber, 1);
+  await doomed.end('SIGKILL');
+  startC(type, 'heir');
+  const x = await alice.until(id, 'completed', { timeoutMs: 20000 });
+  assert.equal(x.stepResults.do.output.attempt, 2);
+  const other = await startOne(type, { config: { sleepMs: 1500 } }, { text: 'x y z' });
+  await alice.until(other, (e) => e.stepResults.do.progress === 0.5);
+  await house.engine.end('SIGKILL');
+  await sleep(2500); // the worker is done by now, and has nobody to tell
+  house.startEngine();
+  await house.engineReady();
+  const y = await alice.until(other, 'completed', { timeoutMs: 20000 });
+  assert.deepEqual([y.stepResults.do.output.words, y.stepResults.do.attemptNumber], [3, 1]);
+});
+
 test('a worker may take tasks by JetStream itself', async () => {
   const type = freshType('jetstream');
   const id = await startOne(type);
