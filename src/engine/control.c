@@ -186,30 +186,36 @@ static bool scope_is_live(const Execution *x, uint32_t scope) {
         return true;
 }
 
+/* Iterations that closed unfinished, because all was being stopped, go on. */
+static void reopen_iterations(Move *m, uint32_t loop) {
+        Execution *x = m->x;
+        StepExtra *extra = x->steps[loop].extra;
+        for (uint32_t c = extra ? extra->first_scope : SCOPE_NONE; c != SCOPE_NONE; c = x->scopes[c].next_scope)
+                if (x->scopes[c].closed && x->scopes[c].n_open > 0 && x->scopes[c].n_failed == 0) {
+                        x->scopes[c].closed = false;
+                        extra->n_closed--;
+                        execution_touch_scope(x, c);
+                        execution_touch(x, loop);
+                }
+}
+
 /* What the failure had stopped goes on: owners have smaller numbers than what is in them, so one pass does. */
 static void revive_stopped(Move *m) {
         Execution *x = m->x;
         for (uint32_t i = 0; i < x->n_instances && !x->broken; i++) {
                 StepState *s = &x->steps[i];
+                bool is_loop = execution_step(x, i)->type == STEP_TYPE_LOOP;
                 if (!scope_is_live(x, s->scope))
                         continue;
-                if (s->status == RUNBOOK_STEP_CANCELLED) {
-                        if (execution_step(x, i)->type == STEP_TYPE_LOOP && s->extra &&
-                            s->extra->first_scope != SCOPE_NONE) {
-                                step_set_status(m, i, RUNBOOK_STEP_RUNNING);
-                                s->end_ms = 0;
-                                for (uint32_t c = s->extra->first_scope; c != SCOPE_NONE;
-                                     c = x->scopes[c].next_scope)
-                                        if (x->scopes[c].closed && x->scopes[c].n_open > 0 &&
-                                            x->scopes[c].n_failed == 0) {
-                                                x->scopes[c].closed = false;
-                                                s->extra->n_closed--;
-                                                execution_touch_scope(x, c);
-                                        }
-                        } else {
-                                revive(m, i);
-                        }
+                if (s->status == RUNBOOK_STEP_CANCELLED && is_loop && s->extra &&
+                    s->extra->first_scope != SCOPE_NONE) {
+                        step_set_status(m, i, RUNBOOK_STEP_RUNNING);
+                        s->end_ms = 0;
+                } else if (s->status == RUNBOOK_STEP_CANCELLED) {
+                        revive(m, i);
                 }
+                if (is_loop && s->status == RUNBOOK_STEP_RUNNING)
+                        reopen_iterations(m, i); /* of one that failed, too: the retry has reopened that one */
                 schedule_resolve_again(m, i);
         }
 }

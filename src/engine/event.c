@@ -55,9 +55,10 @@ void event_put_raw(JsonWriter *w, const char *key, Slice raw) {
 static bool put_value(JsonWriter *w, const char *key, Value *v) {
         if (!v)
                 return true;
+        Slice bytes = value_bytes(v);
         json_key(w, key);
-        json_put_raw(w, value_bytes(v));
-        return value_bytes(v).n > 0;
+        json_put_raw(w, bytes);
+        return bytes.n > 0; /* else memory ran out */
 }
 
 static bool put_value_digest(JsonWriter *w, const char *key, Value *v) {

@@ -48,7 +48,7 @@ static void put_task(Draft *d) {
         put_retry(d);
         if (rng_chance(r, 100))
                 buf_put_str(&d->b, ",\"requiredPermissions\":[\"deploy\"]");
-        if (rng_chance(r, 150)) {
+        if (rng_chance(r, 300)) {
                 buf_put_str(&d->b, ",\"compensateWith\":\"undo\"");
                 d->needs_undo = true;
         }

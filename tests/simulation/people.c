@@ -165,7 +165,7 @@ static void put_start(Sim *s, Buf *b, const char *runbook) {
                 buf_put_str(b, ",\"input\":");
                 put_input(s, b);
         }
-        switch (rng_below(&s->rng, 12)) {
+        switch (rng_below(&s->rng, 10)) {
         case 0:
                 buf_put_str(b, ",\"options\":{\"dryRun\":true}");
                 break;

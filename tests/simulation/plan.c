@@ -41,7 +41,7 @@ static const struct {
                 [FAULT_DISK_FULL] = {20, 100, 600},     [FAULT_DISK_READ] = {10, 1, 3},
                 [FAULT_MAP_FULL] = {20, 1, 20},         [FAULT_MESSAGE_LOST] = {30, 20, 300},
                 [FAULT_MESSAGE_TWICE] = {40, 50, 400},  [FAULT_MESSAGE_LATE] = {50, 200, 900},
-                [FAULT_NO_MEMORY] = {25, 10, 150},      [FAULT_PAUSE] = {20, 200, 1000},
+                [FAULT_NO_MEMORY] = {40, 50, 300},      [FAULT_PAUSE] = {20, 200, 1000},
                 [FAULT_QUEUE_AGAIN] = {30, 50, 400},    [FAULT_QUEUE_LOSES] = {20, 200, 800},
                 [FAULT_RESULT_ERROR] = {80, 50, 600},   [FAULT_RESULT_LATE] = {30, 100, 500},
                 [FAULT_RESULT_NONE] = {30, 50, 300},    [FAULT_RESULT_TWICE] = {30, 50, 500},

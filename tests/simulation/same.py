@@ -2,11 +2,21 @@
 """The same seed tells the same story: twice, with other addresses and other rubbish in fresh memory, and in
 every build that is given.
 
-    same.py SEEDS SIMULATE [SIMULATE…]        SEEDS as 1..50; a SIMULATE that is not there is left out
+    same.py SEEDS SIMULATE [SIMULATE…]        SEEDS as 1..50
+
+A further SIMULATE that is not there, or is older than the sources, is left out.
 """
 import os
+import pathlib
 import subprocess
 import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def newest_source():
+    folders = [ROOT / "src", ROOT / "storage", ROOT / "subjects", ROOT / "tests" / "simulation"]
+    return max(file.stat().st_mtime for folder in folders for file in folder.rglob("*.[ch]"))
 
 
 def stories(program, seeds, perturb):
@@ -18,9 +28,8 @@ def stories(program, seeds, perturb):
 
 
 def main():
-    seeds, programs = sys.argv[1], [p for p in sys.argv[2:] if os.access(p, os.X_OK)]
-    if not programs:
-        sys.exit("there is no simulator to compare")
+    seeds, programs = sys.argv[1], sys.argv[2:3]
+    programs += [p for p in sys.argv[3:] if os.access(p, os.X_OK) and os.path.getmtime(p) >= newest_source()]
     first = stories(programs[0], seeds, 0)
     told = 0
     for program in programs:

@@ -163,7 +163,7 @@ static void fill(Sim *s, TaskResult *r) {
                 r->error = value_of(errors[rng_below(&s->rng, N_ELEMENTS(errors))]);
                 r->retry_after_ms = rng_chance(&s->rng, 200) ? rng_below(&s->rng, 20000) : 0;
         }
-        if (rng_chance(&s->rng, 200))
+        if (rng_chance(&s->rng, 600))
                 r->logs = value_of("[{\"level\":\"info\",\"message\":\"did it\"}]");
         if (rng_chance(&s->rng, 200))
                 r->evidence = value_of("[{\"type\":\"http\",\"sourceRef\":\"x\",\"confidence\":1,"
