@@ -5,8 +5,6 @@
  * There is no registry. Each part keeps its own numbers under its own lock, and a page is made of them when
  * somebody asks: nothing is counted twice, and what nobody scrapes costs an addition.
  */
-#include <math.h>
-
 #include "base/metrics.h"
 
 const HistogramBounds histogram_seconds_short = {
@@ -43,7 +41,8 @@ void metrics_family(MetricsWriter *w, MetricKind kind, const char *name, const c
 }
 
 static void put_value(Buf *b, double value) {
-        if (value == floor(value) && fabs(value) < 9007199254740992.0) /* 2^53: exact integers */
+        const double exact = 9007199254740992.0; /* 2^53: up to it integers are what they say */
+        if (value > -exact && value < exact && value == (double)(int64_t)value)
                 buf_put_decimal(b, (int64_t)value);
         else
                 buf_printf(b, "%.9g", value);

@@ -190,8 +190,8 @@ void http_queue_why(HttpEngine *e, HttpCall *c, char *ret) {
                         [PLACE_HOST_FULL] = "too many calls to this host are under way",
                         [PLACE_TENANT_FULL] = "too many calls of this tenant are under way (HTTP_TENANT_CONCURRENCY)",
                         [PLACE_NONE_FREE] = "too many calls are under way",
-                        [PLACE_NO_ROOM] = "the answers of other calls take all the memory there is for them "
-                                          "(MEMORY_MAX_MB)"};
+                        [PLACE_NO_ROOM] = ("the answers of other calls take all the memory there is for them "
+                                          "(MEMORY_MAX_MB)")};
         const char *why = "it has only just come";
         if (c->lane) {
                 int64_t until_ns;

@@ -37,8 +37,7 @@ static void put_retry(Draft *d) {
 
 static void put_task(Draft *d) {
         static const char *const tasks[] = {
-                        "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/"
-                        "\",\"method\":\"POST\"}",
+                        "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\",\"method\":\"POST\"}",
                         "\"type\":\"custom:geo\",\"config\":{\"depth\":3}",
                         "\"type\":\"transform\",\"config\":{\"jq\":\".\"}",
                         "\"type\":\"publish-event\",\"config\":{\"subject\":\"done\",\"payload\":{\"k\":1}}",
