@@ -34,7 +34,7 @@ struct People {
         Command *commands;
         size_t n, cap;
         struct {
-                char id[8], *text;
+                char id[16], *text;
                 const char *tenant;
                 bool sent;
         } runbooks[RUNBOOKS_MAX * 2];
