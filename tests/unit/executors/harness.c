@@ -24,6 +24,8 @@ static void check(bool ok, int line, const char *what) {
 
 static void on_result(void *harness, const TaskResult *result) {
         Harness *h = harness;
+        if (result->settled) /* here a result is done with as soon as it has come */
+                result->settled(result->settled_userdata, true);
         pthread_mutex_lock(&h->lock);
         if (h->n_results == h->cap) {
                 h->cap = h->cap ? h->cap * 2 : 64;
