@@ -312,6 +312,19 @@ static uint32_t PackedBytes(const pb::FieldDescriptor *field) {
         }
 }
 
+// Go through @n bytes of packed values. The converter reads a value that does not end again and again, for ever.
+static bool SkipPacked(const pb::FieldDescriptor *field, pb::io::CodedInputStream *in, uint32_t n) {
+        uint32_t size = static_cast<uint32_t>(PackedBytes(field));
+        if (size > 1)
+                return n % size == 0 && in->Skip(static_cast<int>(n));
+        auto limit = in->PushLimit(static_cast<int>(n));
+        bool good = true;
+        for (uint64_t value; good && in->BytesUntilLimit() > 0;)
+                good = in->ReadVarint64(&value);
+        in->PopLimit(limit);
+        return good;
+}
+
 int GrpcCodec::MeasureField(const pb::FieldDescriptor *field, uint32_t tag, pb::io::CodedInputStream *in,
                             int depth, long *budget) {
         if (field && field->type() == pb::FieldDescriptor::TYPE_GROUP)
@@ -319,7 +332,8 @@ int GrpcCodec::MeasureField(const pb::FieldDescriptor *field, uint32_t tag, pb::
         if (!field || WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED)
                 return WireFormatLite::SkipField(in, tag) ? 0 : -EINVAL;
         uint32_t n;
-        if (!in->ReadVarint32(&n) || n > INT32_MAX)
+        // A limit beyond the end is none to the stream: what is cut off would pass for whole.
+        if (!in->ReadVarint32(&n) || n > INT32_MAX || static_cast<int>(n) > in->BytesUntilLimit())
                 return -EINVAL;
         if (field->message_type()) {
                 auto limit = in->PushLimit(static_cast<int>(n));
@@ -327,8 +341,10 @@ int GrpcCodec::MeasureField(const pb::FieldDescriptor *field, uint32_t tag, pb::
                 in->PopLimit(limit);
                 return r;
         }
-        if (field->is_packable() && field->is_repeated())
+        if (field->is_packable() && field->is_repeated()) {
                 *budget -= static_cast<long>(n / PackedBytes(field));
+                return *budget < 0 ? -EFBIG : SkipPacked(field, in, n) ? 0 : -EINVAL;
+        }
         // The converter would leave out what is not UTF-8.
         const void *text;
         int n_left;
