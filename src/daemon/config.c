@@ -463,8 +463,8 @@ void config_put_help(Buf *b) {
                 buf_printf(b, "  %-27s %s\n", actions[i].name, actions[i].help);
         buf_put_str(b, "\nExit status: 0 stopped as asked · 1 could not start (the reason is the last line "
                        "of the log), or what\n"
-                       "was to be checked has faults · 2 a setting is wrong · 3 fenced off · 70 the store failed while "
-                       "running · 128+n\nended by a second signal n\n");
+                       "was to be checked has faults · 2 a setting is wrong · 3 fenced off · 70 the store failed, or "
+                       "memory ran\nout, while running · 128+n ended by a second signal n\n");
 }
 
 static void put_value(const Config *c, const Setting *s, Buf *b) {

@@ -146,6 +146,7 @@ test('every thread and process', LIMITS, () => every('thread', 24, { RUNBOOK_FAI
 test('every call for a socket', LIMITS, () => every('socket', 24, { RUNBOOK_FAIL_ERRNO: '104' }));
 test('allocations, one at a time', LIMITS, () => every('memory', 40));
 test('allocations, forty in a row', LIMITS, () => every('memory', 16, { RUNBOOK_FAIL_RUN: '40' }));
+test('allocations, none from one on', LIMITS, () => every('memory', 16, { RUNBOOK_FAIL_RUN: '1000000000' }));
 
 run(async () => {
   house = await House.start({ engine: false });

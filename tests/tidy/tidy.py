@@ -82,7 +82,7 @@ THIRD_PARTY = {
     r"curl/": [r"src/executors/http[^/]*", r"src/executors/otlp\.c"],
     r"google/protobuf/": [r"src/executors/grpc_codec\.cc"],
     r"j[qv]\.h": [r"src/executors/jq_child/[^/]*"],
-    r"dlfcn\.h": [r"src/executors/plugin[^/]*"],
+    r"dlfcn\.h": [r"src/base/allocation\.c", r"src/executors/plugin[^/]*"],
     r"pcre2\.h": [r"src/expr/[^/]*", r"src/schema/pattern\.c"],
     r"uuid/": [r"src/base/uuid\.c"],
     r"pthread\.h": [r"(?!src/(json|schema|model|expr|engine)/).*", r"src/json/digest\.c"],
