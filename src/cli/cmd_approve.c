@@ -168,34 +168,19 @@ static void show_approvals(Cli *cli, const json_t *json) {
         }
         if (json_array_size(json_object_get(json, "approvals")) == 0 && !cli->quiet)
                 buf_printf(&b, "nothing waits for %s\n", runbook_client_user(cli->client));
-        if (*json_text(json, "nextCursor") && !cli->quiet)
-                buf_printf(&b, "more: --cursor %s\n", json_text(json, "nextCursor"));
+        cli_put_more(cli, json, &b);
         cli_write(&b);
 }
 
 static int run_approvals(Cli *cli, const CliArgs *args) {
         RunbookQuery query = {.cursor = args_get(args, "cursor")};
         RunbookReply *reply = NULL;
-        json_t *json;
         int r = cli_connect(cli);
 
-        if (r == 0)
-                r = cli_outcome(cli,
-                                runbook_client_approvals(cli->client, &query, &cli->call, &reply,
-                                                         &cli->error),
-                                &reply);
         if (r)
                 return r;
-        if (!cli_print_json_reply(cli, reply)) {
-                json = cli_parse(cli, reply);
-                if (json)
-                        show_approvals(cli, json);
-                else
-                        r = EXIT_UNREACHABLE;
-                json_decref(json);
-        }
-        runbook_reply_free(reply);
-        return r;
+        r = runbook_client_approvals(cli->client, &query, &cli->call, &reply, &cli->error);
+        return cli_show(cli, r, reply, show_approvals);
 }
 
 static const CliOption approvals_options[] = {

@@ -191,21 +191,6 @@ static int run_follow(Logs *l) {
 
 /* ── logs ──────────────────────────────────────────────────────────────────────────────────────── */
 
-static int time_option(Cli *cli, const char *name, const char *value, char room[TIME_TEXT_SIZE + 1],
-                       const char **ret) {
-        int64_t ms;
-
-        if (!value)
-                return 0;
-        if (!text_parse_time(slice_from_str(value), cli_now_ms(), &ms))
-                return cli_usage(cli,
-                                 "--%s wants a time (2026-01-31T12:00:00Z) or how long ago (10m), not %s",
-                                 name, value);
-        time_format_ms(ms, room);
-        *ret = room;
-        return 0;
-}
-
 static int run_logs(Cli *cli, const CliArgs *args) {
         char since[TIME_TEXT_SIZE + 1], until[TIME_TEXT_SIZE + 1];
         Logs l = {
@@ -216,10 +201,10 @@ static int run_logs(Cli *cli, const CliArgs *args) {
                                   .step_id = args_get(args, "step"),
                                   .level = args_get(args, "level")},
         };
-        int r = time_option(cli, "since", args_get(args, "since"), since, &l.query.start_time);
+        int r = cli_time_option(cli, args, "since", since, &l.query.start_time);
 
         if (r == 0)
-                r = time_option(cli, "until", args_get(args, "until"), until, &l.query.end_time);
+                r = cli_time_option(cli, args, "until", until, &l.query.end_time);
         if (r == 0)
                 r = cli_connect(cli);
         if (r == 0)

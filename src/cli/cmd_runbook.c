@@ -139,33 +139,19 @@ static void show_runbooks(Cli *cli, const json_t *json) {
                 buf_put_str(&b, "nothing is registered yet: runbook register FILE\n");
         else
                 table_render(&t, &cli->term, cli_width(cli), &b);
-        if (*json_text(json, "nextCursor"))
-                buf_printf(&b, "more: --cursor %s\n", json_text(json, "nextCursor"));
+        cli_put_more(cli, json, &b);
         cli_write(&b);
 }
 
 static int run_runbooks(Cli *cli, const CliArgs *args) {
         RunbookQuery query = {.cursor = args_get(args, "cursor")};
         RunbookReply *reply = NULL;
-        json_t *json;
         int r = cli_connect(cli);
 
-        if (r == 0)
-                r = cli_outcome(cli,
-                                runbook_client_runbooks(cli->client, &query, &cli->call, &reply, &cli->error),
-                                &reply);
         if (r)
                 return r;
-        if (!cli_print_json_reply(cli, reply)) {
-                json = cli_parse(cli, reply);
-                if (json)
-                        show_runbooks(cli, json);
-                else
-                        r = EXIT_UNREACHABLE;
-                json_decref(json);
-        }
-        runbook_reply_free(reply);
-        return r;
+        r = runbook_client_runbooks(cli->client, &query, &cli->call, &reply, &cli->error);
+        return cli_show(cli, r, reply, show_runbooks);
 }
 
 static const CliOption runbooks_options[] = {
@@ -194,16 +180,6 @@ static void put_dependencies(Table *t, const json_t *step) {
         table_put_buf(t, COLOR_NONE, &b);
 }
 
-static void put_property(Buf *b, const CliTerm *term, const char *name, const char *value) {
-        if (!*value)
-                return;
-        text_color(b, term, COLOR_DIM);
-        buf_printf(b, "%-13s", name);
-        text_plain(b, term);
-        text_put_str(b, term, value, TEXT_ANY_WIDTH);
-        buf_put_char(b, '\n');
-}
-
 static void put_schema(Buf *b, const CliTerm *term, const char *name, const json_t *schema) {
         char *text = json_object_size(schema) > 0 ? json_dumps(schema, JSON_INDENT(2)) : NULL;
 
@@ -216,18 +192,22 @@ static void put_schema(Buf *b, const CliTerm *term, const char *name, const json
         free(text);
 }
 
-static void show_runbook(Cli *cli, const json_t *runbook) {
+static void show_runbook(Cli *cli, const json_t *json) {
+        static const struct {
+                const char *name, *key;
+        } properties[] = {{"runbook", "id"},
+                          {"version", "version"},
+                          {"name", "name"},
+                          {"description", "description"},
+                          {"created by", "createdBy"}};
         static const char *const headers[] = {"STEP", "TYPE", "AFTER", "NAME"};
         _cleanup_(table_deinit) Table t = {.headers = headers, .n_columns = 4, .flexible = 1 << 2 | 1 << 3};
         _cleanup_(buf_deinit) Buf b = {0};
-        const json_t *step;
+        const json_t *runbook = json_object_get(json, "runbook"), *step;
         size_t i;
 
-        put_property(&b, &cli->term, "runbook", json_text(runbook, "id"));
-        put_property(&b, &cli->term, "version", json_text(runbook, "version"));
-        put_property(&b, &cli->term, "name", json_text(runbook, "name"));
-        put_property(&b, &cli->term, "description", json_text(runbook, "description"));
-        put_property(&b, &cli->term, "created by", json_text(runbook, "createdBy"));
+        for (size_t k = 0; k < N_ELEMENTS(properties); k++)
+                text_put_property(&b, &cli->term, 13, properties[k].name, json_text(runbook, properties[k].key));
         put_schema(&b, &cli->term, "input", json_object_get(runbook, "inputSchema"));
         put_schema(&b, &cli->term, "output", json_object_get(runbook, "outputSchema"));
         json_array_foreach(json_object_get(runbook, "steps"), i, step) {
@@ -246,29 +226,15 @@ static int run_show(Cli *cli, const CliArgs *args) {
         RunbookQuery query = {0};
         RunbookReply *reply = NULL;
         const char *id;
-        json_t *json;
         int r;
 
         if (!definition_split_name(&arena, args_at(args, 0), &id, &query.version))
                 return cli_no_memory(cli);
         r = cli_connect(cli);
-        if (r == 0)
-                r = cli_outcome(cli,
-                                runbook_client_runbook(cli->client, id, &query, &cli->call, &reply,
-                                                       &cli->error),
-                                &reply);
         if (r)
                 return r;
-        if (!cli_print_json_reply(cli, reply)) {
-                json = cli_parse(cli, reply);
-                if (json)
-                        show_runbook(cli, json_object_get(json, "runbook"));
-                else
-                        r = EXIT_UNREACHABLE;
-                json_decref(json);
-        }
-        runbook_reply_free(reply);
-        return r;
+        r = runbook_client_runbook(cli->client, id, &query, &cli->call, &reply, &cli->error);
+        return cli_show(cli, r, reply, show_runbook);
 }
 
 const CliCommand command_show = {

@@ -12,26 +12,9 @@
 #define LIST_SHOWN         20 /* on a terminal, unless --limit says otherwise */
 #define STATUS_PAGE        1000
 #define STATUS_STEPS_SHOWN 200 /* unless --all */
+#define ORIGIN_NAME_WIDTH  12
 
 /* ── list ──────────────────────────────────────────────────────────────────────────────────────── */
-
-/** A time option as the engine wants it, in @room. 0 or EXIT_USAGE. */
-static int time_option(Cli *cli, const CliArgs *args, const char *name, char room[TIME_TEXT_SIZE + 1],
-                       const char **ret) {
-        const char *value = args_get(args, name);
-        int64_t ms;
-
-        if (!value)
-                return 0;
-        if (!text_parse_time(slice_from_str(value), cli_now_ms(), &ms))
-                return cli_usage(cli,
-                                 "--%s wants a time (2026-01-31, 2026-01-31T12:00:00Z) or how long ago (2h), "
-                                 "not %s",
-                                 name, value);
-        time_format_ms(ms, room);
-        *ret = room;
-        return 0;
-}
 
 static int limit_option(Cli *cli, const CliArgs *args, int *ret) {
         const char *value = args_get(args, "limit");
@@ -94,8 +77,7 @@ static void show_list(Cli *cli, const json_t *json) {
                         buf_put_str(&b, "no executions\n");
                 else
                         table_render(&t, &cli->term, cli_width(cli), &b);
-                if (*json_text(json, "nextCursor"))
-                        buf_printf(&b, "more: --cursor %s\n", json_text(json, "nextCursor"));
+                cli_put_more(cli, json, &b);
         }
         cli_write(&b);
 }
@@ -109,34 +91,20 @@ static int run_list(Cli *cli, const CliArgs *args) {
                         .cursor = args_get(args, "cursor"),
         };
         RunbookReply *reply = NULL;
-        json_t *json;
-        int r = time_option(cli, args, "since", since, &query.since);
+        int r = cli_time_option(cli, args, "since", since, &query.since);
 
         if (r == 0)
-                r = time_option(cli, args, "until", until, &query.until);
+                r = cli_time_option(cli, args, "until", until, &query.until);
         if (r == 0)
                 r = limit_option(cli, args, &query.limit);
         if (query.limit == 0 && cli->term.is_tty && !cli->json && !cli->quiet)
                 query.limit = LIST_SHOWN;
         if (r == 0)
                 r = cli_connect(cli);
-        if (r == 0)
-                r = cli_outcome(cli,
-                                runbook_client_executions(cli->client, &query, &cli->call, &reply,
-                                                          &cli->error),
-                                &reply);
         if (r)
                 return r;
-        if (!cli_print_json_reply(cli, reply)) {
-                json = cli_parse(cli, reply);
-                if (json)
-                        show_list(cli, json);
-                else
-                        r = EXIT_UNREACHABLE;
-                json_decref(json);
-        }
-        runbook_reply_free(reply);
-        return r;
+        r = runbook_client_executions(cli->client, &query, &cli->call, &reply, &cli->error);
+        return cli_show(cli, r, reply, show_list);
 }
 
 static const CliOption list_options[] = {
@@ -201,33 +169,23 @@ static int fetch_execution(Cli *cli, const char *id, json_t **ret) {
                                 "the engine's answer holds no execution");
 }
 
-static void put_property(Cli *cli, const char *name, const char *value, Buf *b) {
-        if (!*value)
-                return;
-        text_color(b, &cli->term, COLOR_DIM);
-        buf_printf(b, "%-12s", name);
-        text_plain(b, &cli->term);
-        text_put_str(b, &cli->term, value, TEXT_ANY_WIDTH);
-        buf_put_char(b, '\n');
-}
-
 static void put_origin(Cli *cli, const json_t *x, Buf *b) {
         const json_t *basis = json_object_get(json_object_get(x, "context"), "legalBasis");
         const char *by = json_text(x, "initiatedBy");
         _cleanup_(buf_deinit) Buf when = {0};
 
-        put_property(cli, "started by", *by ? by : json_text(json_object_get(x, "context"), "initiatedBy"),
-                     b);
+        text_put_property(b, &cli->term, ORIGIN_NAME_WIDTH, "started by",
+                        *by ? by : json_text(json_object_get(x, "context"), "initiatedBy"));
         if (json_time(x, "startTime")) {
                 text_put_time(&when, json_time(x, "startTime"), cli_now_ms());
                 buf_put_char(&when, 0);
-                put_property(cli, "at", when.data ? when.data : "", b);
+                text_put_property(b, &cli->term, ORIGIN_NAME_WIDTH, "at", when.data ? when.data : "");
         }
-        put_property(cli, "authority", json_text(basis, "authority"), b);
-        put_property(cli, "case", json_text(basis, "caseId"), b);
-        put_property(cli, "class", json_text(basis, "classification"), b);
-        put_property(cli, "replay of", json_text(x, "originalExecutionId"), b);
-        put_property(cli, "child of", json_text(x, "parentExecutionId"), b);
+        text_put_property(b, &cli->term, ORIGIN_NAME_WIDTH, "authority", json_text(basis, "authority"));
+        text_put_property(b, &cli->term, ORIGIN_NAME_WIDTH, "case", json_text(basis, "caseId"));
+        text_put_property(b, &cli->term, ORIGIN_NAME_WIDTH, "class", json_text(basis, "classification"));
+        text_put_property(b, &cli->term, ORIGIN_NAME_WIDTH, "replay of", json_text(x, "originalExecutionId"));
+        text_put_property(b, &cli->term, ORIGIN_NAME_WIDTH, "child of", json_text(x, "parentExecutionId"));
 }
 
 static void show_status(Cli *cli, const json_t *x, bool all) {
@@ -350,28 +308,21 @@ static void put_stats(Cli *cli, const json_t *json, const char *prefix, Buf *b) 
         }
 }
 
-static int run_stats(Cli *cli, const CliArgs *args) {
+static void show_stats(Cli *cli, const json_t *json) {
         _cleanup_(buf_deinit) Buf b = {0};
+
+        put_stats(cli, json, "", &b);
+        cli_write(&b);
+}
+
+static int run_stats(Cli *cli, const CliArgs *args) {
         RunbookReply *reply = NULL;
-        json_t *json;
         int r = cli_connect(cli);
 
-        if (r == 0)
-                r = cli_outcome(cli, runbook_client_stats(cli->client, &cli->call, &reply, &cli->error),
-                                &reply);
         if (r)
                 return r;
-        if (!cli_print_json_reply(cli, reply)) {
-                json = cli_parse(cli, reply);
-                put_stats(cli, json, "", &b);
-                if (json)
-                        cli_write(&b);
-                else
-                        r = EXIT_UNREACHABLE;
-                json_decref(json);
-        }
-        runbook_reply_free(reply);
-        return r;
+        r = runbook_client_stats(cli->client, &cli->call, &reply, &cli->error);
+        return cli_show(cli, r, reply, show_stats);
 }
 
 const CliCommand command_stats = {

@@ -263,6 +263,23 @@ static json_t *parse_text(const char *path, Slice text, Report *report) {
         return json_parse(text, LIMIT_VALUE_BYTES, report);
 }
 
+int cli_time_option(Cli *cli, const CliArgs *args, const char *name, char room[TIME_TEXT_SIZE + 1],
+                    const char **ret) {
+        const char *value = args_get(args, name);
+        int64_t ms;
+
+        if (!value)
+                return 0;
+        if (!text_parse_time(slice_from_str(value), cli_now_ms(), &ms))
+                return cli_usage(cli,
+                                 "--%s wants a time (2026-01-31, 2026-01-31T12:00:00Z) or how long ago (2h), "
+                                 "not %s",
+                                 name, value);
+        time_format_ms(ms, room);
+        *ret = room;
+        return 0;
+}
+
 int cli_json_argument(Cli *cli, const char *option, const char *value, json_t **ret) {
         _cleanup_(buf_deinit) Buf file = {0};
         _cleanup_(report_deinit) Report report = {0};

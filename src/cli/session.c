@@ -193,6 +193,28 @@ bool cli_print_json_reply(const Cli *cli, const RunbookReply *reply) {
         return cli->json;
 }
 
+int cli_show(Cli *cli, int r, RunbookReply *reply, CliShow show) {
+        r = cli_outcome(cli, r, &reply);
+        if (r)
+                return r;
+        if (!cli_print_json_reply(cli, reply)) {
+                json_t *json = cli_parse(cli, reply);
+
+                if (json)
+                        show(cli, json);
+                else
+                        r = EXIT_UNREACHABLE;
+                json_decref(json);
+        }
+        runbook_reply_free(reply);
+        return r;
+}
+
+void cli_put_more(const Cli *cli, const json_t *page, Buf *b) {
+        if (*json_text(page, "nextCursor") && !cli->quiet)
+                buf_printf(b, "more: --cursor %s\n", json_text(page, "nextCursor"));
+}
+
 void cli_print_json(const json_t *json) {
         char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
 

@@ -1,6 +1,7 @@
 #pragma once
 /* Talking to the engine and to the person: connections, answers, errors, output. */
 
+#include "base/clock.h"
 #include "cli/cli.h"
 
 int64_t cli_now_ms(void); /* Unix milliseconds */
@@ -39,6 +40,15 @@ int cli_explain(Cli *cli, int r, const RunbookReply *reply);
 json_t *cli_parse(Cli *cli, const RunbookReply *reply);
 /** With --json: print the reply verbatim and give true. */
 bool cli_print_json_reply(const Cli *cli, const RunbookReply *reply);
+/** What people see of an answer. */
+typedef void (*CliShow)(Cli *cli, const json_t *json);
+/**
+ * The end of a request: cli_outcome, then the answer verbatim (--json) or through @show. Takes @reply. Gives a
+ * CliExit.
+ */
+int cli_show(Cli *cli, int r, RunbookReply *reply, CliShow show);
+/** "there is more", where the answer is a page and not the last; nothing with -q. */
+void cli_put_more(const Cli *cli, const json_t *page, Buf *b);
 /** One JSON line. */
 void cli_print_json(const json_t *json);
 
@@ -49,6 +59,9 @@ int64_t json_time(const json_t *object, const char *key); /* Unix ms, 0: none */
 
 /** `--input`-like values: JSON text, @file (JSON or YAML), @- (stdin). 0 and an owned tree, or a CliExit. */
 int cli_json_argument(Cli *cli, const char *option, const char *value, json_t **ret);
+/** Option @name, a time, as the engine wants it, in @room; *ret stays if it is not given. 0 or EXIT_USAGE. */
+int cli_time_option(Cli *cli, const CliArgs *args, const char *name, char room[TIME_TEXT_SIZE + 1],
+                    const char **ret);
 /** A whole file ("-": stdin), at most @size_max bytes. 0 and an owned buffer, or a CliExit. */
 int cli_read_file(Cli *cli, const char *path, size_t size_max, Buf *ret);
 

@@ -168,6 +168,16 @@ void text_put_time(Buf *b, int64_t unix_ms, int64_t now_ms) {
         buf_put_str(b, text);
 }
 
+void text_put_property(Buf *b, const CliTerm *term, int name_width, const char *name, const char *value) {
+        if (!*value)
+                return;
+        text_color(b, term, COLOR_DIM);
+        buf_printf(b, "%-*s", name_width, name);
+        text_plain(b, term);
+        text_put_str(b, term, value, TEXT_ANY_WIDTH);
+        buf_put_char(b, '\n');
+}
+
 static const struct {
         const char *unit;
         int64_t ms;

@@ -41,6 +41,9 @@ void text_pad(Buf *b, int n);
 void text_color(Buf *b, const CliTerm *term, TextColor color);
 void text_plain(Buf *b, const CliTerm *term);
 
+/** A line of @name, dim and @name_width columns wide, and @value; nothing for an empty value. */
+void text_put_property(Buf *b, const CliTerm *term, int name_width, const char *name, const char *value);
+
 /** "0.4s", "12.0s", "3:05", "2:03:04", "5d 02:03". */
 void text_put_duration(Buf *b, int64_t ms);
 /** Local time: "14:03:22" today, else "2026-01-02 14:03:22". @now_ms tells today. */
