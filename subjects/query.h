@@ -58,6 +58,9 @@ void query_get_time(Query *q, const char *key, int64_t *ret);
 /** The cursor as a number behind @kind ('e', 'h'…), 0 when there is none; a foreign one is reported. */
 uint64_t query_cursor_number(Query *q, char kind);
 void query_put_cursor_number(Query *q, char kind, uint64_t number);
+/** How new the answer is: the number of the last record there is, 0 for none. Whoever listens to live messages too
+ * knows by it which of them the answer holds already. */
+void query_put_last_sequence(Query *q, uint64_t number);
 /** Room left on this page? */
 static inline bool query_has_room(const Query *q, size_t n) { return q->out.n + n <= q->budget; }
 /** Report -EINVAL: the cursor is not one of ours. */
@@ -74,5 +77,7 @@ void render_execution(const Execution *x, const RenderOptions *options, size_t b
                       uint32_t *ret_next);
 /** One of the head's large members alone ("context", "input", "output"); false: it is none of them. */
 bool render_member(const Execution *x, Slice name, JsonWriter *w);
+/** When @instance stops waiting; 0: never, or not while the execution is paused and its clocks stand still. */
+int64_t render_deadline(const Execution *x, uint32_t instance);
 /** The votes so far, as an array. */
 void render_votes(const StepState *step, JsonWriter *w);

@@ -78,8 +78,8 @@ static void put_approval(Query *q, const Execution *x, uint32_t instance) {
         json_key(w, "requestedAt");
         json_put_time_ms(w, state->attempt_ms);
         json_key(w, "deadline");
-        if (state->timer_ms[TIMER_STEP] > 0)
-                json_put_time_ms(w, state->timer_ms[TIMER_STEP]);
+        if (render_deadline(x, instance) > 0)
+                json_put_time_ms(w, render_deadline(x, instance));
         else
                 json_put_null(w);
         json_key(w, "minApprovals");

@@ -88,7 +88,14 @@ static void put_event_wait(const StepState *state, JsonWriter *w) {
         json_put_str(w, state->extra ? state->extra->correlation : NULL);
 }
 
-static void put_waiting_for(const RunbookStep *step, const StepState *state, JsonWriter *w) {
+int64_t render_deadline(const Execution *x, uint32_t instance) {
+        bool stands_still = x->paused_ms > 0 && execution_clock_freezes(x, instance);
+        return stands_still ? 0 : x->steps[instance].timer_ms[TIMER_STEP];
+}
+
+static void put_waiting_for(const Execution *x, uint32_t instance, JsonWriter *w) {
+        const StepState *state = &x->steps[instance];
+        const RunbookStep *step = execution_step(x, instance);
         static const struct {
                 uint8_t status;
                 const char *type, *until;
@@ -120,7 +127,7 @@ static void put_waiting_for(const RunbookStep *step, const StepState *state, Jso
                         put_approval_wait(state, step->approval, w);
                 else if (state->status == RUNBOOK_STEP_AWAITING_EVENT)
                         put_event_wait(state, w);
-                put_some_time(w, kinds[i].until, state->timer_ms[TIMER_STEP]);
+                put_some_time(w, kinds[i].until, render_deadline(x, instance));
                 json_end_object(w);
         }
 }
@@ -167,7 +174,7 @@ static void put_step(const Execution *x, uint32_t instance, size_t most, JsonWri
         }
         put_i64(w, "evidenceCount", s->n_evidence);
         put_i64(w, "logCount", s->n_logs);
-        put_waiting_for(step, s, w);
+        put_waiting_for(x, instance, w);
         json_end_object(w);
 }
 

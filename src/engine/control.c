@@ -14,19 +14,6 @@ static EventData by_whom(Move *m) { return (EventData){.by = m->in->user, .comma
 
 /* ---- pause and resume -------------------------------------------------------------------------------------- */
 
-/* Deadlines that stand still while paused: people's and events' time, not backoff and not absolute times. */
-static bool clock_freezes(const Execution *x, uint32_t instance) {
-        switch (x->steps[instance].status) {
-        case RUNBOOK_STEP_AWAITING_APPROVAL:
-        case RUNBOOK_STEP_AWAITING_EVENT:
-                return true;
-        case RUNBOOK_STEP_WAITING:
-                return !execution_step(x, instance)->wait_until;
-        default:
-                return false;
-        }
-}
-
 static void timer_effect(Move *m, EffectKind kind, uint32_t instance, TimerSlot slot, int64_t at_ms) {
         Effect *e = update_effect(m->out, kind, instance);
         e->slot = (uint8_t)slot;
@@ -37,7 +24,7 @@ static void freeze_clocks(Move *m) {
         Execution *x = m->x;
         x->paused_ms = m->in->now_ms;
         for (uint32_t i = 0; i < x->n_instances; i++)
-                for (int slot = TIMER_STEP; clock_freezes(x, i) && slot <= TIMER_ESCALATE; slot++)
+                for (int slot = TIMER_STEP; execution_clock_freezes(x, i) && slot <= TIMER_ESCALATE; slot++)
                         if (x->steps[i].timer_ms[slot] > 0)
                                 timer_effect(m, EFFECT_TIMER_CLEAR, i, (TimerSlot)slot,
                                              x->steps[i].timer_ms[slot]);
@@ -52,7 +39,7 @@ static void thaw_clocks(Move *m) {
                 return;
         x->paused_ms = 0;
         for (uint32_t i = 0; i < x->n_instances; i++)
-                for (int slot = TIMER_STEP; clock_freezes(x, i) && slot <= TIMER_ESCALATE; slot++) {
+                for (int slot = TIMER_STEP; execution_clock_freezes(x, i) && slot <= TIMER_ESCALATE; slot++) {
                         int64_t *at = &x->steps[i].timer_ms[slot];
                         if (*at == 0)
                                 continue;

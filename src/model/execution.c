@@ -251,6 +251,18 @@ static uint32_t find_flow_path(const Execution *x, Slice path) {
         return x->scopes[scope].first + wanted->local;
 }
 
+bool execution_clock_freezes(const Execution *x, uint32_t instance) {
+        switch (x->steps[instance].status) {
+        case RUNBOOK_STEP_AWAITING_APPROVAL:
+        case RUNBOOK_STEP_AWAITING_EVENT:
+                return true;
+        case RUNBOOK_STEP_WAITING:
+                return !execution_step(x, instance)->wait_until;
+        default:
+                return false;
+        }
+}
+
 uint32_t execution_find_path(const Execution *x, Slice path) {
         const char *tilde = path.n ? memchr(path.data, '~', path.n) : NULL;
         if (!tilde)

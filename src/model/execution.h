@@ -192,6 +192,9 @@ uint32_t execution_open_scope(Execution *x, uint32_t region, uint32_t owner, uin
 uint32_t execution_find_instance(const Execution *x, uint32_t from, uint32_t step);
 /** Append the path of @instance: `id`, `id[3]`, `id[3][0]`. */
 void execution_put_path(const Execution *x, uint32_t instance, Buf *b);
+/** Does the deadline of @instance stand still while the execution is paused (x->paused_ms)? People's and events' time
+ * does, backoff and absolute times don't. */
+bool execution_clock_freezes(const Execution *x, uint32_t instance);
 /** Resolve "id", "id[3]" to an instance; INSTANCE_NONE if there is none (yet). */
 uint32_t execution_find_path(const Execution *x, Slice path);
 /** Does an attempt of this type touch the outside, and so count against maxConcurrentSteps while it runs? */

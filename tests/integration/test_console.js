@@ -247,9 +247,17 @@ browserTest('a history that was tampered with is told', async (open) => {
 });
 
 browserTest('pause, resume, cancel with a reason', async (open) => {
+  let finish;
+  const isOver = new Promise((resolve) => (finish = resolve));
+  house.receiver.on('/slow', () => isOver);
   const definition = runbook(
     'pausable',
-    [wait('a', 600, [], { compensateWith: 'undo' }), wait('undo', 1), wait('b', 60000, ['a'])],
+    [
+      call('a', `${house.receiver.url}/slow`, [], { compensateWith: 'undo' }),
+      wait('undo', 1),
+      wait('b', 60000, ['a']),
+      wait('clock', 60000),
+    ],
     { idempotency: 'none' },
   );
   await alice.register(definition);
@@ -257,10 +265,19 @@ browserTest('pause, resume, cancel with a reason', async (open) => {
   const page = await open('alice');
   await browser.open(page, link(id));
   await page.getByRole('button', { name: 'Pause' }).click();
-  await status(page, /Paus/);
+  await status(page, 'Pausing');
+  await node(page, 'clock').click();
+  await page.getByRole('complementary').getByText('stands still while the execution is paused').waitFor();
+  finish({ status: 200, body: {} });
   await nodeSays(page, 'a', 'Completed');
+  await status(page, 'Paused');
   await page.getByRole('button', { name: 'Resume' }).click();
   await status(page, 'Running');
+  await nodeSays(page, 'b', 'Waiting');
+  await page
+    .getByRole('complementary')
+    .getByText(/until .*\(in \d+ s\)/)
+    .waitFor();
   await page.getByRole('button', { name: 'Cancel…' }).click();
   await page.getByRole('button', { name: 'Go back' }).click();
   await page.getByRole('button', { name: 'Cancel…' }).click();

@@ -36,9 +36,12 @@ test('pause lets steps in flight finish and starts no new one', async () => {
 test('deadlines of waits freeze while paused', async () => {
   const id = await started(runbook('freeze', [wait('a', 500)]));
   await alice.stepStatus(id, 'a', 'waiting');
+  assert.ok((await alice.execution(id)).stepResults.a.waitingFor.until);
   assert.equal((await alice.cmd(`pause.${id}`, {})).body.status, 'paused');
   await sleep(800);
-  assert.equal((await alice.execution(id)).status, 'paused');
+  const paused = await alice.execution(id);
+  assert.equal(paused.status, 'paused');
+  assert.deepEqual(paused.stepResults.a.waitingFor, { type: 'time' }, 'no time can be named');
   await alice.cmd(`resume.${id}`, {});
   const x = await alice.until(id, 'completed');
   assert.ok(x.durationMs >= 1250, `a wait of 500 ms, paused for 800, was over after ${x.durationMs}`);

@@ -59,6 +59,8 @@ export function stepSide(page, actions) {
   function waitingText(w) {
     if (!w) return null;
     const when = w.until || w.deadline;
+    // Paused, a wait for so long has no end that could be named.
+    const stands = w.type === 'time' && !when && ['pausing', 'paused'].includes(page.execution.status);
     const text = {
       approval: () => `${w.minApprovals} of ${(w.approvers || []).join(', ')}`,
       event: () => [
@@ -79,6 +81,7 @@ export function stepSide(page, actions) {
             ` (${ago(when)})`,
           ]
         : null,
+      stands ? 'its clock, which stands still while the execution is paused' : null,
     ];
   }
 
