@@ -100,6 +100,11 @@ void query_put_cursor_number(Query *q, char kind, uint64_t number) {
         json_put_str(&q->w, text);
 }
 
+void query_put_last_sequence(Query *q, uint64_t number) {
+        json_key(&q->w, "lastSequence");
+        json_put_i64(&q->w, (int64_t)number);
+}
+
 int query_load_execution(Query *q, Execution **ret) {
         Uuid id;
         Execution *x = NULL;

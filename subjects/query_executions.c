@@ -180,6 +180,7 @@ int query_execution(Query *q) {
         render_execution(x, &options, q->budget, &q->w, &next);
         if (next > 0)
                 query_put_cursor_number(q, 's', next);
+        query_put_last_sequence(q, x->seq);
         return 0;
 }
 

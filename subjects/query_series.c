@@ -115,6 +115,9 @@ static int answer_series(Query *q, StoreSeries series, const char *name, char cu
         json_end_array(&q->w);
         if (page.is_full)
                 query_put_cursor_number(q, cursor_kind, page.next);
+        uint64_t last[N_STORE_SERIES] = {
+                        [STORE_HISTORY] = x->seq, [STORE_LOGS] = x->n_logs, [STORE_EVIDENCE] = x->n_evidence};
+        query_put_last_sequence(q, last[series]);
         return r;
 }
 

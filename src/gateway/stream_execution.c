@@ -5,7 +5,9 @@
  * taken when they bear the number that comes next; any other number means that something is missing, and the engine's
  * history is asked for it, from that number on. The history is asked too where no message could tell: at the start,
  * when NATS was away, and every now and then, because the last message of all may be the lost one. A reader that is
- * slow costs nothing but time: what it has no room for is left to the history.
+ * slow costs nothing but time: what it has no room for is left to the history. A stream that begins "now" begins behind
+ * the last number that the engine names, before anything is said to have begun: else what happens before its first
+ * message could be missed, and nobody would know.
  *
  * Two lanes, lifecycle and log, are merged by time. An event's id holds the numbers that both have reached
  * ("12.34"), so that Last-Event-ID says exactly what comes next.
@@ -28,6 +30,7 @@
 #define RECHECK_MS     15000
 #define RETRY_MS       1000
 #define EVENT_ID_SIZE  48
+#define NUMBER_MAX     ((uint64_t)INT64_MAX - 1) /* behind it is nothing, but the answer says which is last */
 
 typedef struct Item {
         List node;
@@ -38,7 +41,7 @@ typedef struct Item {
 } Item;
 
 typedef struct Lane {
-        uint64_t next; /* the number to go on with; 0: whatever comes first */
+        uint64_t next; /* the number to go on with; 0: not known yet */
         uint64_t seen; /* the highest heard of */
         uint64_t sent;
         bool is_filling;  /* the history was asked */
@@ -100,7 +103,7 @@ static Item *head(Lane *lane) {
 }
 
 static bool is_behind(const Lane *lane) {
-        return lane->next > 0 && (lane->is_filling || lane->is_stale || lane->seen >= lane->next);
+        return lane->is_filling || lane->is_stale || (lane->next > 0 && lane->seen >= lane->next);
 }
 
 /** Which lane has the next event; -1: it is not known, or there is none. */
@@ -140,6 +143,18 @@ static void flush_locked(ExecutionStream *x) {
 
 /* ---- asking the history --------------------------------------------------------------- */
 
+/** A lane that begins now goes on behind the last record. An engine that does not name it leaves it unknown: then the
+ * first live message is where the lane begins. */
+static void begin_behind_last(Lane *lane, Slice page) {
+        Slice raw;
+        uint64_t last;
+
+        if (!json_scan_member(page, "lastSequence", &raw) || !slice_to_u64(raw, &last))
+                return;
+        lane->sent = last;
+        lane->next = last + 1;
+}
+
 /** The records of a page go to the lane's end. Number by number: what is missing in their midst stays missing. */
 static bool take_page(Lane *lane, size_t i, Slice page) {
         Slice list, item, raw;
@@ -148,6 +163,11 @@ static bool take_page(Lane *lane, size_t i, Slice page) {
 
         if (!json_scan_member(page, kinds[i].member, &list))
                 return false;
+        if (lane->next == 0) {
+                lane->is_stale = false;
+                begin_behind_last(lane, page);
+                return true;
+        }
         while (json_scan_next(list, &at, &item)) {
                 number = lane->next;
                 if (json_scan_member(item, "sequence", &raw))
@@ -206,8 +226,8 @@ static int ask(ExecutionStream *x, size_t i, uint64_t next, int limit, LinkAskHa
         subject_put_token(&subject, slice_from_str(x->stream.identity.user));
         buf_printf(&subject, ".%s.%s", kinds[i].query, x->id);
         buf_put_char(&subject, 0);
-        buf_printf(&body, "{\"after\":%llu,\"limit\":%d}", (unsigned long long)(next > 0 ? next - 1 : 0),
-                   limit);
+        buf_printf(&body, "{\"after\":%llu,\"limit\":%d}",
+                   (unsigned long long)(next > 0 ? next - 1 : NUMBER_MAX), limit);
         if (!link)
                 r = RUNBOOK_CLIENT_E_NO_SERVER;
         if (fill && link && !subject.error && !body.error) {
@@ -224,8 +244,10 @@ static int ask(ExecutionStream *x, size_t i, uint64_t next, int limit, LinkAskHa
 
 /** Mark the lane as asked about, if it has to be. */
 static bool begin_fill_locked(ExecutionStream *x, Lane *lane, int64_t now_ms, uint64_t *ret_next) {
-        if (x->stream.is_ending || x->opening || lane->next == 0 || lane->is_filling || lane->n_items > 0 ||
-            now_ms < lane->retry_ms || !(lane->is_stale || lane->seen >= lane->next))
+        bool is_missing = lane->next > 0 && lane->seen >= lane->next;
+
+        if (x->stream.is_ending || x->opening || lane->is_filling || lane->n_items > 0 ||
+            now_ms < lane->retry_ms || !(lane->is_stale || is_missing))
                 return false;
         lane->is_filling = true;
         lane->is_stale = false;
@@ -289,8 +311,8 @@ static void take_live(ExecutionStream *x, size_t i, const LinkDelivery *d) {
         if (number == 0 || memchr(text.data, '\n', text.n))
                 return;
         pthread_mutex_lock(&x->stream.lock);
-        if (lane->next == 0 && !x->opening)
-                lane->next = number; /* asked for "now": this is where it begins */
+        if (lane->next == 0 && !x->opening && !lane->is_filling && !lane->is_stale)
+                lane->next = number;
         if (number > lane->seen)
                 lane->seen = number;
         if (number == lane->next && !lane->is_filling && !lane->is_stale && lane->n_items < LANE_ITEMS_MAX &&
@@ -348,19 +370,11 @@ static void on_free(Stream *s) {
 
 static const StreamKind execution_kind = {pump, on_gap, on_close, on_free};
 
-/** The first answer: may this user read the execution at all? Then the response begins. */
-static void on_opened(void *userdata, int status, LinkAnswer *answer, const RunbookClientError *e) {
-        Fill *fill = userdata;
-        ExecutionStream *x = fill->x;
-        Request *r = x->opening;
-        bool is_open = status == 0 && !answer->error_code;
-
+/** The response: the stream, or why there is none. */
+static void conclude_opening(ExecutionStream *x, bool is_open, int status, LinkAnswer *answer,
+                             const RunbookClientError *e) {
         pthread_mutex_lock(&x->stream.lock);
-        x->opening = NULL;
-        x->lanes[0].is_filling = false;
-        if (is_open && !x->is_from_now &&
-            !take_page(&x->lanes[0], 0, (Slice){answer->body, answer->body_size}))
-                fail(x, "failed", "the gateway could not take the engine's answer");
+        Request *r = STEAL(x->opening);
         pthread_mutex_unlock(&x->stream.lock);
         if (is_open) {
                 stream_respond(&x->stream, r);
@@ -372,6 +386,26 @@ static void on_opened(void *userdata, int status, LinkAnswer *answer, const Runb
         request_resume(r);
         if (is_open)
                 pump(&x->stream, link_now_ms());
+}
+
+/** What the response waits for: may this user read the execution at all, and where is "now"? The lanes are asked one
+ * after the other, the logs first; where the beginning is known, the lifecycle alone. */
+static void on_opened(void *userdata, int status, LinkAnswer *answer, const RunbookClientError *e) {
+        Fill *fill = userdata;
+        ExecutionStream *x = fill->x;
+        Lane *lane = &x->lanes[fill->lane];
+        bool is_open = status == 0 && !answer->error_code, is_last = fill->lane == 0;
+        RunbookClientError trouble = {0};
+
+        pthread_mutex_lock(&x->stream.lock);
+        lane->is_filling = false;
+        if (is_open && !take_page(lane, fill->lane, (Slice){answer->body, answer->body_size}))
+                fail(x, "failed", "the gateway could not take the engine's answer");
+        pthread_mutex_unlock(&x->stream.lock);
+        if (!is_open || is_last)
+                conclude_opening(x, is_open, status, answer, e);
+        else if ((status = ask(x, 0, 0, 1, on_opened, &trouble)) < 0)
+                conclude_opening(x, false, status, NULL, &trouble);
         stream_unref(&x->stream);
         free(fill);
 }
@@ -406,9 +440,11 @@ static bool set_start(ExecutionStream *x, Request *r) {
                 list_init(&lane->items);
                 lane->sent = reached[i];
                 lane->next = x->is_from_now ? 0 : reached[i] + 1;
-                lane->is_stale = !x->is_from_now;
+                lane->is_stale = true;
         }
-        x->lanes[0].is_filling = true; /* by the opening's question */
+        /* by the opening's questions */
+        x->lanes[0].is_filling = true;
+        x->lanes[1].is_filling = x->is_from_now;
         return true;
 }
 
@@ -455,7 +491,8 @@ void stream_execution(Request *r) {
         if (status == 0)
                 status = listen_to(x, 1, link, &e);
         if (status == 0)
-                status = ask(x, 0, x->lanes[0].next, x->is_from_now ? 1 : PAGE_EVENTS, on_opened, &e);
+                status = x->is_from_now ? ask(x, 1, 0, 1, on_opened, &e)
+                                        : ask(x, 0, x->lanes[0].next, PAGE_EVENTS, on_opened, &e);
         if (status < 0) {
                 stream_abandon(&x->stream);
                 relay_answer(r, status, NULL, &e);

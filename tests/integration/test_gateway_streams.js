@@ -2,10 +2,12 @@
 // Server-sent events: live, resumed without gaps whatever dies, only what one may read, slow readers, the end.
 
 const net = require('node:net');
-const { test, run, assert, eventually, sleep } = require('./lib/tap.js');
-const { House, context, TENANT } = require('./lib/house.js');
+const path = require('node:path');
+const { test, run, assert, atEnd, eventually, sleep } = require('./lib/tap.js');
+const { House, Program, RUNBOOKD, context, freePort, TENANT } = require('./lib/house.js');
+const { Proxy } = require('./lib/proxy.js');
 const { Web } = require('./lib/web.js');
-const { call, wait, runbook } = require('./lib/runbooks.js');
+const { approval, call, wait, runbook } = require('./lib/runbooks.js');
 
 let house, web, alice, bob;
 
@@ -87,6 +89,67 @@ test('a stream that begins now shows what comes', async () => {
   assert.ok(stream.sequences()[0] > 1);
   assert.deepEqual(stream.sequences(), whole.slice(whole.indexOf(stream.sequences()[0])));
   stream.close();
+});
+
+test('a stream that begins now has heard nothing yet when the network fails: it misses nothing either', async () => {
+  // A gateway of its own behind a network of its own: the engine goes on meanwhile.
+  const proxy = new Proxy(house.natsPort);
+  await proxy.start();
+  atEnd(() => proxy.stop());
+  const port = await freePort();
+  const program = new Program(
+    'runbook-gateway',
+    process.env.RUNBOOK_GATEWAY || path.join(path.dirname(RUNBOOKD), '../gateway/runbook-gateway'),
+    [],
+    { NATS_URL: proxy.url, PORT: String(port), AUTH_MODE: 'none' },
+    path.join(house.dir, 'gateway.log'),
+  );
+  house.programs.push(program);
+  atEnd(() => program.end());
+  const far = new Web(`http://127.0.0.1:${port}`).as('alice', TENANT);
+  await eventually(async () => (await far.get('/health/ready')).status === 200, { what: 'the gateway' });
+
+  const id = await start((await register([approval('ask', ['bob'], 1)])).id);
+  await eventually(async () => {
+    const { execution } = (await alice.get(`${API}/executions/${id}`)).body;
+    return execution.stepResults.ask?.status === 'awaiting_approval';
+  });
+  const known = (await alice.get(`${API}/executions/${id}`)).body.lastSequence;
+  const stream = await far.stream(`${API}/executions/${id}/stream?from=now`);
+  assert.equal(stream.status, 200);
+  proxy.cut({ refuse: true });
+  const vote = await bob.post(`${API}/executions/${id}/steps/ask/approve`, { decision: 'approved' });
+  assert.equal(vote.status, 200, vote.text);
+  await eventually(async () => (await alice.get(`${API}/executions/${id}`)).body.execution.status === 'completed');
+  assert.equal(stream.events.length, 0, 'nothing of it came through');
+  proxy.heal();
+  await ends(stream);
+  assert.deepEqual(stream.sequences(), (await history(id)).slice(known));
+  stream.close();
+});
+
+test('a stream that began now goes on from an id without what was before', async () => {
+  house.receiver.on('/before', { body: {} });
+  const id = await start((await register([call('t', `${house.receiver.url}/before`), wait('s', 600, ['t'])])).id);
+  const logs = async () => (await alice.get(`${API}/executions/${id}/logs?limit=1000`)).body;
+  const steps = async () => (await alice.get(`${API}/executions/${id}`)).body.execution.stepResults;
+  await eventually(async () => (await steps()).s?.status === 'waiting');
+  const before = await logs();
+  assert.ok(before.logs.length > 0);
+  assert.equal(before.lastSequence, before.logs.length);
+  const stream = await alice.stream(`${API}/executions/${id}/stream?from=now`);
+  await ends(stream);
+  const first = stream.events[0];
+  assert.ok(stream.events.every((e) => e.event !== 'log' || !before.logs.some((l) => l.id === e.data.id)));
+  stream.close();
+  const again = await alice.stream(`${API}/executions/${id}/stream`, { 'Last-Event-ID': first.id });
+  await ends(again);
+  const whole = await eventually(async () => {
+    const { length } = (await logs()).logs;
+    return again.events.filter((e) => e.event === 'log').length >= length - before.logs.length && again.events;
+  });
+  assert.deepEqual(whole.filter((e) => e.event === 'log' && before.logs.some((l) => l.id === e.data.id)), []);
+  again.close();
 });
 
 test('many events behind: page after page, in order', { timeoutMs: 60000 }, async () => {
