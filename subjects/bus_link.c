@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/url.h"
 #include "subjects/bus_nats.h"
 #include "subjects/bus_probe.h"
 #include "subjects/handler.h"

@@ -14,28 +14,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/url.h"
 #include "json/json_read.h"
 #include "subjects/bus_probe.h"
 
 #define PROBE_TIMEOUT_MS 2000
 #define INFO_BYTES_MAX   (64 * 1024)
 #define URL_BYTES_MAX    1024
-
-void url_without_secrets(const char *urls, char *ret, size_t n) {
-        size_t k = 0;
-        if (n == 0)
-                return;
-        while (*urls && k + 1 < n) {
-                size_t n_url = strcspn(urls, ",");
-                const char *scheme = memmem(urls, n_url, "://", 3), *at = memrchr(urls, '@', n_url);
-                size_t n_scheme = scheme ? (size_t)(scheme - urls) + 3 : 0;
-                const char *host = at ? at + 1 : urls + n_scheme;
-                k += (size_t)snprintf(ret + k, n - k, "%.*s%.*s%s", (int)n_scheme, urls,
-                                      (int)(urls + n_url - host), host, urls[n_url] ? "," : "");
-                urls += n_url + (urls[n_url] == ',');
-        }
-        ret[k < n ? k : n - 1] = 0;
-}
 
 /** Host and port of @url into @buf. */
 static bool split_url(const char *url, char buf[URL_BYTES_MAX], char **ret_host, char **ret_port) {

@@ -27,6 +27,12 @@ void log_set_level(LogLevel level) {
         atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
 }
 
+void log_set_level_name(const char *name) {
+        for (size_t i = 0; i < N_ELEMENTS(level_names); i++)
+                if (!strcmp(level_names[i], name))
+                        log_set_level((LogLevel)i);
+}
+
 LogLevel log_level(void) { return (LogLevel)atomic_load_explicit(&current_level, memory_order_relaxed); }
 
 static void write_line(Slice line) {

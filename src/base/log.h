@@ -10,6 +10,8 @@ typedef enum LogLevel { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG } LogLevel;
 
 /** Lines above @level are dropped. Default LOG_INFO. Process-wide, set once at start. */
 void log_set_level(LogLevel level);
+/** The same by its name: "error", "warn", "info", "debug"; others change nothing. */
+void log_set_level_name(const char *name);
 LogLevel log_level(void);
 /**
  * One JSON line: "time", "level", "message", then the pairs. Thread-safe, one write(2); keeps errno.

@@ -1,11 +1,7 @@
 #pragma once
 /* What runbookd is told: environment variables, and options of the same names. */
 
-#include "base/buf.h"
-#include "base/report.h"
-
-#define CONFIG_LIST_MAX 64 /* entries of a setting that is a list */
-#define CONFIG_LISTS    2  /* settings that are lists */
+#include "base/settings.h"
 
 typedef struct Config {
         /* NATS */
@@ -13,7 +9,7 @@ typedef struct Config {
                         *nats_nkey_public;
         const char *nats_ca, *nats_cert, *nats_key;
         const char *subject_prefix;
-        const char *reply_prefixes[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
+        SettingList reply_prefixes;
         int64_t queue_ack_pending;
         /* store */
         const char *storage_backend, *data_dir;
@@ -45,7 +41,7 @@ typedef struct Config {
         const char *bind_address, *auth_mode, *auth_tokens_file, *auth_jwks_file, *auth_issuer, *auth_audience,
                         *auth_user_claim, *auth_tenant_claim;
         bool enable_cors;
-        const char *cors_origins[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
+        SettingList cors_origins;
         /* the process */
         const char *log_level;
         int64_t drain_timeout_ms;
@@ -55,7 +51,6 @@ typedef struct Config {
         bool deep, json;
         bool adopt_restored; /* run on a copy: fence.c */
         const char *backup_to;
-        char *strings[CONFIG_LISTS]; /* owned: where split lists live */
         const char *unused; /* names of settings that were given but do nothing in this program; "" for none
                              */
         char unused_text[256];

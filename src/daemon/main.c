@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/url.h"
 #include "daemon/config.h"
 #include "daemon/fence.h"
 #include "daemon/metrics.h"
@@ -224,7 +225,7 @@ static int make_subjects(Daemon *d, Report *report) {
                         .prefix = c->subject_prefix,
                         .engine_id = d->engine_id,
                         .version = RUNBOOK_VERSION,
-                        .reply_prefixes = c->reply_prefixes,
+                        .reply_prefixes = c->reply_prefixes.items,
                         .queue_ack_pending_max = (uint32_t)c->queue_ack_pending,
                         .fence = {d->fence.incarnation, d->fence.nonces, d->fence.n},
                         .pending_bytes_max = memory_share(d, SHARE_PENDING),
@@ -437,7 +438,7 @@ static int make_gateway(Daemon *d, Report *report) {
                         .user_claim = c->auth_user_claim,
                         .tenant_claim = c->auth_tenant_claim,
                         .enable_cors = c->enable_cors,
-                        .cors_origins = c->cors_origins,
+                        .cors_origins = c->cors_origins.items,
                         .nats_url = c->nats_url,
                         .nats_creds = c->nats_creds,
                         .nats_user = c->nats_user,
@@ -566,16 +567,6 @@ static int print_values(const Config *c) {
         return fflush(stdout) == 0 && !text.error ? 0 : EXIT_START;
 }
 
-static void set_log_level(const char *name) {
-        static const char *const names[] = {[LOG_ERROR] = "error",
-                                            [LOG_WARN] = "warn",
-                                            [LOG_INFO] = "info",
-                                            [LOG_DEBUG] = "debug"};
-        for (size_t i = 0; i < N_ELEMENTS(names); i++)
-                if (!strcmp(names[i], name))
-                        log_set_level((LogLevel)i);
-}
-
 int main(int argc, char **argv) {
         _cleanup_(report_deinit) Report report = {0};
         Daemon d = {0};
@@ -595,7 +586,7 @@ int main(int argc, char **argv) {
         } else if (d.config.backup) {
                 status = offline_backup(&d.config);
         } else {
-                set_log_level(d.config.log_level);
+                log_set_level_name(d.config.log_level);
                 set_allocator();
                 signals_block();
                 if (d.config.unused[0])

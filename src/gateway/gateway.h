@@ -9,8 +9,6 @@
 #include "base/buf.h"
 #include "base/report.h"
 
-#define GATEWAY_ORIGINS_MAX 64 /* entries of cors_origins */
-
 typedef struct Gateway Gateway;
 
 typedef enum AuthMode { AUTH_NONE, AUTH_TOKEN, AUTH_JWT } AuthMode;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "gateway/settings.h"
+#include "gateway/config.h"
 
 #define EXIT_START  1 /* could not start */
 #define EXIT_CONFIG 2 /* a setting is wrong */
@@ -24,7 +24,8 @@ static void block_signals(sigset_t *ret) {
         pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
-static int run(const GatewaySettings *settings, int64_t drain_timeout_ms) {
+static int run(const GatewayConfig *config) {
+        GatewaySettings settings = gateway_config_settings(config);
         _cleanup_(report_deinit) Report report = {0};
         Gateway *gateway = NULL;
         char port[8];
@@ -32,7 +33,7 @@ static int run(const GatewaySettings *settings, int64_t drain_timeout_ms) {
         int number = 0, r;
 
         block_signals(&set);
-        r = gateway_new(settings, NULL, &report, &gateway);
+        r = gateway_new(&settings, NULL, &report, &gateway);
         if (r == 0)
                 r = gateway_start(gateway, &report);
         if (r < 0) {
@@ -42,11 +43,11 @@ static int run(const GatewaySettings *settings, int64_t drain_timeout_ms) {
                 return EXIT_START;
         }
         snprintf(port, sizeof port, "%u", gateway_port(gateway));
-        log_event(LOG_INFO, "listening", "address", settings->bind_address, "port", port, NULL);
+        log_event(LOG_INFO, "listening", "address", config->bind_address, "port", port, NULL);
         while (sigwait(&set, &number) != 0)
                 continue;
         log_event(LOG_INFO, "stopping", "signal", strsignal(number), NULL);
-        gateway_drain(gateway, drain_timeout_ms);
+        gateway_drain(gateway, config->drain_timeout_ms);
         gateway_free(gateway);
         log_event(LOG_INFO, "stopped", NULL);
         return 0;
@@ -55,25 +56,24 @@ static int run(const GatewaySettings *settings, int64_t drain_timeout_ms) {
 int main(int argc, char **argv) {
         _cleanup_(report_deinit) Report report = {0};
         _cleanup_(buf_deinit) Buf text = {0};
-        GatewaySettings gateway;
-        Settings settings;
+        GatewayConfig config;
         int status;
 
-        if (settings_load(&settings, argc, argv, &gateway, &report) < 0) {
+        if (gateway_config_load(argc, argv, &report, &config) < 0) {
                 fprintf(stderr, "runbook-gateway: %s\n", report.message ? report.message : "out of memory");
                 status = EXIT_CONFIG;
-        } else if (settings.show_help) {
-                settings_put_help(&text);
+        } else if (config.show_help) {
+                gateway_config_put_help(&text);
                 status = print(&text);
-        } else if (settings.show_version) {
+        } else if (config.show_version) {
                 status = printf("runbook-gateway %s\n", RUNBOOK_VERSION) > 0 ? 0 : EXIT_START;
-        } else if (settings.check_only) {
-                settings_put_values(&settings, &text);
+        } else if (config.check_only) {
+                gateway_config_put_values(&config, &text);
                 status = print(&text);
         } else {
-                log_set_level((LogLevel)settings.log_level);
-                status = run(&gateway, settings.drain_timeout_ms);
+                log_set_level_name(config.log_level);
+                status = run(&config);
         }
-        settings_deinit(&settings);
+        gateway_config_deinit(&config);
         return status;
 }

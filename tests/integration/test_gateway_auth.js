@@ -2,6 +2,7 @@
 // Who is asking: token files, JSON Web Tokens and the ways in which they are forged; CORS; the gateway as a program of
 // its own in front of an engine.
 
+const { execFileSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -240,6 +241,20 @@ test('a file of digests: who has which token', async () => {
 
 // ---- starting -----------------------------------------------------------------------------------------------
 
+test('settings of the same name have the same default in runbookd and in the program of its own', () => {
+  const defaults = (program) =>
+    Object.fromEntries(
+      execFileSync(program, ['--check-config'], { env: {}, encoding: 'utf8' })
+        .trim()
+        .split('\n')
+        .map((line) => line.split(/=(.*)/s).slice(0, 2)),
+    );
+  const [ours, engine] = [defaults(GATEWAY), defaults(RUNBOOKD)];
+  const shared = Object.keys(ours).filter((name) => name in engine);
+  assert.ok(shared.length > 20, shared.join(' '));
+  for (const name of shared) assert.equal(ours[name], engine[name], name);
+});
+
 test('wrong settings stop the start with a sentence', async () => {
   const weak = { kty: 'oct', k: crypto.randomBytes(16).toString('base64url') };
   const small = crypto.generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' });
@@ -256,6 +271,7 @@ test('wrong settings stop the start with a sentence', async () => {
     [{ ENABLE_CORS: 'true', CORS_ORIGINS: '*' }, 'CORS_ORIGINS', 1],
     [{ PORT: String(house.enginePort) }, 'cannot listen', 1],
     [{ AUTH_MODE: 'sesame' }, 'AUTH_MODE', 2],
+    [{ AUTH_MODE: 'sesame' }, 'none token jwt', 2],
     [{ PORT: '70000' }, 'PORT', 2],
   ]) {
     const { code: got, log } = await refused(env);

@@ -387,7 +387,7 @@ def rule_subjects(house):
 LIMITS_PAGE = "subjects/limits.md"
 LIMIT_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)` \| ([0-9.]+) \|")
 NUMBER_DEFINE = re.compile(r"^#define ([A-Z][A-Z0-9_]+)\s+(.+?)\s*(?:/\*.*)?$")
-NUMBER_SETTING = re.compile(r'\{"([A-Z_]+)", KIND_NUMBER, AT\([a-z_]+\), "(\d+)"')
+NUMBER_SETTING = re.compile(r'\{"([A-Z_]+)", SETTING_NUMBER, AT\([a-z_]+\), "(\d+)"')
 SETTING_IS_LIMIT = re.compile(r"_MAX$|_TTL_MS$|_CONCURRENCY$|_OPEN_MAX$|_PERCENT$")
 LIMIT_WORD = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OTHER_HOUSES = ("src/gateway/", "src/client/", "src/cli/")  # programs with limits and pages of their own

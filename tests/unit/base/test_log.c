@@ -60,7 +60,9 @@ static void write_levels(void) {
         log_event(LOG_WARN, "no", NULL);
         log_printf(LOG_INFO, "no");
         log_event(LOG_ERROR, "yes", NULL);
-        log_set_level(LOG_DEBUG);
+        log_set_level_name("debug");
+        log_event(LOG_DEBUG, "yes", NULL);
+        log_set_level_name("loud"); /* none */
         log_event(LOG_DEBUG, "yes", NULL);
 }
 

@@ -31,7 +31,7 @@ Test(config, defaults) {
         cr_assert_float_eq(c.backoff_multiplier, 2.0, 1e-9);
         cr_assert_not(c.allow_timeout_approve);
         cr_assert_null(c.nats_creds);
-        cr_assert_null(c.reply_prefixes[0]);
+        cr_assert_null(c.reply_prefixes.items[0]);
         cr_assert_str_empty(c.unused);
         config_deinit(&c);
 }
@@ -54,9 +54,9 @@ Test(config, options_beat_the_environment_beats_defaults) {
         cr_assert_str_eq(c.data_dir, "/var/lib/runbook", "an empty value is none");
         cr_assert(c.allow_timeout_approve);
         cr_assert_float_eq(c.backoff_multiplier, 1.5, 1e-9);
-        cr_assert_str_eq(c.reply_prefixes[0], "_INBOX_a");
-        cr_assert_str_eq(c.reply_prefixes[1], "_INBOX_b");
-        cr_assert_null(c.reply_prefixes[2]);
+        cr_assert_str_eq(c.reply_prefixes.items[0], "_INBOX_a");
+        cr_assert_str_eq(c.reply_prefixes.items[1], "_INBOX_b");
+        cr_assert_null(c.reply_prefixes.items[2]);
         config_deinit(&c);
 }
 

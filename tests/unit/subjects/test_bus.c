@@ -398,23 +398,6 @@ Test(bus, an_open_server_is_noticed) {
         cr_assert_lt(probe_auth_required("nonsense"), 0);
 }
 
-Test(bus, urls_are_shown_without_secrets) {
-        char text[128];
-        static const struct {
-                const char *url, *shown;
-        } pairs[] = {
-                        {"nats://127.0.0.1:4222", "nats://127.0.0.1:4222"},
-                        {"nats://user:p@ss@host:1", "nats://host:1"},
-                        {"user:pass@host:1", "host:1"},
-                        {"nats://a:b@x:1,tls://c:d@y:2", "nats://x:1,tls://y:2"},
-                        {"", ""},
-        };
-        for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-                url_without_secrets(pairs[i].url, text, sizeof(text));
-                cr_assert_str_eq(text, pairs[i].shown);
-        }
-}
-
 Test(bus, wrong_settings_are_refused_with_a_sentence) {
         static const char *const ours[] = {"runbook", NULL}, *const system[] = {"$JS.", NULL};
         const struct {
