@@ -62,8 +62,7 @@ static Value *write_subject(const ErrandOffice *o, const Task *t, Letter *l) {
 }
 
 static void put_header(Letter *l, const char *name, Slice value) {
-        if (value.n > 0)
-                l->headers[l->n_headers++] = (OutHeader){slice_from_str(name), value};
+        l->headers[l->n_headers++] = (OutHeader){slice_from_str(name), value};
 }
 
 /** Nats-… headers tell the server what to do with a stream, and the others are ours. */
@@ -126,8 +125,10 @@ static Value *write(ErrandOffice *o, Errand *e, Letter *l) {
         uuid_format(t->execution_id, id);
         buf_put(&l->text, id, sizeof(id));
         put_header(l, "Content-Type", SLICE("application/json"));
-        put_header(l, "traceparent", t->traceparent);
-        put_header(l, "Runbook-Execution-Id", (Slice){l->text.data, l->text.error ? 0 : UUID_TEXT_SIZE});
+        if (t->traceparent.n > 0)
+                put_header(l, "traceparent", t->traceparent);
+        if (!l->text.error) /* else the letter is not sent */
+                put_header(l, "Runbook-Execution-Id", (Slice){l->text.data, UUID_TEXT_SIZE});
         put_header(l, "Runbook-Step-Path", t->step_path);
         buf_put_str(&l->id, t->idempotency_key);
         if (payload) {
