@@ -28,10 +28,10 @@ Errand *errand_find(ErrandOffice *o, const uint8_t key[ATTEMPT_KEY_SIZE]) {
 }
 
 void errand_schedule(ErrandOffice *o, Errand *e) {
-        int64_t ns = e->deadline_ns;
-        if (e->state == ERRAND_TO_SEND && e->send_ns < ns)
+        int64_t ns = e->is_ending ? INT64_MAX : e->deadline_ns;
+        if (!e->is_ending && e->state == ERRAND_TO_SEND && e->send_ns < ns)
                 ns = e->send_ns;
-        if (o->kind->next_ns) {
+        if (!e->is_ending && o->kind->next_ns) {
                 int64_t own_ns = o->kind->next_ns(o, e);
                 ns = own_ns < ns ? own_ns : ns;
         }
@@ -181,7 +181,7 @@ static void on_receipt(void *owner, const uint8_t key[OUT_COOKIE_SIZE], const Ou
                 pthread_mutex_unlock(&o->lock);
                 return;
         }
-        if (receipt->error == -EMSGSIZE) {
+        if (receipt->error == -EMSGSIZE && !e->is_ending) {
                 fail_too_large(o, e);
         } else if (receipt->error) {
                 send_again(o, e, receipt->reason);
@@ -252,6 +252,10 @@ static void send(ErrandOffice *o, Errand *e) {
                 else
                         fail(o, e, STEAL(error));
                 value_unref(error);
+                return;
+        }
+        if (e->is_ending) {
+                errand_schedule(o, e);
                 return;
         }
         int r = post_letter(o, e);

@@ -34,6 +34,7 @@ typedef struct Errand {
         ErrandState state;
         int64_t send_ns, pause_ms;          /* TO_SEND: when */
         bool is_busy;                       /* the thread works on it without the lock */
+        bool is_ending; /* its result is under way: not sent again, no clock runs */
         bool is_dropped;                    /* cancelled meanwhile: whoever works on it frees it */
         char reason[ERRAND_REASON_MAX + 1]; /* why the message was not taken last time; "": not tried yet */
         uint64_t stream_seq, epoch;         /* CONFIRMED: where the stream has it */
@@ -54,7 +55,7 @@ typedef struct ErrandKind {
         void (*init)(const ErrandOffice *o, Errand *e); /* may be NULL; before anybody else knows it */
         /** Without the lock. NULL: written; else the error (owned) that ends the attempt. */
         Value *(*write)(ErrandOffice *o, Errand *e, Letter *letter);
-        /** Under the lock. True: this is the end, *ret is how. */
+        /** Under the lock. True: this is the end, *ret is how (never while it is ending). */
         bool (*confirmed)(ErrandOffice *o, Errand *e, const OutReceipt *receipt, TaskResult *ret);
         /** Under the lock: the error of an attempt whose time is up. NULL: out of memory. */
         Value *(*time_out)(ErrandOffice *o, Errand *e);

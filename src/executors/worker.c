@@ -104,7 +104,10 @@ static Value *write(ErrandOffice *o, Errand *base, Letter *l) {
         return NULL;
 }
 
+/** Sent out again after a restart, and its result came before the stream's word: spare workers the way. */
 static bool confirmed(ErrandOffice *o, Errand *e, const OutReceipt *receipt, TaskResult *ret) {
+        if (e->is_ending && !worker_errand(e)->was_offered)
+                o->outlet->retract(o->outlet->userdata, receipt->stream_seq, receipt->epoch);
         return false;
 }
 
@@ -161,13 +164,11 @@ static Value *lost_error(const WorkerErrand *e) {
 /* ---- its own clocks --------------------------------------------------------------------------------------- */
 
 static int64_t lost_ns(const WorkerErrand *e) {
-        return e->heard_ns > 0 && e->heartbeat_ms > 0 && !e->is_settling
-                               ? e->heard_ns + e->heartbeat_ms * NS_PER_MS
-                               : INT64_MAX;
+        return e->heard_ns > 0 && e->heartbeat_ms > 0 ? e->heard_ns + e->heartbeat_ms * NS_PER_MS : INT64_MAX;
 }
 
 static int64_t record_ns(const WorkerErrand *e) {
-        bool waits = e->wanted != e->progress && e->n_unsettled == 0 && !e->is_settling;
+        bool waits = e->wanted != e->progress && e->n_unsettled == 0;
         return waits ? e->recorded_ns + WORKER_PROGRESS_MS * NS_PER_MS : INT64_MAX;
 }
 

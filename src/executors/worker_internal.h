@@ -27,7 +27,6 @@ typedef struct WorkerErrand {
         int64_t heard_ns;                 /* last sign of life that counts; 0: none */
         bool was_offered;      /* we have taken it off the queue; else the queue may still hold it */
         bool has_spoken;                  /* there was a word from it, not just the offer */
-        bool is_settling;                 /* its result is on the way to the store */
         uint32_t n_unsettled;             /* progress records on their way */
         double progress, wanted;          /* as recorded last, and what is still to be recorded */
         int64_t recorded_ns;              /* when the last one was */

@@ -97,9 +97,9 @@ static void on_result_settled(void *userdata, bool committed) {
 
 /** Under the lock, which is left for good. */
 static void take_result(WorkerExecutor *w, WorkerErrand *e, const WorkerReport *r) {
-        Pending *p = e->is_settling ? NULL : pending_new(w, &e->base, r);
+        Pending *p = e->base.is_ending ? NULL : pending_new(w, &e->base, r);
         if (!p) {
-                bool again = e->is_settling;
+                bool again = e->base.is_ending;
                 pthread_mutex_unlock(&w->office.lock);
                 refuse(r, again ? RUNBOOK_OVERLOADED : RUNBOOK_UNAVAILABLE,
                        again ? "a result of this attempt is being recorded; ask again"
@@ -118,9 +118,7 @@ static void take_result(WorkerExecutor *w, WorkerErrand *e, const WorkerReport *
         hear(e, r->worker, false);
         if (e->base.state == ERRAND_CONFIRMED && !e->was_offered) /* sent out again after a restart */
                 w->office.outlet->retract(w->office.outlet->userdata, e->base.stream_seq, e->base.epoch);
-        e->is_settling = true;
-        e->base.deadline_ns = INT64_MAX;
-        e->base.send_ns = INT64_MAX;
+        e->base.is_ending = true;
         errand_schedule(&w->office, &e->base);
         pthread_mutex_unlock(&w->office.lock);
         w->office.host.post_result(w->office.host.userdata, &result);
@@ -187,7 +185,8 @@ static void take_heartbeat(WorkerExecutor *w, WorkerErrand *e, const WorkerRepor
         bool due = e->wanted != e->progress &&
                    (e->recorded_ns == 0 ||
                     attempt_now_ns() >= e->recorded_ns + WORKER_PROGRESS_MS * NS_PER_MS);
-        Pending *p = brings || due ? (is_full || e->is_settling ? NULL : pending_new(w, &e->base, r)) : NULL;
+        Pending *p = brings || due ? (is_full || e->base.is_ending ? NULL : pending_new(w, &e->base, r))
+                                   : NULL;
         errand_schedule(&w->office, &e->base);
         if (p)
                 record(w, e, r, p);
@@ -255,7 +254,7 @@ bool worker_offer(void *userdata, const WorkerOffer *offer) {
         WorkerExecutor *w = userdata;
         pthread_mutex_lock(&w->office.lock);
         WorkerErrand *e = find_named(w, offer->tenant, offer->token);
-        bool give = e && !e->is_settling && !e->worker[0];
+        bool give = e && !e->base.is_ending && !e->worker[0];
         if (give) {
                 hear(e, offer->worker, offer->will_beat);
                 e->was_offered = true;
