@@ -5,7 +5,6 @@
  * One thread puts questions (a publish may block, and the writer's thread must not) and keeps time.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "executors/authz_internal.h"
+#include "executors/thread.h"
 #include "json/json_read.h"
 
 #define NS_PER_MS 1000000LL
@@ -158,21 +158,15 @@ static bool is_subject(const char *s) {
 }
 
 int authz_bus_start(AuthzEngine *e, Report *report) {
-        sigset_t all, before;
         if (!is_subject(e->subject))
                 return report_set(report, RUNBOOK_INVALID_REQUEST,
                                   "AUTHZ_URL: \"%.300s\" is not a NATS subject that can be asked (tokens "
                                   "with dots "
                                   "between, no wildcards, at most %d bytes)",
                                   e->subject, AUTHZ_SUBJECT_BYTES_MAX);
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &before);
-        int r = -pthread_create(&e->thread, NULL, run, e);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        int r = executor_thread_start(&e->thread, "authz", run, e);
         e->has_thread = r == 0;
-        if (r == 0) {
-                pthread_setname_np(e->thread, "authz");
+        if (r == 0)
                 e->bus.listen(e->bus.userdata, on_answer, e);
-        }
         return r;
 }

@@ -1,16 +1,13 @@
 /*
  * call-service over HTTP, and gRPC, which is HTTP/2 with frames and trailers (http_grpc.c)
  *
- * Any thread submits and cancels; one thread does everything else. The two meet in a locked inbox. The
- * thread turns: take what was submitted, start what may start (http_queue.c), let curl work (http_loop.c),
+ * Any thread submits and cancels; one thread does everything else. The two meet in an Intake. The thread
+ * turns: take what was submitted, start what may start (http_queue.c), let curl work (http_loop.c),
  * post what is finished (http_result.c), end what is overdue.
  *
- * A call's life: submitted → queued → running → over. Once it is in `calls` it can be cancelled; whoever
- * takes it out of there, under the lock, decides how it ends: the thread by posting a result, a cancel by
- * leaving it to the thread to be thrown away.
+ * A call's life: submitted → queued → running → over.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +15,7 @@
 #include "base/cleanup.h"
 #include "executors/attempt.h"
 #include "executors/http_internal.h"
-#include "json/json_write.h"
+#include "executors/thread.h"
 
 #define NS_PER_MS 1000000LL
 #define USER_AGENT_DEFAULT "runbookd/0.1.0"
@@ -35,14 +32,6 @@ void http_fault_set(HttpFault *f, const char *code, bool retryable, const char *
 
 /* ---- calls --------------------------------------------------------------------------------------------- */
 
-static void call_key(uint8_t key[HTTP_CALL_KEY], Uuid execution_id, uint32_t instance, uint32_t attempt) {
-        memcpy(key, execution_id.bytes, 16);
-        memcpy(key + 16, &instance, 4);
-        memcpy(key + 20, &attempt, 4);
-}
-
-static Slice call_key_slice(const HttpCall *c) { return slice_from_bytes(c->key, HTTP_CALL_KEY); }
-
 /** Take it off wherever it is and free it. */
 static void call_free(HttpEngine *e, HttpCall *c) {
         if (c->state == HTTP_CALL_QUEUED)
@@ -57,15 +46,7 @@ static void call_free(HttpEngine *e, HttpCall *c) {
 }
 
 void http_call_finish(HttpEngine *e, HttpCall *c, HttpFault *fault) {
-        pthread_mutex_lock(&e->lock);
-        bool cancelled = c->cancelled;
-        if (cancelled)
-                list_remove(&c->cancel_node);
-        else if (map_get(&e->calls, call_key_slice(c)) == c)
-                map_remove(&e->calls, call_key_slice(c));
-        e->n_open--; /* before its result is out: whoever has the result finds the call closed */
-        pthread_mutex_unlock(&e->lock);
-        if (!cancelled)
+        if (intake_end(&e->intake, &c->item))
                 http_result_post(e, c, fault);
         call_free(e, c);
 }
@@ -143,39 +124,20 @@ static int64_t next_due_ns(const HttpEngine *e) {
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */
 
-static void list_take(List *from, List *to) {
-        list_init(to);
-        if (list_is_empty(from))
-                return;
-        *to = *from;
-        to->next->prev = to->prev->next = to;
-        list_init(from);
-}
-
 /** False: stop. */
 static bool take_inbox(HttpEngine *e) {
         List fresh, cancelled;
-        pthread_mutex_lock(&e->lock);
-        bool stopping = e->stopping;
-        if (!stopping) { /* else they stay for stop() to find */
-                list_take(&e->inbox, &fresh);
-                list_take(&e->cancelled, &cancelled);
-        }
-        pthread_mutex_unlock(&e->lock);
-        if (stopping)
+        if (!intake_take(&e->intake, &fresh, &cancelled))
                 return false;
         while (!list_is_empty(&fresh)) {
-                HttpCall *c = LIST_ENTRY(fresh.next, HttpCall, node);
-                list_remove(&c->node);
+                HttpCall *c = LIST_ENTRY(fresh.next, HttpCall, item.node);
+                list_remove(&c->item.node);
                 begin(e, c);
         }
         while (!list_is_empty(&cancelled)) {
-                HttpCall *c = LIST_ENTRY(cancelled.next, HttpCall, cancel_node);
-                list_remove(&c->cancel_node);
+                HttpCall *c = LIST_ENTRY(cancelled.next, HttpCall, item.cancel_node);
+                intake_end(&e->intake, &c->item);
                 call_free(e, c);
-                pthread_mutex_lock(&e->lock);
-                e->n_open--;
-                pthread_mutex_unlock(&e->lock);
         }
         return true;
 }
@@ -209,11 +171,10 @@ static void *run(void *engine) {
                 http_lanes_tidy(e);
                 if (e->queue_dirty || (e->pump_ns >= 0 && e->pump_ns <= e->now_ns))
                         http_queue_pump(e);
-                pthread_mutex_lock(&e->lock);
+                pthread_mutex_lock(&e->intake.lock);
                 http_snapshots_give(e);
-                bool idle = list_is_empty(&e->inbox) && list_is_empty(&e->cancelled) && !e->stopping && !e->queue_dirty;
-                e->sleeping = idle;
-                pthread_mutex_unlock(&e->lock);
+                bool idle = !e->queue_dirty && intake_rest(&e->intake);
+                pthread_mutex_unlock(&e->intake.lock);
                 http_loop_turn(e, idle ? next_due_ns(e) : e->now_ns);
                 take_finished(e);
                 run_due(e);
@@ -225,21 +186,11 @@ static void *run(void *engine) {
 
 static HttpEngine *engine_of(Executor *executor) { return (HttpEngine *)executor; }
 
-/** Not even a call is made of it. */
-static void refuse(HttpEngine *e, Task *task, Value *error) {
-        TaskResult result = {.execution_id = task->execution_id,
-                             .instance = task->instance,
-                             .attempt = task->attempt,
-                             .error = value_ref(error)};
-        task_free(task);
-        e->host.post_result(e->host.userdata, &result);
-}
-
 static void submit(Executor *executor, Task *task) {
         HttpEngine *e = engine_of(executor);
         HttpCall *c = calloc(1, sizeof(*c));
         if (!c) {
-                refuse(e, task, e->out_of_memory);
+                attempt_refuse(&e->host, task, NULL, e->out_of_memory);
                 return;
         }
         c->task = task;
@@ -247,58 +198,26 @@ static void submit(Executor *executor, Task *task) {
         c->timeout_ms = task->timeout_ms > 0 ? task->timeout_ms : e->settings.timeout_default_ms;
         c->deadline_ns = c->submit_ns + c->timeout_ms * NS_PER_MS;
         list_init(&c->node);
-        list_init(&c->cancel_node);
-        call_key(c->key, task->execution_id, task->instance, task->attempt);
         http_request_touch(task);
-        pthread_mutex_lock(&e->lock);
-        bool room = e->n_open < e->settings.open_max;
-        bool noted = room && map_put(&e->calls, call_key_slice(c), c) >= 0;
-        bool wake = noted && e->sleeping;
-        if (noted) {
-                list_push_back(&e->inbox, &c->node);
-                e->n_open++;
-                e->sleeping = false;
-        }
-        pthread_mutex_unlock(&e->lock);
-        if (wake)
-                http_loop_wake(&e->loop);
-        if (!noted) {
+        int r = intake_put(&e->intake, &c->item, task);
+        if (r < 0) {
                 free(c);
-                refuse(e, task, room ? e->out_of_memory : e->overloaded);
+                attempt_refuse(&e->host, task, NULL, r == -ENOBUFS ? e->overloaded : e->out_of_memory);
         }
 }
 
 static void cancel(Executor *executor, Uuid execution_id, uint32_t instance, uint32_t attempt) {
-        HttpEngine *e = engine_of(executor);
-        uint8_t key[HTTP_CALL_KEY];
-        call_key(key, execution_id, instance, attempt);
-        pthread_mutex_lock(&e->lock);
-        HttpCall *c = map_remove(&e->calls, slice_from_bytes(key, sizeof(key)));
-        bool wake = c && e->sleeping;
-        if (c) {
-                c->cancelled = true;
-                list_push_back(&e->cancelled, &c->cancel_node);
-                e->sleeping = false;
-        }
-        pthread_mutex_unlock(&e->lock);
-        if (wake)
-                http_loop_wake(&e->loop);
+        intake_cancel(&engine_of(executor)->intake, execution_id, instance, attempt);
 }
 
-static uint64_t n_open(Executor *executor) {
-        HttpEngine *e = engine_of(executor);
-        pthread_mutex_lock(&e->lock);
-        uint64_t n = e->n_open;
-        pthread_mutex_unlock(&e->lock);
-        return n;
-}
+static uint64_t n_open(Executor *executor) { return intake_n_open(&engine_of(executor)->intake); }
 
 static void engine_free(HttpEngine *e) {
         while (e->n_due > 0)
                 call_free(e, e->due[1]);
-        while (!list_is_empty(&e->inbox)) {
-                HttpCall *c = LIST_ENTRY(e->inbox.next, HttpCall, node);
-                list_remove(&c->node);
+        while (!list_is_empty(&e->intake.fresh)) {
+                HttpCall *c = LIST_ENTRY(e->intake.fresh.next, HttpCall, item.node);
+                list_remove(&c->item.node);
                 call_free(e, c);
         }
         http_transfers_free(e);
@@ -311,7 +230,6 @@ static void engine_free(HttpEngine *e) {
         map_deinit(&e->grpc_types);
         map_deinit(&e->urls);
         map_deinit(&e->hosts);
-        map_deinit(&e->calls);
         http_loop_deinit(&e->loop);
         if (e->has_curl)
                 curl_global_cleanup();
@@ -328,16 +246,13 @@ static void engine_free(HttpEngine *e) {
         free((char *)e->settings.allow);
         free((char *)e->settings.ca_file);
         free((char *)e->settings.user_agent);
-        pthread_mutex_destroy(&e->lock);
+        intake_deinit(&e->intake);
         free(e);
 }
 
 static void stop(Executor *executor) {
         HttpEngine *e = engine_of(executor);
-        pthread_mutex_lock(&e->lock);
-        e->stopping = true;
-        pthread_mutex_unlock(&e->lock);
-        http_loop_wake(&e->loop);
+        intake_stop(&e->intake);
         pthread_join(e->thread, NULL);
         engine_free(e);
 }
@@ -383,31 +298,15 @@ static int settings_take(HttpEngine *e, const HttpSettings *given, Report *repor
         return r < 0 ? r : address_policy_parse(given->allow, report, &e->policy);
 }
 
-static Value *error_make(const char *code, const char *message) {
-        Buf b = {0};
-        JsonWriter w = json_writer(&b);
-        json_begin_object(&w);
-        json_key(&w, "code");
-        json_put_str(&w, code);
-        json_key(&w, "message");
-        json_put_str(&w, message);
-        json_key(&w, "retryable");
-        json_put_bool(&w, true);
-        json_end_object(&w);
-        Value *v = b.error ? NULL : value_new_bytes(buf_slice(&b));
-        buf_deinit(&b);
-        return v;
-}
-
 static int parts_make(HttpEngine *e) {
-        e->out_of_memory = error_make("OUT_OF_MEMORY", "there was not enough memory to call the service");
+        e->out_of_memory = attempt_error("OUT_OF_MEMORY", true,
+                                         SLICE("there was not enough memory to call the service"), SLICE_NULL);
         e->overloaded = attempt_overloaded("HTTP calls", e->settings.open_max, "HTTP_OPEN_MAX");
         e->holds = calloc(HTTP_RESOLVING_MAX, sizeof(*e->holds));
         if (!e->out_of_memory || !e->overloaded || !e->holds)
                 return -ENOMEM;
         uint64_t seeds[10];
         e->host.ids.random(e->host.ids.userdata, seeds, N_ELEMENTS(seeds));
-        map_init(&e->calls, seeds[0], seeds[1]);
         map_init(&e->hosts, seeds[2], seeds[3]);
         map_init(&e->urls, seeds[4], seeds[5]);
         map_init(&e->tenants, seeds[6], seeds[7]);
@@ -415,19 +314,8 @@ static int parts_make(HttpEngine *e) {
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return -ENOMEM;
         e->has_curl = true;
-        return http_loop_init(e);
-}
-
-/** The thread takes no signals: they are the daemon's. */
-static int thread_start(HttpEngine *e) {
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &before);
-        int r = -pthread_create(&e->thread, NULL, run, e);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (r == 0)
-                pthread_setname_np(e->thread, "http");
-        return r;
+        int r = intake_open(&e->intake, seeds[0], seeds[1], e->settings.open_max);
+        return r < 0 ? r : http_loop_init(e);
 }
 
 int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Report *report,
@@ -437,10 +325,8 @@ int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Re
                 return -ENOMEM;
         e->executor.vtable = &vtable;
         e->host = *host;
-        e->loop = (HttpLoop){.epoll = -1, .wakeup = -1};
-        pthread_mutex_init(&e->lock, NULL);
-        list_init(&e->inbox);
-        list_init(&e->cancelled);
+        e->loop = (HttpLoop){.epoll = -1};
+        intake_init(&e->intake);
         list_init(&e->snapshots);
         list_init(&e->waiting);
         list_init(&e->resting);
@@ -451,7 +337,7 @@ int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Re
         if (r == 0)
                 r = parts_make(e);
         if (r == 0)
-                r = thread_start(e);
+                r = executor_thread_start(&e->thread, "http", run, e);
         if (r < 0) {
                 if (!report_is_error(report))
                         report_set(report, RUNBOOK_INTERNAL, "HTTP calls can't be made: %s", strerror(-r));

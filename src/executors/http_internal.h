@@ -2,7 +2,7 @@
 /*
  * The inside of the HTTP executor. A HttpCall is one task from submit to result; a HttpHost is one server; a
  * HttpLane is one tenant's way to it, with its queue; a HttpTransfer is a reusable curl handle with its
- * buffers. All of it belongs to the executor's thread, except what stands under HttpEngine.lock.
+ * buffers. All of it belongs to the executor's thread, except the intake and what stands under its lock.
  */
 
 #include <curl/curl.h>
@@ -13,6 +13,7 @@
 #include "executors/grpc_wire.h"
 #include "executors/http.h"
 #include "executors/http_json.h"
+#include "executors/intake.h"
 #include "executors/target_rules.h"
 #include "base/map.h"
 #include "json/json_write.h"
@@ -37,7 +38,6 @@
 #define HTTP_MESSAGE_MAX 640            /* an error's sentence */
 #define HTTP_GRPC_TYPES_MAX           256            /* compiled descriptor sets kept */
 #define HTTP_GRPC_TYPES_BYTES_MAX (2 << 20) /* of them, as they were encoded */
-#define HTTP_CALL_KEY 24                /* execution id, instance, attempt */
 #define HTTP_LANE_REST_NS (60LL * 1000000000) /* a lane without calls is kept so long at least */
 #define HTTP_LANES_RESTING_MAX 4096     /* lanes without calls; the oldest is forgotten then */
 #define HTTP_TENANT_SHARE 3             /* a tenant has no more calls running than so many times the free places */
@@ -144,9 +144,8 @@ typedef struct HttpFault {
 typedef enum HttpCallState { HTTP_CALL_SUBMITTED, HTTP_CALL_QUEUED, HTTP_CALL_RUNNING } HttpCallState;
 
 typedef struct HttpCall {
-        List node;         /* inbox, or its lane's queue */
-        List cancel_node;  /* in HttpEngine.cancelled, under the lock */
-        bool cancelled;    /* under the lock */
+        IntakeItem item;
+        List node;         /* its lane's queue */
         HttpCallState state;
         Task *task;
         HttpRequest request;
@@ -159,7 +158,6 @@ typedef struct HttpCall {
         int64_t timeout_ms;
         int64_t due_ns;    /* key of the deadline heap: deadline_ns or the next look at its speed */
         size_t due_at;     /* position in the heap, from 1; 0: not in it */
-        uint8_t key[HTTP_CALL_KEY];
 } HttpCall;
 
 /** What a handle is set up for. */
@@ -209,7 +207,7 @@ typedef struct HttpSocket {
 } HttpSocket;
 
 typedef struct HttpLoop {
-        int epoll, wakeup;
+        int epoll;
         CURLM *multi;
         HttpSocket *sockets;
         size_t n_sockets;
@@ -233,13 +231,8 @@ struct HttpEngine {
         pthread_t thread;
         bool has_curl;
 
-        pthread_mutex_t lock;
-        List inbox;       /* submitted calls */
-        List cancelled;   /* calls to abort */
-        List snapshots;   /* threads that wait for figures */
-        Map calls;        /* key → call: those that may still be cancelled */
-        bool sleeping, stopping;
-        uint64_t n_open;
+        Intake intake;
+        List snapshots;   /* threads that wait for figures; under the intake's lock */
 
         HttpLoop loop;
         int64_t now_ns;   /* of this turn */
@@ -274,7 +267,6 @@ int http_loop_init(HttpEngine *e);
 void http_loop_deinit(HttpLoop *l);
 /** Wait until @until_ns (-1: without end) and let curl work on what is ready. */
 void http_loop_turn(HttpEngine *e, int64_t until_ns);
-void http_loop_wake(HttpLoop *l);
 curl_socket_t http_loop_socket_opened(HttpLoop *l, int fd);
 void http_loop_socket_closed(HttpLoop *l, int fd);
 int64_t http_now_ns(void);

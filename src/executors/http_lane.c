@@ -285,17 +285,14 @@ size_t http_executor_targets(Executor *executor, Slice tenant, HttpTargetStats *
         until.tv_sec += SNAPSHOT_WAIT_S;
         if (pthread_cond_init(&s.is_done, NULL))
                 return 0;
-        pthread_mutex_lock(&e->lock);
+        pthread_mutex_lock(&e->intake.lock);
         list_push_back(&e->snapshots, &s.node);
-        bool wake = e->sleeping;
-        e->sleeping = false;
-        if (wake)
-                http_loop_wake(&e->loop);
+        intake_wake(&e->intake);
         int rc = 0;
         while (!s.done && rc == 0)
-                rc = pthread_cond_timedwait(&s.is_done, &e->lock, &until);
+                rc = pthread_cond_timedwait(&s.is_done, &e->intake.lock, &until);
         list_remove(&s.node);
-        pthread_mutex_unlock(&e->lock);
+        pthread_mutex_unlock(&e->intake.lock);
         pthread_cond_destroy(&s.is_done);
         *ret_totals = s.totals;
         return s.n;

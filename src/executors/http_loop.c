@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,14 +101,13 @@ int http_loop_init(HttpEngine *e) {
         HttpLoop *l = &e->loop;
         l->timer_ns = -1;
         l->epoll = epoll_create1(EPOLL_CLOEXEC);
-        l->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         l->multi = curl_multi_init();
-        if (l->epoll < 0 || l->wakeup < 0)
+        if (l->epoll < 0)
                 return -errno;
         if (!l->multi)
                 return -ENOMEM;
-        struct epoll_event event = {.events = EPOLLIN, .data.fd = l->wakeup};
-        if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->wakeup, &event) < 0)
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = e->intake.wakeup};
+        if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, e->intake.wakeup, &event) < 0)
                 return -errno;
         curl_multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
         curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, e);
@@ -125,26 +123,12 @@ void http_loop_deinit(HttpLoop *l) {
                 curl_multi_cleanup(l->multi);
         if (l->epoll >= 0)
                 close(l->epoll);
-        if (l->wakeup >= 0)
-                close(l->wakeup);
         free(l->sockets);
-        *l = (HttpLoop){.epoll = -1, .wakeup = -1};
-}
-
-void http_loop_wake(HttpLoop *l) {
-        uint64_t one = 1;
-        ssize_t n = write(l->wakeup, &one, sizeof(one));
-        (void)n; /* EAGAIN: it is awake already */
+        *l = (HttpLoop){.epoll = -1};
 }
 
 static void socket_event(HttpEngine *e, int fd, uint32_t events) {
         HttpLoop *l = &e->loop;
-        if (fd == l->wakeup) {
-                uint64_t count;
-                ssize_t n = read(fd, &count, sizeof(count));
-                (void)n;
-                return;
-        }
         HttpSocket *s = socket_at(l, fd);
         if (!s)
                 return;
@@ -179,11 +163,13 @@ void http_loop_turn(HttpEngine *e, int64_t until_ns) {
         struct epoll_event events[EVENTS_MAX];
         int n = epoll_wait(e->loop.epoll, events, EVENTS_MAX, wait_ms(e, until_ns));
         e->now_ns = http_now_ns();
-        pthread_mutex_lock(&e->lock);
-        e->sleeping = false;
-        pthread_mutex_unlock(&e->lock);
+        bool rung = false;
         for (int i = 0; i < n; i++)
-                socket_event(e, events[i].data.fd, events[i].events);
+                rung |= events[i].data.fd == e->intake.wakeup;
+        intake_awake(&e->intake, rung);
+        for (int i = 0; i < n; i++)
+                if (events[i].data.fd != e->intake.wakeup)
+                        socket_event(e, events[i].data.fd, events[i].events);
         if (e->loop.timer_ns >= 0 && e->loop.timer_ns <= e->now_ns) {
                 int n_running;
                 e->loop.timer_ns = -1;

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "executors/otlp.h"
+#include "executors/thread.h"
 #include "json/json_write.h"
 
 #define SPAN_KIND_INTERNAL 1
@@ -352,7 +353,7 @@ int otlp_new(const OtlpSettings *settings, Report *report, Otlp **ret) {
         if (r == 0)
                 r = make_head(o, settings);
         if (r == 0)
-                r = -pthread_create(&o->thread, NULL, otlp_main, o);
+                r = executor_thread_start(&o->thread, "otlp", otlp_main, o);
         o->has_thread = r == 0;
         if (r < 0) {
                 otlp_free(o);

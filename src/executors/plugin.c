@@ -12,13 +12,13 @@
  * engine stops are left behind: their threads run until the process ends, and what they use is not freed.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "executors/plugin_internal.h"
+#include "executors/thread.h"
 
 static PluginEngine *engine_of(Executor *executor) { return (PluginEngine *)executor; }
 
@@ -228,21 +228,14 @@ static int parts_make(PluginEngine *e, const char *dir, Report *report) {
         return plugin_set_load(&e->set, dir, seeds[0], seeds[1], report);
 }
 
-/** The threads take no signals: they are the daemon's. None are needed without plugins. */
+/** None are needed without plugins. */
 static int threads_start(PluginEngine *e) {
-        sigset_t all, before;
         if (e->set.n_plugins == 0)
                 return 0;
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &before);
-        int r = -pthread_create(&e->keeper, NULL, plugin_keeper, e);
+        int r = executor_thread_start(&e->keeper, "plugin-keeper", plugin_keeper, e);
         e->has_keeper = r == 0;
-        for (; r == 0 && e->n_threads < e->settings.threads; e->n_threads += r == 0) {
-                r = -pthread_create(&e->threads[e->n_threads], NULL, plugin_worker, e);
-                if (r == 0)
-                        pthread_setname_np(e->threads[e->n_threads], "plugin");
-        }
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        for (; r == 0 && e->n_threads < e->settings.threads; e->n_threads += r == 0)
+                r = executor_thread_start(&e->threads[e->n_threads], "plugin", plugin_worker, e);
         return r;
 }
 

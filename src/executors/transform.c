@@ -1,32 +1,27 @@
 /*
  * transform: jq programs in processes
  *
- * Any thread submits and cancels; one thread does everything else. The two meet in a locked inbox. The thread
+ * Any thread submits and cancels; one thread does everything else. The two meet in an Intake. The thread
  * turns: take what was submitted, give to idle helper processes what waits (turns.c), hear what they
  * say (transform_child.c, transform_frame.c), end what is overdue.
  *
- * A job's life: submitted → queued → running → over. Once it is in `jobs` it can be cancelled; whoever takes
- * it out of there, under the lock, decides how it ends: the thread by posting a result, a cancel by leaving
- * it to the thread to be thrown away.
+ * A job's life: submitted → queued → running → over.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "executors/thread.h"
 #include "executors/transform_internal.h"
 #include "json/json_read.h"
 
 #define EVENTS_MAX 64 /* taken from epoll at once */
 
 /* ---- jobs ---------------------------------------------------------------------------------------------- */
-
-static Slice key_slice(const TransformJob *job) { return slice_from_bytes(job->key, ATTEMPT_KEY_SIZE); }
 
 /** Take it off wherever it is and free it. */
 static void job_free(TransformEngine *e, TransformJob *job) {
@@ -38,24 +33,10 @@ static void job_free(TransformEngine *e, TransformJob *job) {
         free(job);
 }
 
-static void count_down(TransformEngine *e) {
-        pthread_mutex_lock(&e->lock);
-        e->n_open--;
-        pthread_mutex_unlock(&e->lock);
-}
-
 void transform_job_finish(TransformEngine *e, TransformJob *job, const TransformOutcome *o) {
-        pthread_mutex_lock(&e->lock);
-        bool cancelled = job->cancelled;
-        if (cancelled)
-                list_remove(&job->cancel_node);
-        else if (map_get(&e->jobs, key_slice(job)) == job)
-                map_remove(&e->jobs, key_slice(job));
-        pthread_mutex_unlock(&e->lock);
-        if (!cancelled)
+        if (intake_end(&e->intake, &job->item))
                 transform_result_post(e, job, o);
         job_free(e, job);
-        count_down(e);
 }
 
 void transform_job_fail(TransformEngine *e, TransformJob *job, const char *code, bool retryable,
@@ -99,8 +80,8 @@ static void begin(TransformEngine *e, TransformJob *job) {
 static void drop(TransformEngine *e, TransformJob *job) {
         int64_t until_ns = e->now_ns + TRANSFORM_GRACE_MS * NS_PER_MS;
         if (!job->child) {
+                intake_end(&e->intake, &job->item);
                 job_free(e, job);
-                count_down(e);
                 return;
         }
         job->is_dropped = true;
@@ -170,44 +151,22 @@ static int64_t next_due_ns(const TransformEngine *e) {
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */
 
-static void list_take(List *from, List *to) {
-        list_init(to);
-        if (list_is_empty(from))
-                return;
-        *to = *from;
-        to->next->prev = to->prev->next = to;
-        list_init(from);
-}
-
 /** False: stop. */
 static bool take_inbox(TransformEngine *e) {
         List fresh, cancelled;
-        pthread_mutex_lock(&e->lock);
-        bool stopping = e->stopping;
-        if (!stopping) { /* else they stay for stop() to find */
-                list_take(&e->inbox, &fresh);
-                list_take(&e->cancelled, &cancelled);
-        }
-        pthread_mutex_unlock(&e->lock);
-        if (stopping)
+        if (!intake_take(&e->intake, &fresh, &cancelled))
                 return false;
         while (!list_is_empty(&fresh)) {
-                TransformJob *job = LIST_ENTRY(fresh.next, TransformJob, node);
-                list_remove(&job->node);
+                TransformJob *job = LIST_ENTRY(fresh.next, TransformJob, item.node);
+                list_remove(&job->item.node);
                 begin(e, job);
         }
         while (!list_is_empty(&cancelled)) {
-                TransformJob *job = LIST_ENTRY(cancelled.next, TransformJob, cancel_node);
-                list_remove(&job->cancel_node);
+                TransformJob *job = LIST_ENTRY(cancelled.next, TransformJob, item.cancel_node);
+                list_remove(&job->item.cancel_node);
                 drop(e, job);
         }
         return true;
-}
-
-static void wake(TransformEngine *e) {
-        uint64_t one = 1;
-        ssize_t n = write(e->wakeup, &one, sizeof(one));
-        (void)n; /* fails only when it is awake already */
 }
 
 static void wait_for_events(TransformEngine *e, int64_t until_ns) {
@@ -216,13 +175,13 @@ static void wait_for_events(TransformEngine *e, int64_t until_ns) {
         int timeout_ms = left_ms > INT32_MAX ? INT32_MAX : (int)(left_ms < -1 ? 0 : left_ms);
         int n = epoll_wait(e->epoll, events, EVENTS_MAX, timeout_ms);
         e->now_ns = attempt_now_ns();
-        for (int i = 0; i < n; i++) {
-                uint64_t count;
+        bool rung = false;
+        for (int i = 0; i < n; i++)
+                rung |= !events[i].data.ptr;
+        intake_awake(&e->intake, rung);
+        for (int i = 0; i < n; i++)
                 if (events[i].data.ptr)
                         transform_child_ready(e, events[i].data.ptr, events[i].events);
-                else if (read(e->wakeup, &count, sizeof(count)) < 0)
-                        continue; /* somebody else's wake-up was read with it */
-        }
 }
 
 static void *run(void *engine) {
@@ -231,10 +190,9 @@ static void *run(void *engine) {
         transform_child_spawn(e, &e->children[0]);
         while (take_inbox(e)) {
                 pump(e);
-                pthread_mutex_lock(&e->lock);
-                bool idle = list_is_empty(&e->inbox) && list_is_empty(&e->cancelled) && !e->stopping;
-                e->sleeping = idle;
-                pthread_mutex_unlock(&e->lock);
+                pthread_mutex_lock(&e->intake.lock);
+                bool idle = intake_rest(&e->intake);
+                pthread_mutex_unlock(&e->intake.lock);
                 wait_for_events(e, idle ? next_due_ns(e) : e->now_ns);
                 run_due(e);
         }
@@ -242,10 +200,10 @@ static void *run(void *engine) {
 }
 
 void transform_report_start(TransformEngine *e, bool works) {
-        pthread_mutex_lock(&e->lock);
+        pthread_mutex_lock(&e->intake.lock);
         e->start = works ? START_WORKS : START_FAILED;
         pthread_cond_signal(&e->started);
-        pthread_mutex_unlock(&e->lock);
+        pthread_mutex_unlock(&e->intake.lock);
 }
 
 /* ---- for other threads --------------------------------------------------------------------------------- */
@@ -262,51 +220,18 @@ static void submit(Executor *executor, Task *task) {
         job->task = task;
         job->submit_ns = attempt_now_ns();
         job->timeout_ms = task->timeout_ms > 0 ? task->timeout_ms : e->settings.timeout_default_ms;
-        list_init(&job->node);
-        list_init(&job->cancel_node);
-        attempt_key(job->key, task->execution_id, task->instance, task->attempt);
-        pthread_mutex_lock(&e->lock);
-        bool room = e->n_open < e->settings.open_max;
-        bool noted = room && map_put(&e->jobs, key_slice(job), job) >= 0;
-        bool must_wake = noted && e->sleeping;
-        if (noted) {
-                list_push_back(&e->inbox, &job->node);
-                e->n_open++;
-                e->sleeping = false;
-        }
-        pthread_mutex_unlock(&e->lock);
-        if (must_wake)
-                wake(e);
-        if (!noted) {
+        int r = intake_put(&e->intake, &job->item, task);
+        if (r < 0) {
                 free(job);
-                attempt_refuse(&e->host, task, NULL, room ? e->out_of_memory : e->overloaded);
+                attempt_refuse(&e->host, task, NULL, r == -ENOBUFS ? e->overloaded : e->out_of_memory);
         }
 }
 
 static void cancel(Executor *executor, Uuid execution_id, uint32_t instance, uint32_t attempt) {
-        TransformEngine *e = engine_of(executor);
-        uint8_t key[ATTEMPT_KEY_SIZE];
-        attempt_key(key, execution_id, instance, attempt);
-        pthread_mutex_lock(&e->lock);
-        TransformJob *job = map_remove(&e->jobs, slice_from_bytes(key, sizeof(key)));
-        bool must_wake = job && e->sleeping;
-        if (job) {
-                job->cancelled = true;
-                list_push_back(&e->cancelled, &job->cancel_node);
-                e->sleeping = false;
-        }
-        pthread_mutex_unlock(&e->lock);
-        if (must_wake)
-                wake(e);
+        intake_cancel(&engine_of(executor)->intake, execution_id, instance, attempt);
 }
 
-static uint64_t n_open(Executor *executor) {
-        TransformEngine *e = engine_of(executor);
-        pthread_mutex_lock(&e->lock);
-        uint64_t n = e->n_open;
-        pthread_mutex_unlock(&e->lock);
-        return n;
-}
+static uint64_t n_open(Executor *executor) { return intake_n_open(&engine_of(executor)->intake); }
 
 static void engine_free(TransformEngine *e) {
         for (uint32_t i = 0; e->children && i < e->settings.pool; i++) {
@@ -316,16 +241,13 @@ static void engine_free(TransformEngine *e) {
         }
         while (due_first(&e->due))
                 job_free(e, LIST_ENTRY(due_first(&e->due), TransformJob, due));
-        while (!list_is_empty(&e->inbox)) {
-                TransformJob *job = LIST_ENTRY(e->inbox.next, TransformJob, node);
-                list_remove(&job->node);
+        while (!list_is_empty(&e->intake.fresh)) {
+                TransformJob *job = LIST_ENTRY(e->intake.fresh.next, TransformJob, item.node);
+                list_remove(&job->item.node);
                 job_free(e, job);
         }
         due_deinit(&e->due);
         turns_deinit(&e->queue);
-        map_deinit(&e->jobs);
-        if (e->wakeup >= 0)
-                close(e->wakeup);
         if (e->epoll >= 0)
                 close(e->epoll);
         http_json_deinit(&e->json);
@@ -336,15 +258,12 @@ static void engine_free(TransformEngine *e) {
         value_unref(e->out_of_memory);
         value_unref(e->overloaded);
         pthread_cond_destroy(&e->started);
-        pthread_mutex_destroy(&e->lock);
+        intake_deinit(&e->intake);
         free(e);
 }
 
 static void thread_stop(TransformEngine *e) {
-        pthread_mutex_lock(&e->lock);
-        e->stopping = true;
-        pthread_mutex_unlock(&e->lock);
-        wake(e);
+        intake_stop(&e->intake);
         pthread_join(e->thread, NULL);
 }
 
@@ -400,31 +319,25 @@ static int parts_make(TransformEngine *e) {
                 e->children[i].in.limit = TRANSFORM_FRAME_MAX * 2;
         }
         e->host.ids.random(e->host.ids.userdata, seeds, N_ELEMENTS(seeds));
-        map_init(&e->jobs, seeds[0], seeds[1]);
         turns_init(&e->queue, seeds[2], seeds[3]);
         e->epoll = epoll_create1(EPOLL_CLOEXEC);
-        e->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        int r = intake_open(&e->intake, seeds[0], seeds[1], e->settings.open_max);
         struct epoll_event event = {.events = EPOLLIN};
-        if (e->epoll < 0 || e->wakeup < 0 || epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->wakeup, &event) < 0)
-                return -errno;
-        return 0;
+        if (r == 0 && (e->epoll < 0 || epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->intake.wakeup, &event) < 0))
+                r = -errno;
+        return r;
 }
 
-/** Start the thread and wait until its first helper works or doesn't. The thread takes no signals. */
+/** Start the thread and wait until its first helper works or doesn't. */
 static int thread_start(TransformEngine *e, Report *report) {
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &before);
-        int r = -pthread_create(&e->thread, NULL, run, e);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        int r = executor_thread_start(&e->thread, "transform", run, e);
         if (r < 0)
                 return r;
-        pthread_setname_np(e->thread, "transform");
-        pthread_mutex_lock(&e->lock);
+        pthread_mutex_lock(&e->intake.lock);
         while (e->start == START_PENDING)
-                pthread_cond_wait(&e->started, &e->lock);
+                pthread_cond_wait(&e->started, &e->intake.lock);
         bool works = e->start == START_WORKS;
-        pthread_mutex_unlock(&e->lock);
+        pthread_mutex_unlock(&e->intake.lock);
         if (works)
                 return 0;
         thread_stop(e);
@@ -440,11 +353,9 @@ int transform_executor_new(const TransformSettings *settings, const ExecutorHost
                 return -ENOMEM;
         e->executor.vtable = &vtable;
         e->host = *host;
-        e->epoll = e->wakeup = -1;
-        pthread_mutex_init(&e->lock, NULL);
+        e->epoll = -1;
+        intake_init(&e->intake);
         pthread_cond_init(&e->started, NULL);
-        list_init(&e->inbox);
-        list_init(&e->cancelled);
         int r = settings_take(e, settings, report);
         if (r == 0)
                 r = parts_make(e);

@@ -1,20 +1,20 @@
 #pragma once
 /*
  * The inside of the transform executor. A TransformJob is one task from submit to result; a TransformChild is
- * a place for a helper process. All of it belongs to the executor's thread, except what stands under
- * TransformEngine.lock.
+ * a place for a helper process. All of it belongs to the executor's thread, except the intake and
+ * what stands under its lock.
  */
 
 #include <pthread.h>
 #include <sys/types.h>
 
-#include "base/map.h"
+#include "base/turns.h"
 #include "executors/attempt.h"
 #include "executors/due.h"
 #include "executors/http_json.h"
+#include "executors/intake.h"
 #include "executors/jq_child/protocol.h"
 #include "executors/transform.h"
-#include "base/turns.h"
 
 /* Limits */
 #define TRANSFORM_START_MS       10000 /* a helper must say that it is ready within */
@@ -35,9 +35,7 @@ typedef struct TransformEngine TransformEngine;
 typedef struct TransformChild TransformChild;
 
 typedef struct TransformJob {
-        List node;             /* the inbox's */
-        List cancel_node;      /* in TransformEngine.cancelled, under the lock */
-        bool cancelled;        /* under the lock */
+        IntakeItem item;
         bool is_dropped;       /* running, but nobody waits for it any more */
         bool had_no_memory;    /* once, in a process that other runs had used before */
         Turn turn;             /* waiting */
@@ -46,7 +44,6 @@ typedef struct TransformJob {
         Slice program, input; /* borrowed from the task's values */
         int64_t submit_ns, start_ns, timeout_ms;
         Due due;
-        uint8_t key[ATTEMPT_KEY_SIZE];
 } TransformJob;
 
 /**
@@ -100,16 +97,11 @@ struct TransformEngine {
         Value *out_of_memory, *overloaded; /* errors there may be no memory or time to make */
         pthread_t thread;
 
-        pthread_mutex_t lock;
-        pthread_cond_t started;
-        TransformStart start; /* of the first helper */
-        List inbox;           /* submitted jobs */
-        List cancelled;       /* jobs to abort */
-        Map jobs;             /* key → job: those that may still be cancelled */
-        bool sleeping, stopping;
-        uint64_t n_open;
+        Intake intake;
+        pthread_cond_t started; /* of the intake's lock, as is: */
+        TransformStart start;   /* of the first helper */
 
-        int epoll, wakeup;
+        int epoll;
         int64_t now_ns; /* of this turn */
         TurnQueue queue;
         DueHeap due;
