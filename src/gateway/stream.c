@@ -90,6 +90,16 @@ void stream_put_locked(Stream *s, Slice id, const char *event, Slice data) {
         s->put_ms = link_now_ms();
 }
 
+void stream_put_id_locked(Stream *s, Slice id) {
+        size_t n = s->out.n;
+
+        buf_printf(&s->out, "id: %.*s\n\n", SLICE_ARG(id));
+        if (s->out.error) {
+                s->out.n = n;
+                s->is_ending = true;
+        }
+}
+
 /** Keep what is under way of an event that was begun, drop the events behind it. */
 static void cut_unread(Stream *s) {
         size_t i = s->at;

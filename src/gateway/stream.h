@@ -47,6 +47,8 @@ void stream_unref(Stream *s);
 
 /** With the lock held: append an event. @id SLICE_NULL: none. @data is one line. */
 void stream_put_locked(Stream *s, Slice id, const char *event, Slice data);
+/** With the lock held: no event, but where the reader goes on when he comes back before the first. */
+void stream_put_id_locked(Stream *s, Slice id);
 bool stream_has_room_locked(const Stream *s);
 /** With the lock held: a last event that says why, then the end. */
 void stream_end_locked(Stream *s, const char *event, const char *code, const char *reason);

@@ -119,6 +119,13 @@ static int choose(ExecutionStream *x) {
         return -1;
 }
 
+/** What the next event's id is behind: the numbers that both lanes have reached. */
+static Slice place_of(const ExecutionStream *x, char buf[EVENT_ID_SIZE]) {
+        snprintf(buf, EVENT_ID_SIZE, "%llu.%llu", (unsigned long long)x->lanes[0].sent,
+                 (unsigned long long)x->lanes[1].sent);
+        return slice_from_str(buf);
+}
+
 static void flush_locked(ExecutionStream *x) {
         char id[EVENT_ID_SIZE];
         int i;
@@ -128,10 +135,7 @@ static void flush_locked(ExecutionStream *x) {
                 Item *item = head(lane);
 
                 lane->sent = item->number;
-                snprintf(id, sizeof id, "%llu.%llu", (unsigned long long)x->lanes[0].sent,
-                         (unsigned long long)x->lanes[1].sent);
-                stream_put_locked(&x->stream, slice_from_str(id), kinds[i].event,
-                                  (Slice){item->text, item->n});
+                stream_put_locked(&x->stream, place_of(x, id), kinds[i].event, (Slice){item->text, item->n});
                 list_remove(&item->node);
                 lane->n_items--;
                 lane->n_bytes -= item->n;
@@ -373,8 +377,12 @@ static const StreamKind execution_kind = {pump, on_gap, on_close, on_free};
 /** The response: the stream, or why there is none. */
 static void conclude_opening(ExecutionStream *x, bool is_open, int status, LinkAnswer *answer,
                              const RunbookClientError *e) {
+        char id[EVENT_ID_SIZE];
+
         pthread_mutex_lock(&x->stream.lock);
         Request *r = STEAL(x->opening);
+        if (is_open && x->lanes[0].next > 0 && x->lanes[1].next > 0)
+                stream_put_id_locked(&x->stream, place_of(x, id));
         pthread_mutex_unlock(&x->stream.lock);
         if (is_open) {
                 stream_respond(&x->stream, r);

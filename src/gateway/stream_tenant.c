@@ -86,13 +86,19 @@ static int choose(const TenantStream *t) {
         return -1;
 }
 
-static void put(TenantStream *t, int i, const Event *event) {
+/** The places that both lanes have reached, as an id. */
+static Slice id_of(const TenantStream *t, char buf[EVENT_ID_SIZE]) {
         const PullerPlace *a = &t->lanes[0].place, *b = &t->lanes[1].place;
+
+        snprintf(buf, EVENT_ID_SIZE, "%llu.%lld.%llu.%lld", (unsigned long long)a->seq, (long long)a->at_ms,
+                 (unsigned long long)b->seq, (long long)b->at_ms);
+        return slice_from_str(buf);
+}
+
+static void put(TenantStream *t, int i, const Event *event) {
         char id[EVENT_ID_SIZE];
 
-        snprintf(id, sizeof id, "%llu.%lld.%llu.%lld", (unsigned long long)a->seq, (long long)a->at_ms,
-                 (unsigned long long)b->seq, (long long)b->at_ms);
-        stream_put_locked(&t->stream, slice_from_str(id), kinds[i].event, (Slice){event->text, event->n});
+        stream_put_locked(&t->stream, id_of(t, id), kinds[i].event, (Slice){event->text, event->n});
 }
 
 static void flush_locked(TenantStream *t) {
@@ -303,12 +309,15 @@ static void on_gap(Stream *s) {
 
 /** The response begins when both lanes are there; one that can't be had refuses it. */
 static void conclude_opening(TenantStream *t, bool is_open, const char *sentence) {
+        char id[EVENT_ID_SIZE];
         Request *r = NULL;
 
         pthread_mutex_lock(&t->stream.lock);
         t->n_open += is_open;
         if (!is_open || t->n_open == 2)
                 r = STEAL(t->opening);
+        if (is_open && r && t->lanes[0].place.at_ms != PULLER_NEW && t->lanes[1].place.at_ms != PULLER_NEW)
+                stream_put_id_locked(&t->stream, id_of(t, id));
         pthread_mutex_unlock(&t->stream.lock);
         if (!r)
                 return;

@@ -152,6 +152,30 @@ test('a stream that began now goes on from an id without what was before', async
   again.close();
 });
 
+test('cut off before the first event, one comes back to where one was', async () => {
+  const id = await start((await register([approval('ask', ['bob'], 1)])).id);
+  await eventually(async () => {
+    const { execution } = (await alice.get(`${API}/executions/${id}`)).body;
+    return execution.stepResults.ask?.status === 'awaiting_approval';
+  });
+  const known = (await alice.get(`${API}/executions/${id}`)).body.lastSequence;
+  const places = new Map();
+  for (const place of [`executions/${id}/stream`, 'stream']) {
+    const stream = await alice.stream(`${API}/${place}?from=now`);
+    await eventually(() => stream.lastId, { what: 'the place' });
+    assert.equal(stream.events.length, 0);
+    stream.close();
+    places.set(place, stream.lastId);
+  }
+  assert.ok((await bob.post(`${API}/executions/${id}/steps/ask/approve`, { decision: 'approved' })).status === 200);
+  for (const place of [`executions/${id}/stream`, 'stream']) {
+    const again = await alice.stream(`${API}/${place}`, { 'Last-Event-ID': places.get(place) });
+    await ends(again);
+    assert.deepEqual(again.sequences(), (await history(id)).slice(known), place);
+    again.close();
+  }
+});
+
 test('many events behind: page after page, in order', { timeoutMs: 60000 }, async () => {
   const id = await start((await register(chain(700, 0))).id);
   const stream = await alice.stream(`${API}/executions/${id}/stream`);

@@ -117,6 +117,7 @@ export async function execution(id, { signal } = {}) {
     Object.assign(whole.stepResults, page.execution.stepResults);
     cursor = page.nextCursor;
   }
+  whole.lastSequence = first.lastSequence; // later pages may know more, the whole does not
   for (const name of whole.omitted || []) {
     const alone = await get(path, { only: name }, signal).catch(() => null);
     if (alone?.execution && name in alone.execution) whole[name] = alone.execution[name];

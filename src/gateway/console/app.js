@@ -7,6 +7,7 @@ import * as api from './api.js';
 import { h, render } from './dom.js';
 import { icon } from './icons.js';
 import { identity, setIdentity, tokenClaims } from './session.js';
+import { refresher } from './refresh.js';
 import { openStream } from './stream.js';
 import { errorBox } from './ui.js';
 import { href, parse } from './url.js';
@@ -39,6 +40,7 @@ const SECTIONS = [
 ];
 
 const BADGE_EVERY_MS = 60000;
+const BADGE_LEAST_MS = 1500;
 
 const top = document.getElementById('top');
 const main = document.getElementById('main');
@@ -47,7 +49,6 @@ const status = document.getElementById('status');
 let current = null; // {route, key, page, context, closers}
 let live = { state: 'off' };
 let approvalCount = null;
-let badgeTimer = 0;
 let drawing = 0;
 let shownFor = '';
 
@@ -134,18 +135,21 @@ function drawTop() {
   );
 }
 
-async function refreshBadge() {
-  clearTimeout(badgeTimer);
-  badgeTimer = setTimeout(refreshBadge, BADGE_EVERY_MS);
-  if (!identity() || document.hidden) return;
-  try {
-    const answer = await api.get('approvals', { limit: 100 });
-    approvalCount = answer.nextCursor ? `${answer.count}+` : answer.count;
-  } catch {
-    approvalCount = null;
-  }
+function setApprovalCount(count) {
+  if (count === approvalCount) return;
+  approvalCount = count;
   drawTop();
 }
+
+const badge = refresher({
+  leastMs: BADGE_LEAST_MS,
+  async read(signal) {
+    if (!identity() || document.hidden) return;
+    const answer = await api.get('approvals', { limit: 100 }, signal);
+    setApprovalCount(answer.nextCursor ? `${answer.count}+` : answer.count);
+  },
+  failed: () => setApprovalCount(null),
+});
 
 // ---- pages ----
 
@@ -189,7 +193,7 @@ function makeContext(params, query, closers) {
     query,
     draw: () => current?.context === context && draw(),
     announce,
-    refreshBadge,
+    setApprovalCount,
     isCurrent: () => current?.context === context,
     go: (to) => (location.hash = to),
     /** Change the address's query; undefined takes a member away. */
@@ -207,7 +211,10 @@ function makeContext(params, query, closers) {
     /** Live events of @path while the page is shown. */
     live(path, { onEvent, onOpen }) {
       const close = openStream(path, {
-        onEvent,
+        onEvent(event, name) {
+          if (/^runbook\.(approval|step\.awaiting_approval)/.test(event.type || '')) badge.soon();
+          onEvent(event, name);
+        },
         onOpen,
         onState(state, text) {
           if (
@@ -301,7 +308,7 @@ window.addEventListener('hashchange', () => {
 });
 window.addEventListener('runbook-identity', () => {
   approvalCount = null;
-  refreshBadge();
+  badge.restart();
   drawTop();
 });
 window.addEventListener('beforeunload', (event) => {
@@ -309,4 +316,5 @@ window.addEventListener('beforeunload', (event) => {
 });
 
 navigate();
-refreshBadge();
+badge.now();
+setInterval(badge.now, BADGE_EVERY_MS);

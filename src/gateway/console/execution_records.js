@@ -20,11 +20,13 @@ const KEPT = 5000;
 export class Records {
   constructor(page, what, query = {}) {
     Object.assign(this, { page, what, query, items: null, next: null, error: null, busy: false });
+    this.arrived = []; // live, while an answer is waited for
   }
 
   async load({ more = false } = {}) {
     if (this.busy) return;
     this.busy = true;
+    this.arrived = [];
     try {
       const answer = await api.get(api.executionPath(this.page.id, this.what), {
         ...this.query,
@@ -39,11 +41,13 @@ export class Records {
       this.error = e;
     }
     this.busy = false;
+    for (const entry of this.arrived) this.push(entry);
     this.page.ctx.draw();
   }
 
   /** What came live; only once the end has been read, and each once. */
   push(entry) {
+    if (this.busy && this.arrived.length < KEPT) this.arrived.push(entry);
     if (!this.items || this.next || this.items.length >= KEPT || this.items.some((i) => i.id === entry.id))
       return;
     this.items = [...this.items, entry];

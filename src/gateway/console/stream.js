@@ -12,14 +12,16 @@ const HIDDEN_MS = 20000;
 const ASK_MS = 5000; // where there is no stream to be had
 const LINE_MOST = 4 << 20;
 
-/** Cuts a stream of text into events; @onEvent({id, event, data}), @onRetry(ms). */
-export function createParser(onEvent, onRetry = () => {}) {
+/** Cuts a stream of text into events; @onEvent({event, data}), @onId(id): where to go on, before its event and also
+ * without one, @onRetry(ms). */
+export function createParser({ onEvent, onId = () => {}, onRetry = () => {} }) {
   let rest = '';
   let event = { data: [] };
   function line(text) {
     if (text === '') {
-      if (event.data.length) onEvent({ id: event.id, event: event.event, data: event.data.join('\n') });
-      event = { data: [], id: event.id };
+      if (event.id !== undefined) onId(event.id);
+      if (event.data.length) onEvent({ event: event.event, data: event.data.join('\n') });
+      event = { data: [] };
       return;
     }
     if (text.startsWith(':')) return;
@@ -72,9 +74,10 @@ export function openStream(path, { onEvent, onOpen, onState }) {
       clearTimeout(silence);
       silence = setTimeout(() => mine.abort(), SILENCE_MS);
     };
-    const parse = createParser(
-      ({ id, event, data }) => {
-        if (id !== undefined) lastId = id;
+    const parse = createParser({
+      onId: (id) => (lastId = id),
+      onRetry: (ms) => (pause = Math.min(Math.max(ms, PAUSE_FIRST_MS), PAUSE_MOST_MS)),
+      onEvent({ event, data }) {
         let body;
         try {
           body = JSON.parse(data);
@@ -85,8 +88,7 @@ export function openStream(path, { onEvent, onOpen, onState }) {
           onOpen?.(); // what is missing will never come: look anew
         else onEvent(body, event);
       },
-      (ms) => (pause = Math.min(Math.max(ms, PAUSE_FIRST_MS), PAUSE_MOST_MS)),
-    );
+    });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     try {
       for (;;) {

@@ -3,6 +3,7 @@
 import { h, render } from './dom.js';
 import { icon } from './icons.js';
 import { bytes } from './format.js';
+import { isPassing } from './refresh.js';
 
 const CODE_TEXT = {
   FORBIDDEN: 'You may not see or do this.',
@@ -10,8 +11,8 @@ const CODE_TEXT = {
   OVERLOADED: 'The engine is busy.',
 };
 
-/** An error as a sentence, with its places. */
-export function errorBox(error, { title, retry } = {}) {
+/** An error as a sentence, with its places. @isRetried: by a refresher, where that may help. */
+export function errorBox(error, { title, retry, isRetried } = {}) {
   if (!error) return null;
   return h(
     'div',
@@ -26,6 +27,7 @@ export function errorBox(error, { title, retry } = {}) {
         h('strong', null, title || CODE_TEXT[error.code] || 'That did not work.'),
         ' ',
         error.message,
+        isRetried && isPassing(error) ? ' It is tried again by itself.' : null,
       ),
       error.details?.length
         ? h(

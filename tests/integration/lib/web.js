@@ -112,14 +112,16 @@ class EventStream {
         if (name === '') this.comments += 1;
         else event[name] = value;
       }
+      if (event.id) this.place = event.id;
       if (event.data === undefined) continue;
       event.data = JSON.parse(event.data);
       this.events.push(event);
     }
   }
 
+  /** Where to go on; known before the first event. */
   get lastId() {
-    return this.events.filter((e) => e.id).at(-1)?.id;
+    return this.place;
   }
 
   /** The sequence numbers of the lifecycle events, in the order in which they came. */

@@ -174,24 +174,27 @@ test('pointers into YAML', () => {
 test('events of a stream, however they are cut', async () => {
   const { createParser } = await import('../../../src/gateway/console/stream.js');
   const text =
-    ': hello\n\nid: 1\nevent: lifecycle\ndata: {"a":1}\n\ndata: x\r\ndata: y\r\n\r\n' +
+    ': hello\n\nid: 0\n\nid: 1\nevent: lifecycle\ndata: {"a":1}\n\ndata: x\r\ndata: y\r\n\r\n' +
     'retry: 1500\nid: 2\ndata:z\n\n: ping\n\n';
   for (const size of [1, 2, 3, 7, 1000]) {
     const events = [];
+    const ids = [];
     let retry;
-    const parse = createParser(
-      (e) => events.push(e),
-      (ms) => (retry = ms),
-    );
+    const parse = createParser({
+      onEvent: (e) => events.push({ ...e, id: ids.at(-1) }),
+      onId: (id) => ids.push(id),
+      onRetry: (ms) => (retry = ms),
+    });
     for (let i = 0; i < text.length; i += size) parse(text.slice(i, i + size));
     assert.deepEqual(events, [
       { id: '1', event: 'lifecycle', data: '{"a":1}' },
       { id: '1', event: undefined, data: 'x\ny' },
       { id: '2', event: undefined, data: 'z' },
     ]);
+    assert.deepEqual(ids, ['0', '1', '2'], 'the first without an event');
     assert.equal(retry, 1500);
   }
-  const parse = createParser(() => {});
+  const parse = createParser({ onEvent: () => {} });
   assert.throws(() => parse('x'.repeat(5 << 20)), /too long/);
 });
 

@@ -6,47 +6,43 @@ import { buildGraph } from '../dag_model.js';
 import { h } from '../dom.js';
 import { ago, duration, plural, shortId, timeOf } from '../format.js';
 import { icon } from '../icons.js';
+import { refresher } from '../refresh.js';
 import { stepInput } from '../step_input.js';
 import { ask, button, empty, errorBox, facts, hashText, jsonView, loading, notice } from '../ui.js';
 import { linkExecution, linkRunbook } from '../url.js';
 
 const REFRESH_MS = 800;
 const PAGE = 20; // cards
+const CHANGES_APPROVALS =
+  /^runbook\.(approval\.|step\.awaiting_approval|execution\.(cancelled|failed|paused|resumed))/;
 
 export function approvalsPage(ctx) {
   const state = { items: null, error: null, done: [], shown: PAGE };
   const cards = new Map(); // what belongs to a card while it is shown: {details, comment, busy, error}
-  let timer = 0;
   let opening = Promise.resolve();
-  ctx.onClose(() => clearTimeout(timer));
+  const reading = refresher({
+    leastMs: REFRESH_MS,
+    async read(signal) {
+      state.items = await api.all('approvals', 'approvals', { limit: 100 }, { signal });
+      state.error = null;
+      openShown();
+      ctx.setApprovalCount(state.items.length);
+      ctx.draw();
+    },
+    failed(e) {
+      state.error = e;
+      ctx.draw();
+    },
+  });
+  ctx.onClose(reading.close);
 
   const keyOf = (a) => `${a.executionId}/${a.stepPath}/${a.hash}`;
 
-  async function load() {
-    try {
-      state.items = await api.all('approvals', 'approvals', { limit: 100 });
-      state.error = null;
-      openShown();
-    } catch (e) {
-      state.error = e;
-    }
-    ctx.draw();
-  }
-  load();
+  reading.now();
 
-  function soon() {
-    timer ||= setTimeout(() => {
-      timer = 0;
-      load();
-      ctx.refreshBadge();
-    }, REFRESH_MS);
-  }
   ctx.live('stream', {
-    onOpen: soon,
-    onEvent: (e) =>
-      /^runbook\.(approval\.|step\.awaiting_approval|execution\.(cancelled|failed|paused|resumed))/.test(
-        e.type || '',
-      ) && soon(),
+    onOpen: reading.soon,
+    onEvent: (e) => CHANGES_APPROVALS.test(e.type || '') && reading.soon(),
   });
   ctx.every(1000, ctx.draw); // deadlines count down
 
@@ -118,8 +114,7 @@ export function approvalsPage(ctx) {
       state.done = [{ ...a, decision, answer }, ...state.done].slice(0, 20);
       state.items = state.items.filter((other) => keyOf(other) !== keyOf(a));
       ctx.announce(`${decision === 'approved' ? 'Approved' : 'Rejected'}: ${a.stepName}.`);
-      ctx.refreshBadge();
-      soon();
+      reading.soon();
     } catch (e) {
       card.error = e;
     }
@@ -342,7 +337,7 @@ export function approvalsPage(ctx) {
           ),
         ),
       ),
-      errorBox(state.error, { retry: load }),
+      errorBox(state.error, { retry: reading.now, isRetried: true }),
       state.done.length
         ? h(
             'section',

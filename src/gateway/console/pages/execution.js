@@ -12,11 +12,12 @@ import { timelineTab } from '../execution_timeline.js';
 import { DagHost } from '../dag_host.js';
 import { buildGraph, parsePath } from '../dag_model.js';
 import { h } from '../dom.js';
+import { refresher } from '../refresh.js';
 import { isEnded } from '../status.js';
 import { errorBox, jsonView, loading, notice, tabs } from '../ui.js';
 import { href } from '../url.js';
 
-const REFRESH_LEAST_MS = 500;
+const NEWS_MOST = 20000; // events while one answer is waited for; the answer after it has what is beyond
 const HISTORY_TABS = new Set(['timeline', 'history']);
 
 export function executionPage(ctx) {
@@ -32,17 +33,21 @@ export function executionPage(ctx) {
     history: null, // events, once somebody looks at them
     historyError: null,
     isHistoryLoading: false,
-    refreshSoon,
+    refreshSoon: () => state.soon(),
     stepHref: (path) => href(['executions', id], { ...ctx.query, step: path }),
     selectStep: (path) => ctx.setQuery({ step: path }),
     loadHistory,
   };
-  let timer = 0;
-  let busy = false;
-  let again = false;
-  let lastTook = 0;
+  let news = []; // events since the last question was asked
   let isRepainted = true;
-  ctx.onClose(() => clearTimeout(timer));
+  const state = refresher({
+    read,
+    failed(e) {
+      page.error = e;
+      ctx.draw();
+    },
+  });
+  ctx.onClose(state.close);
 
   const dag = new DagHost({
     label: 'Graph of the execution',
@@ -70,48 +75,24 @@ export function executionPage(ctx) {
     return path === ctx.query.step ? undefined : path;
   }
 
-  async function load() {
-    busy = true;
-    const begun = performance.now();
-    try {
-      const execution = await api.execution(id);
-      if (!page.definition) {
-        const answer = await api.runbook(execution.runbookId, execution.runbookVersion);
-        page.definition = answer.runbook;
-        page.digest = answer.versions?.find((v) => v.version === execution.runbookVersion)?.sha256;
-        page.graph = buildGraph(answer.runbook);
-        dag.setGraph(page.graph);
-      }
-      const before = page.execution;
-      page.execution = execution;
-      page.error = null;
-      if (before && isEnded(execution.status) && !isEnded(before.status))
-        ctx.announce(`The execution is ${execution.status}.`);
-    } catch (e) {
-      page.error = e;
+  async function read(signal) {
+    news = [];
+    const execution = await api.execution(id, { signal });
+    if (!page.definition) {
+      const answer = await api.runbook(execution.runbookId, execution.runbookVersion);
+      page.definition = answer.runbook;
+      page.digest = answer.versions?.find((v) => v.version === execution.runbookVersion)?.sha256;
+      page.graph = buildGraph(answer.runbook);
+      dag.setGraph(page.graph);
     }
-    lastTook = performance.now() - begun;
-    busy = false;
+    // The answer may be older than what was heard while it was under way: that stays heard.
+    for (const event of news) if (event.sequence > execution.lastSequence) applyEvent(execution, event);
+    const before = page.execution;
+    page.execution = execution;
+    page.error = null;
+    if (before && isEnded(execution.status) && !isEnded(before.status))
+      ctx.announce(`The execution is ${execution.status}.`);
     changed();
-    if (again) {
-      again = false;
-      refreshSoon();
-    }
-  }
-
-  /** Events come in crowds: the state is read at most twice a second, and never more than a third of the time. */
-  function refreshSoon() {
-    if (busy) {
-      again = true;
-      return;
-    }
-    timer ||= setTimeout(
-      () => {
-        timer = 0;
-        load();
-      },
-      Math.max(REFRESH_LEAST_MS, 2 * lastTook),
-    );
   }
 
   async function loadHistory() {
@@ -148,7 +129,7 @@ export function executionPage(ctx) {
 
   // From now on: what was before is read at once. A connection made anew goes on where the last one ended.
   ctx.live(`${api.executionPath(id, 'stream')}?from=now`, {
-    onOpen: refreshSoon,
+    onOpen: state.soon,
     onEvent(event) {
       if (event.level !== undefined && event.message !== undefined) {
         parts.logs.onLog(event);
@@ -157,12 +138,13 @@ export function executionPage(ctx) {
       }
       if (!event.type) return;
       addToHistory(event);
+      if (news.length < NEWS_MOST) news.push(event);
       if (page.execution && applyEvent(page.execution, event)) changed();
       if (event.type.startsWith('runbook.evidence.')) parts.evidence.onChange();
-      refreshSoon();
+      state.soon();
     },
   });
-  load();
+  state.now();
   ctx.every(1000, () => page.execution && !isEnded(page.execution.status) && ctx.draw());
 
   function changed() {
@@ -233,7 +215,7 @@ export function executionPage(ctx) {
             : null,
         ),
         x ? headView(page, actions) : h('h1', null, 'Execution'),
-        errorBox(page.error, { retry: load }),
+        errorBox(page.error, { retry: state.now, isRetried: true }),
         actions.messages(),
         x?.isDryRun
           ? notice(

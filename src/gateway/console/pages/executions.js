@@ -5,59 +5,67 @@ import { h } from '../dom.js';
 import { ago, duration, shortId, timeOf } from '../format.js';
 import { EXECUTION_STATUS, executionPill, executionStatus, isEnded } from '../status.js';
 import { button, empty, errorBox, loading, progressBar } from '../ui.js';
+import { refresher } from '../refresh.js';
 import { linkExecution } from '../url.js';
 import { VirtualRows } from '../virtual.js';
 
 const PAGE = 50;
+const ASK_MOST = 1000; // at a time
+const ASKS_MOST = 5; // a filter that little fits may need many
 const REFRESH_MS = 1000; // live events come in crowds: one look a second is enough
 const FILTERS = ['runbookId', 'status', 'initiatedBy', 'since', 'until'];
 
 export function executionsPage(ctx) {
-  const state = { items: null, next: null, error: null, busy: false, runbooks: [], asked: '' };
+  const state = { items: null, next: null, error: null, wanted: PAGE, busy: false, runbooks: [], asked: '' };
   const rows = new VirtualRows({ rowHeight: 60, draw: ctx.draw });
-  let timer = 0;
-  let round = 0;
-  ctx.onClose(() => (rows.close(), clearTimeout(timer)));
+  const reading = refresher({
+    read,
+    failed(e) {
+      state.error = e;
+      state.busy = false;
+      ctx.draw();
+    },
+    leastMs: REFRESH_MS,
+  });
+  ctx.onClose(() => (rows.close(), reading.close()));
 
   const filter = () => Object.fromEntries(FILTERS.map((name) => [name, toApi(name, ctx.query[name])]));
 
-  async function load({ more = false } = {}) {
-    const mine = ++round;
-    state.busy = true;
-    state.asked = JSON.stringify(filter());
-    const shown = more ? 0 : Math.max(PAGE, Math.min(state.items?.length || 0, 1000));
-    try {
-      const page = await api.get('executions', {
-        ...filter(),
-        limit: more ? PAGE : shown || PAGE,
-        cursor: more ? state.next : undefined,
-      });
-      if (mine !== round) return;
-      state.items = more ? [...state.items, ...page.executions] : page.executions;
-      state.next = page.nextCursor || null;
-      state.error = null;
-    } catch (e) {
-      if (mine === round) state.error = e;
-    }
+  /** As many as are shown, from the newest. */
+  async function read(signal) {
+    const asked = filter();
+    state.asked = JSON.stringify(asked);
+    const items = [];
+    let cursor;
+    let asks = 0;
+    do {
+      const limit = Math.min(state.wanted - items.length, ASK_MOST);
+      const page = await api.get('executions', { ...asked, limit, cursor }, signal);
+      items.push(...page.executions);
+      cursor = page.nextCursor;
+    } while (cursor && items.length < state.wanted && ++asks < ASKS_MOST);
+    state.items = items;
+    state.next = cursor || null;
+    state.error = null;
     state.busy = false;
     ctx.draw();
   }
-  load();
+  reading.now();
   api.all('runbooks', 'runbooks').then(
     (items) => ((state.runbooks = items), ctx.draw()),
     () => {},
   );
 
-  function soon() {
-    if (!timer)
-      timer = setTimeout(() => {
-        timer = 0;
-        load();
-      }, REFRESH_MS);
+  function more() {
+    state.wanted = state.items.length + PAGE;
+    state.busy = true;
+    reading.restart();
+    ctx.draw();
   }
+
   ctx.live('stream', {
-    onOpen: soon,
-    onEvent: (event) => /^runbook\.(execution|step)\./.test(event.type || '') && soon(),
+    onOpen: reading.soon,
+    onEvent: (event) => /^runbook\.(execution|step)\./.test(event.type || '') && reading.soon(),
   });
   ctx.every(10000, ctx.draw); // "3 min ago" moves on
 
@@ -180,7 +188,7 @@ export function executionsPage(ctx) {
         ? h(
             'div',
             { class: 'actions is-center' },
-            button('Show older ones', () => load({ more: true }), { busy: state.busy }),
+            button('Show older ones', more, { busy: state.busy }),
           )
         : null,
     ];
@@ -188,11 +196,15 @@ export function executionsPage(ctx) {
 
   return {
     title: () => 'Executions',
-    update: () => JSON.stringify(filter()) !== state.asked && load(),
+    update() {
+      if (JSON.stringify(filter()) === state.asked) return;
+      state.wanted = PAGE;
+      reading.restart();
+    },
     view: () => [
       h('div', { class: 'page-head' }, h('h1', null, 'Executions')),
       filters(),
-      errorBox(state.error, { retry: () => load() }),
+      errorBox(state.error, { retry: reading.now, isRetried: true }),
       state.items ? list() : state.error ? null : loading(),
     ],
   };

@@ -4,35 +4,43 @@ import * as api from '../api.js';
 import { h } from '../dom.js';
 import { ago, plural, timeOf } from '../format.js';
 import { empty, errorBox, linkButton, loading } from '../ui.js';
+import { refresher } from '../refresh.js';
 import { href, linkRunbook } from '../url.js';
 import { VirtualRows } from '../virtual.js';
+
+const REFRESH_MS = 1000;
 
 export function runbooksPage(ctx) {
   const state = { items: null, error: null, isWhole: false };
   const rows = new VirtualRows({ rowHeight: 60, draw: ctx.draw });
   ctx.onClose(() => rows.close());
 
-  async function load() {
-    try {
-      await api.all(
-        'runbooks',
-        'runbooks',
-        {},
-        {
-          onPage: (items, page) => {
-            state.items = [...items];
-            state.isWhole = !page.nextCursor;
-            ctx.draw();
-          },
-        },
-      );
+  const reading = refresher({
+    async read(signal) {
+      const isFirst = !state.items; // page by page; later all at once, or the list would shrink first
+      const onPage = (items, page) => {
+        if (!isFirst) return;
+        state.items = [...items];
+        state.isWhole = !page.nextCursor;
+        ctx.draw();
+      };
+      state.items = await api.all('runbooks', 'runbooks', {}, { onPage, signal });
+      state.isWhole = true;
       state.error = null;
-    } catch (e) {
+      ctx.draw();
+    },
+    failed(e) {
       state.error = e;
-    }
-    ctx.draw();
-  }
-  load();
+      ctx.draw();
+    },
+    leastMs: REFRESH_MS,
+  });
+  ctx.onClose(reading.close);
+  ctx.live('stream', {
+    onOpen: reading.soon,
+    onEvent: (event) => event.type === 'runbook.runbook.registered' && reading.soon(),
+  });
+  reading.now();
 
   function shown() {
     const words = (ctx.query.q || '').toLowerCase().split(/\s+/).filter(Boolean);
@@ -131,7 +139,7 @@ export function runbooksPage(ctx) {
         ),
         h('div', { class: 'actions' }, linkButton('New runbook', href(['editor']), { iconName: 'plus' })),
       ),
-      errorBox(state.error, { retry: load }),
+      errorBox(state.error, { retry: reading.now, isRetried: true }),
       h(
         'div',
         { class: 'filters' },
