@@ -6,6 +6,7 @@
  * threads, or processes, don't mix.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -22,6 +23,16 @@ static const char *const level_names[] = {
         [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
 static atomic_int current_level = LOG_INFO;
+
+int log_claim_streams(void) {
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+                /* The lowest free number is taken. The wrong direction: reads and writes give EBADF as before. */
+                int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+                if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", flags) < 0)
+                        return -errno;
+        }
+        return 0;
+}
 
 void log_set_level(LogLevel level) {
         atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);

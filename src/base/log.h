@@ -8,6 +8,12 @@
 
 typedef enum LogLevel { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG } LogLevel;
 
+/**
+ * To be called first in main: a program that is started with a closed stdin, stdout or stderr would get its place for
+ * the first file or socket that it opens, and then read from that or write messages into it. What is closed becomes
+ * a descriptor that every use of fails. 0 or negative errno.
+ */
+int log_claim_streams(void);
 /** Lines above @level are dropped. Default LOG_INFO. Process-wide, set once at start. */
 void log_set_level(LogLevel level);
 /** The same by its name: "error", "warn", "info", "debug"; others change nothing. */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/output.h"
@@ -154,6 +155,8 @@ int cli_main(int argc, char **argv) {
         Cli cli = {0};
         int exit;
 
+        if (log_claim_streams() < 0)
+                return EXIT_REFUSED;
         output_init(&cli, NULL);
         exit = dispatch(&cli, argc - 1, argv + 1);
         if (cli.client) {

@@ -571,6 +571,8 @@ int main(int argc, char **argv) {
         _cleanup_(report_deinit) Report report = {0};
         Daemon d = {0};
         int status;
+        if (log_claim_streams() < 0) /* nowhere to complain, and nothing of ours may be in the place of stderr */
+                return EXIT_START;
         if (config_load(argc, argv, &report, &d.config) < 0) {
                 fprintf(stderr, "runbookd: %s\n", report.message ? report.message : "out of memory");
                 status = EXIT_CONFIG;

@@ -59,6 +59,8 @@ int main(int argc, char **argv) {
         GatewayConfig config;
         int status;
 
+        if (log_claim_streams() < 0)
+                return EXIT_START;
         if (gateway_config_load(argc, argv, &report, &config) < 0) {
                 fprintf(stderr, "runbook-gateway: %s\n", report.message ? report.message : "out of memory");
                 status = EXIT_CONFIG;

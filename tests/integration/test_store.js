@@ -4,7 +4,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { test, run, assert, eventually } = require('./lib/tap.js');
-const { House, RUNBOOKD } = require('./lib/house.js');
+const { House, Program, RUNBOOKD } = require('./lib/house.js');
 const { call, wait, waitForEvent, runbook } = require('./lib/runbooks.js');
 
 let house, alice, url, definition;
@@ -78,6 +78,26 @@ test('runbook backup: a copy that was checked', async () => {
   const lost = await house.cli(['backup', house.dataDir, copy, '--runbookd', '/nowhere/runbookd']);
   assert.equal(lost.code, 1);
   assert.match(lost.err, /there is no \/nowhere\/runbookd here/);
+});
+
+test('an engine that is started without stdin, stdout and stderr writes no log into its store', async () => {
+  await house.engine.end();
+  const bare = new Program(
+    'runbookd',
+    '/bin/sh',
+    ['-c', 'exec "$0" <&- >&- 2>&-', RUNBOOKD],
+    { ...house.engineEnv(), LOG_LEVEL: 'debug' },
+    path.join(house.dir, 'bare.log'),
+  );
+  house.programs.push(bare);
+  house.engine = bare;
+  await house.engineReady();
+  await startMany(10, 5000);
+  assert.equal((await bare.end()).code, 0);
+  assert.equal(fs.readFileSync(path.join(house.dataDir, 'data.mdb')).includes('"message":"ready"'), false);
+  await house.checkStore();
+  house.startEngine();
+  await house.engineReady();
 });
 
 test('the check of a stopped engine: all journals replayed, no fault', async () => {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../leaks.h"
@@ -72,6 +73,31 @@ Test(log, levels) {
         cr_assert_null(strstr(text, "no"));
         cr_assert_not_null(strstr(text, "\"level\":\"error\",\"message\":\"yes\""));
         cr_assert_not_null(strstr(text, "\"level\":\"debug\",\"message\":\"yes\""));
+}
+
+/** In a process of its own: with @closed, do all three exist afterwards, and does @closed refuse to be used? */
+static int claim_without(int closed) {
+        pid_t child = fork();
+        if (child == 0) {
+                char byte = 0;
+                close(closed);
+                bool fine = log_claim_streams() == 0;
+                for (int fd = 0; fd <= 2; fd++)
+                        fine = fine && fcntl(fd, F_GETFD) >= 0;
+                errno = 0;
+                ssize_t n = closed == 0 ? read(closed, &byte, 1) : write(closed, &byte, 1);
+                fine = fine && n < 0 && errno == EBADF;
+                int next = open("/dev/null", O_RDONLY);
+                _exit(fine && next > 2 ? 0 : 1);
+        }
+        int status = -1;
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        return status;
+}
+
+Test(log, nothing_takes_the_place_of_a_closed_stream) {
+        for (int fd = 0; fd <= 2; fd++)
+                cr_assert_eq(claim_without(fd), 0, "%d", fd);
 }
 
 static void write_huge(void) {
