@@ -5,6 +5,9 @@
  * its own what became of them. They meet under one lock, which nobody holds while a message is written or while
  * the host is called.
  *
+ * Tenants take turns at being sent, and none has more than three quarters of what may be open: who begins a hundred
+ * thousand attempts keeps the others waiting for one message, not for all.
+ *
  * While NATS is away messages are sent again and again, under the same id, until the attempt's time is up: a
  * stream drops what it has already. An errand ends by leaving the register, under the lock; who took it out
  * posts its result.
@@ -29,7 +32,7 @@ Errand *errand_find(ErrandOffice *o, const uint8_t key[ATTEMPT_KEY_SIZE]) {
 
 void errand_schedule(ErrandOffice *o, Errand *e) {
         int64_t ns = e->is_ending ? INT64_MAX : e->deadline_ns;
-        if (!e->is_ending && e->state == ERRAND_TO_SEND && e->send_ns < ns)
+        if (!e->is_ending && e->state == ERRAND_TO_SEND && !e->turn.tenant && e->send_ns < ns)
                 ns = e->send_ns;
         if (!e->is_ending && o->kind->next_ns) {
                 int64_t own_ns = o->kind->next_ns(o, e);
@@ -40,8 +43,16 @@ void errand_schedule(ErrandOffice *o, Errand *e) {
                 pthread_cond_signal(&o->change);
 }
 
+void errand_begin_end(ErrandOffice *o, Errand *e) {
+        e->is_ending = true;
+        turns_remove(&o->ready, &e->turn);
+        errand_schedule(o, e);
+}
+
 void errand_take(ErrandOffice *o, Errand *e) {
         map_remove(&o->errands, key_slice(e));
+        turns_remove(&o->tenants, &e->share);
+        turns_remove(&o->ready, &e->turn);
         due_remove(&o->due, &e->due);
 }
 
@@ -72,17 +83,22 @@ static Errand *errand_new(ErrandOffice *o, Task *task) {
         return e;
 }
 
-/** Under the lock. 0, -ENOMEM or -ENOBUFS. */
+/** Under the lock. 0, -ENOMEM, -ENOBUFS or -EDQUOT. */
 static int enter(ErrandOffice *o, Errand *e) {
-        if (o->errands.n >= ERRAND_OPEN_MAX)
+        Slice tenant = e->task->tenant;
+        size_t n = o->errands.n;
+        if (n >= ERRAND_OPEN_MAX)
                 return -ENOBUFS;
-        if (due_set(&o->due, &e->due, e->send_ns) < 0)
-                return -ENOMEM;
-        if (map_put(&o->errands, key_slice(e), e) < 0) {
+        if (turns_share(&o->tenants, tenant).n >= ERRAND_TENANT_SHARE * (ERRAND_OPEN_MAX - n))
+                return -EDQUOT;
+        int r = turns_add(&o->tenants, tenant, &e->share);
+        r = r < 0 ? r : due_set(&o->due, &e->due, e->send_ns);
+        r = r < 0 ? r : map_put(&o->errands, key_slice(e), e);
+        if (r < 0) {
                 due_remove(&o->due, &e->due);
-                return -ENOMEM;
+                turns_remove(&o->tenants, &e->share);
         }
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 void errand_submit(Executor *executor, Task *task) {
@@ -101,7 +117,10 @@ void errand_submit(Executor *executor, Task *task) {
                 return;
         e->task = NULL;
         errand_free(o, e);
-        attempt_refuse(&o->host, task, NULL, r == -ENOBUFS ? o->overloaded : o->out_of_memory);
+        attempt_refuse(&o->host, task, NULL,
+                       r == -ENOBUFS  ? o->overloaded
+                       : r == -EDQUOT ? o->tenant_overloaded
+                                      : o->out_of_memory);
 }
 
 void errand_cancel(Executor *executor, Uuid execution_id, uint32_t instance, uint32_t attempt) {
@@ -279,8 +298,11 @@ static void tend(ErrandOffice *o, Errand *e, int64_t now_ns) {
                 if (o->kind->gone)
                         o->kind->gone(o, e, false);
                 finish(o, e, &result);
-        } else if (e->state == ERRAND_TO_SEND && now_ns >= e->send_ns) {
-                send(o, e);
+        } else if (e->state == ERRAND_TO_SEND && !e->turn.tenant && now_ns >= e->send_ns) {
+                if (turns_add(&o->ready, e->task->tenant, &e->turn) < 0)
+                        send_again(o, e, SLICE("out of memory"));
+                else
+                        errand_schedule(o, e);
         } else if (!o->kind->tend) {
                 errand_schedule(o, e);
         } else if (o->kind->tend(o, e, now_ns, &result)) {
@@ -293,10 +315,13 @@ static void *thread_main(void *userdata) {
         pthread_setname_np(pthread_self(), o->kind->name);
         pthread_mutex_lock(&o->lock);
         while (!o->stopping) {
+                Turn *turn;
                 Due *first = due_first(&o->due);
                 int64_t now_ns = attempt_now_ns();
                 if (first && first->ns <= now_ns) {
                         tend(o, LIST_ENTRY(first, Errand, due), now_ns);
+                } else if ((turn = turns_take(&o->ready))) {
+                        send(o, LIST_ENTRY(turn, Errand, turn));
                 } else if (first) {
                         struct timespec t = {.tv_sec = first->ns / 1000000000,
                                              .tv_nsec = first->ns % 1000000000};
@@ -323,7 +348,7 @@ static int start_thread(ErrandOffice *o) {
 
 int errand_office_init(ErrandOffice *o, const ErrandKind *kind, const ExecutorHost *host,
                        const Outlet *outlet, const char *prefix, int64_t timeout_default_ms) {
-        uint64_t seeds[2];
+        uint64_t seeds[6];
         pthread_condattr_t monotonic;
         o->kind = kind;
         o->host = *host;
@@ -331,6 +356,8 @@ int errand_office_init(ErrandOffice *o, const ErrandKind *kind, const ExecutorHo
         o->timeout_default_ms = timeout_default_ms;
         host->ids.random(host->ids.userdata, seeds, N_ELEMENTS(seeds));
         map_init(&o->errands, seeds[0], seeds[1]);
+        turns_init(&o->tenants, seeds[2], seeds[3]);
+        turns_init(&o->ready, seeds[4], seeds[5]);
         pthread_mutex_init(&o->lock, NULL);
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -341,8 +368,12 @@ int errand_office_init(ErrandOffice *o, const ErrandKind *kind, const ExecutorHo
                                          SLICE("there was not enough memory to run the step"), SLICE_NULL);
         o->overloaded = attempt_error("OVERLOADED", true,
                                       SLICE("too many steps of this kind are open already"), SLICE_NULL);
+        o->tenant_overloaded = attempt_error(
+                        "OVERLOADED", true,
+                        SLICE("too many steps of this kind and of this tenant are open already"), SLICE_NULL);
         /* Shared by all threads, so they get both their faces now. */
-        if (!o->prefix || !value_json(o->out_of_memory) || !value_json(o->overloaded))
+        if (!o->prefix || !value_json(o->out_of_memory) || !value_json(o->overloaded) ||
+            !value_json(o->tenant_overloaded))
                 return -ENOMEM;
         return start_thread(o);
 }
@@ -358,13 +389,19 @@ void errand_office_deinit(ErrandOffice *o) {
         if (o->has_thread)
                 pthread_join(o->thread, NULL);
         o->outlet->forget(o->outlet->userdata, o);
-        while (map_next(&o->errands, &it, &key, &e))
+        while (map_next(&o->errands, &it, &key, &e)) {
+                turns_remove(&o->tenants, &((Errand *)e)->share);
+                turns_remove(&o->ready, &((Errand *)e)->turn);
                 errand_free(o, e);
+        }
         map_deinit(&o->errands);
+        turns_deinit(&o->tenants);
+        turns_deinit(&o->ready);
         due_deinit(&o->due);
         letter_deinit(&o->letter);
         value_unref(o->out_of_memory);
         value_unref(o->overloaded);
+        value_unref(o->tenant_overloaded);
         free(o->prefix);
         pthread_cond_destroy(&o->change);
         pthread_mutex_destroy(&o->lock);

@@ -7,12 +7,14 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "base/turns.h"
 #include "executors/attempt.h"
 #include "executors/due.h"
 
 #define ERRAND_RETRY_MIN_MS 50 /* before a message is sent again */
 #define ERRAND_RETRY_MAX_MS 2000
 #define ERRAND_OPEN_MAX     100000 /* of one office; beyond: OVERLOADED */
+#define ERRAND_TENANT_SHARE 3      /* a tenant has no more open than so many times what is free */
 #define ERRAND_REASON_MAX   200    /* bytes kept of why a message was not taken */
 #define ERRAND_HEADERS_MAX  128
 #define NS_PER_MS           1000000LL
@@ -30,11 +32,12 @@ typedef struct Errand {
         uint8_t key[ATTEMPT_KEY_SIZE];
         Task *task; /* owned */
         int64_t timeout_ms, deadline_ns;
-        Due due; /* the earliest of what may happen next */
+        Due due;          /* the earliest of what may happen next */
+        Turn share, turn; /* in ErrandOffice.tenants while it is open, in .ready while it waits to be sent now */
         ErrandState state;
         int64_t send_ns, pause_ms;          /* TO_SEND: when */
         bool is_busy;                       /* the thread works on it without the lock */
-        bool is_ending; /* its result is under way: not sent again, no clock runs */
+        bool is_ending;                     /* its result is under way: not sent again, no clock runs */
         bool is_dropped;                    /* cancelled meanwhile: whoever works on it frees it */
         char reason[ERRAND_REASON_MAX + 1]; /* why the message was not taken last time; "": not tried yet */
         uint64_t stream_seq, epoch;         /* CONFIRMED: where the stream has it */
@@ -76,12 +79,13 @@ struct ErrandOffice {
         const Outlet *outlet;
         char *prefix; /* of subjects; owned */
         int64_t timeout_default_ms;
-        Value *out_of_memory, *overloaded;
+        Value *out_of_memory, *overloaded, *tenant_overloaded;
 
         pthread_mutex_t lock;
         pthread_cond_t change;
         Map errands; /* by key */
         DueHeap due;
+        TurnQueue tenants, ready;
         pthread_t thread;
         bool has_thread, stopping;
         Letter letter; /* the thread's */
@@ -103,6 +107,8 @@ uint64_t errand_n_open(Executor *executor);
 Errand *errand_find(ErrandOffice *o, const uint8_t key[ATTEMPT_KEY_SIZE]);
 /** Look again at when its time is. */
 void errand_schedule(ErrandOffice *o, Errand *e);
+/** Its result is under way: nothing happens by itself any more. */
+void errand_begin_end(ErrandOffice *o, Errand *e);
 /** Take it out of the register: the caller's. */
 void errand_take(ErrandOffice *o, Errand *e);
 /** Free it, now or when the thread is done with it. It must have been taken. */

@@ -118,8 +118,7 @@ static void take_result(WorkerExecutor *w, WorkerErrand *e, const WorkerReport *
         hear(e, r->worker, false);
         if (e->base.state == ERRAND_CONFIRMED && !e->was_offered) /* sent out again after a restart */
                 w->office.outlet->retract(w->office.outlet->userdata, e->base.stream_seq, e->base.epoch);
-        e->base.is_ending = true;
-        errand_schedule(&w->office, &e->base);
+        errand_begin_end(&w->office, &e->base);
         pthread_mutex_unlock(&w->office.lock);
         w->office.host.post_result(w->office.host.userdata, &result);
 }
@@ -254,7 +253,7 @@ bool worker_offer(void *userdata, const WorkerOffer *offer) {
         WorkerExecutor *w = userdata;
         pthread_mutex_lock(&w->office.lock);
         WorkerErrand *e = find_named(w, offer->tenant, offer->token);
-        bool give = e && !e->base.is_ending && !e->worker[0];
+        bool give = e && !e->worker[0]; /* who brings a result has it */
         if (give) {
                 hear(e, offer->worker, offer->will_beat);
                 e->was_offered = true;

@@ -113,7 +113,10 @@ static bool work_failing(long n) {
                         cr_assert_eq(world.told.n, ++n_said, "allocation %ld", n);
                         cr_assert_leq(n_said, 2);
                 }
-                cr_assert_eq(world.mail.n_progress, 1);
+                size_t n_logs = 0; /* the number alone may have been recorded before */
+                for (size_t i = 0; i < world.mail.n_progress; i++)
+                        n_logs += world.mail.progress[i].logs != NULL;
+                cr_assert_eq(n_logs, 1);
                 for (RunbookCode code = RUNBOOK_UNAVAILABLE; code != RUNBOOK_OK;
                      code = world.told.answer.code) {
                         world_complete(instance);
@@ -141,7 +144,7 @@ Test(errand_memory, time_out) {
         for (long n = 0; n < 12; n++) {
                 world = (World){.mail.aside = aside};
                 world_open(0);
-                world.mail.h.timeout_ms = 30;
+                world.mail.h.timeout_ms = 250;
                 world_stored_task("{}");
                 fail_after(n);
                 cr_assert(harness_wait(&world.mail.h, 1));

@@ -182,14 +182,14 @@ Test(worker, long_names_are_cut_between_characters) {
 
 Test(worker, the_error_says_how_far_it_came) {
         static const char *const parts[] = {
-                        "could not be handed to the workers' queue within 100 ms: NATS is away",
-                        "could not be handed to the workers' queue within 100 ms: the NATS server has not",
-                        "no worker took the task within 100 ms: none has said that it did. Is one running "
+                        "could not be handed to the workers' queue within 500 ms: NATS is away",
+                        "could not be handed to the workers' queue within 500 ms: the NATS server has not",
+                        "no worker took the task within 500 ms: none has said that it did. Is one running "
                         "for "
                         "p.v1.acme.task.custom:geo%2Ev2?",
-                        "worker \"w1\" has the task and gave no result within the step's 100 ms"};
+                        "worker \"w1\" has the task and gave no result within the step's 500 ms"};
         world_open(0);
-        world.mail.h.timeout_ms = 100;
+        world.mail.h.timeout_ms = 500;
         world_task("{}");
         mailbox_say(&world.mail, 0, &(OutReceipt){.error = -EAGAIN, .reason = SLICE("NATS is away")});
         world_task("{}"); /* never confirmed */
@@ -273,15 +273,15 @@ Test(worker, a_step_that_wants_none_is_never_lost) {
 }
 
 Test(worker, heartbeats_keep_it) {
-        world_open(400);
+        world_open(1000);
         uint32_t instance = world_stored_task("{}");
         cr_assert(world_offer(instance, "w1", true));
         for (int i = 0; i < 12; i++) {
-                usleep(50000);
+                usleep(110000);
                 world_beat(instance);
         }
-        cr_assert_eq(world.mail.h.n_results, 0, "600 ms with a heartbeat each 50");
+        cr_assert_eq(world.mail.h.n_results, 0, "1.3 s with a heartbeat each 110 ms");
         world_expect(12, RUNBOOK_OK, false, false, NULL);
-        world_expect_error(1, "WORKER_LOST", "400 ms");
+        world_expect_error(1, "WORKER_LOST", "1000 ms");
         world_close();
 }
