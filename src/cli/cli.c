@@ -53,7 +53,7 @@ const CliCommand *cli_find_command(const char *name) {
         return NULL;
 }
 
-static int unknown_command(Cli *cli, const char *name) {
+int cli_unknown_command(Cli *cli, const char *name) {
         const char *names[N_ELEMENTS(cli_commands)], *nearest;
 
         for (size_t i = 0; i < n_cli_commands; i++)
@@ -62,6 +62,41 @@ static int unknown_command(Cli *cli, const char *name) {
         if (nearest)
                 return cli_usage(cli, "there is no command %s; did you mean %s?", name, nearest);
         return cli_usage(cli, "there is no command %s", name);
+}
+
+/** "a b c" as "a, b or c". */
+static void put_choices(Buf *b, const char *words) {
+        for (const char *p = words; *p;) {
+                size_t n = strcspn(p, " ");
+                bool is_last = p[n] == 0;
+
+                buf_printf(b, "%s%.*s", p == words ? "" : is_last ? " or " : ", ", (int)n, p);
+                p += n + !is_last;
+        }
+}
+
+static bool has_word(const char *words, const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *p = words; *p; p += strcspn(p, " "), p += *p == ' ')
+                if (strcspn(p, " ") == n && !memcmp(p, word, n))
+                        return true;
+        return false;
+}
+
+/** Options that are one of several words are one of them. 0 or EXIT_USAGE. */
+static int check_words(Cli *cli, const CliArgs *args) {
+        for (size_t i = 0; i < args->n; i++) {
+                const CliOption *o = args->items[i].option;
+                _cleanup_(buf_deinit) Buf choices = {0};
+
+                if (!o || o->kind != KIND_WORDS || has_word(o->words, args->items[i].value))
+                        continue;
+                put_choices(&choices, o->words);
+                return cli_usage(cli, "--%s is %.*s, not %s", o->name, SLICE_ARG(buf_slice(&choices)),
+                                 args->items[i].value);
+        }
+        return 0;
 }
 
 /** Take what the global options say. 0 or a CliExit. */
@@ -77,9 +112,8 @@ static int apply_globals(Cli *cli, const CliArgs *args) {
         cli->tenant = args_has(args, "tenant") ? args_get(args, "tenant") : cli->tenant;
         cli->user = args_has(args, "user") ? args_get(args, "user") : cli->user;
         cli->prefix = args_has(args, "prefix") ? args_get(args, "prefix") : cli->prefix;
-        if (color && strcmp(color, "auto") != 0 && strcmp(color, "always") != 0 &&
-            strcmp(color, "never") != 0)
-                return cli_usage(cli, "--color is auto, always or never, not %s", color);
+        if (check_words(cli, args))
+                return EXIT_USAGE;
         if (color)
                 output_init(cli, color);
         if (timeout &&
@@ -141,13 +175,15 @@ static int dispatch(Cli *cli, int argc, char **argv) {
         r = apply_globals(cli, &leading);
         if (r)
                 return r;
+        if (at >= argc && cli->json && !args_has(&leading, "help"))
+                return cli_usage(cli, "a command is missing");
         if (at >= argc) {
                 help_program(cli, args_has(&leading, "help") ? stdout : stderr);
                 return args_has(&leading, "help") ? EXIT_FINE : EXIT_USAGE;
         }
         cli->command = cli_find_command(argv[at]);
         if (!cli->command)
-                return unknown_command(cli, argv[at]);
+                return cli_unknown_command(cli, argv[at]);
         return run_command(cli, argc - at - 1, argv + at + 1);
 }
 
@@ -158,6 +194,8 @@ int cli_main(int argc, char **argv) {
         if (log_claim_streams() < 0)
                 return EXIT_REFUSED;
         output_init(&cli, NULL);
+        for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+                cli.wants_json |= !strcmp(argv[i], "--json");
         exit = dispatch(&cli, argc - 1, argv + 1);
         if (cli.client) {
                 runbook_client_close(cli.client);

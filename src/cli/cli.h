@@ -33,7 +33,7 @@ typedef enum CliKind {
         KIND_RUNBOOK,
         KIND_RUNBOOK_OR_FILE,
         KIND_STEP,
-        KIND_WORDS /* one of `words` */
+        KIND_WORDS /* one of `words`; others are refused before the command runs */
 } CliKind;
 
 typedef struct CliOption {
@@ -69,6 +69,8 @@ extern const CliOption cli_global_options[];
 extern const size_t n_cli_global_options;
 
 const CliCommand *cli_find_command(const char *name);
+/** Say so, with the nearest name. EXIT_USAGE. */
+int cli_unknown_command(Cli *cli, const char *name);
 
 /* ── Parsed arguments (args.c) ─────────────────────────────────────────────────────────────────── */
 
@@ -119,6 +121,7 @@ struct Cli {
         CliTerm term;
         CliConfig config;
         bool json;          /* machine output */
+        bool wants_json;    /* --json stands in the command line, which may be wrong otherwise */
         bool quiet;         /* ids only */
         int64_t timeout_ms; /* --timeout; 0: not given */
         const char *server, *nats_context, *credentials, *tenant, *user, *prefix;

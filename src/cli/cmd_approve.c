@@ -25,12 +25,16 @@ static int decide(Cli *cli, const CliArgs *args, Decide send, const char *done) 
         if (!cli_print_json_reply(cli, reply)) {
                 _cleanup_(buf_deinit) Buf b = {0};
 
-                buf_printf(&b, "%s ", done);
-                text_put_str(&b, &cli->term, step, TEXT_ANY_WIDTH);
-                buf_put_str(&b, " of ");
+                if (!cli->quiet) {
+                        buf_printf(&b, "%s ", done);
+                        text_put_str(&b, &cli->term, step, TEXT_ANY_WIDTH);
+                        buf_put_str(&b, " of ");
+                }
                 text_put_str(&b, &cli->term, id, TEXT_ANY_WIDTH);
-                buf_put_str(&b, " as ");
-                text_put_str(&b, &cli->term, runbook_client_user(cli->client), TEXT_ANY_WIDTH);
+                if (!cli->quiet) {
+                        buf_put_str(&b, " as ");
+                        text_put_str(&b, &cli->term, runbook_client_user(cli->client), TEXT_ANY_WIDTH);
+                }
                 buf_put_char(&b, '\n');
                 cli_write(&b);
         }

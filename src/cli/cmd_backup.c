@@ -36,12 +36,20 @@ static char *find_program(const char *given) {
         return strdup(PROGRAM);
 }
 
-/** Run it to its end with our own output; a CliExit. */
-static int run_program(Cli *cli, const char *program, const char *const *words) {
+/** Run it to its end with our own output, or with its stdout on our stderr; a CliExit, everything said. */
+static int run_program(Cli *cli, const char *program, const char *const *words, bool out_to_stderr) {
+        posix_spawn_file_actions_t actions;
         pid_t pid;
         int status;
 
-        int e = posix_spawnp(&pid, program, NULL, NULL, (char *const *)words, environ);
+        int e = posix_spawn_file_actions_init(&actions);
+        if (e)
+                return cli_no_memory(cli);
+        if (out_to_stderr)
+                e = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+        if (!e)
+                e = posix_spawnp(&pid, program, &actions, NULL, (char *const *)words, environ);
+        posix_spawn_file_actions_destroy(&actions);
         if (e == ENOENT)
                 return cli_fail(cli, EXIT_REFUSED, "NOT_FOUND",
                                 "there is no %s here: a backup is made on the engine's host (--runbookd "
@@ -53,7 +61,19 @@ static int run_program(Cli *cli, const char *program, const char *const *words) 
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return EXIT_REFUSED;
-        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? EXIT_FINE : EXIT_REFUSED;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                return EXIT_FINE;
+        /* With --json its faults are a document on stdout (1), but not why it could not begin. */
+        if (cli->json && (out_to_stderr || !WIFEXITED(status) || WEXITSTATUS(status) != 1))
+                cli_fail(cli, EXIT_REFUSED, "BACKUP_FAILED", "%s %s failed; stderr has why", program, words[1]);
+        return EXIT_REFUSED;
+}
+
+static void tell_copied(const char *from, const char *to) {
+        json_t *json = json_pack("{ss ss ss}", "version", "v1", "dataDir", from, "target", to);
+
+        cli_print_json(json);
+        json_decref(json);
 }
 
 static int run_backup(Cli *cli, const CliArgs *args) {
@@ -67,8 +87,11 @@ static int run_backup(Cli *cli, const CliArgs *args) {
         if (from[0] == '-' || to[0] == '-')
                 return cli_usage(cli, "DATA_DIR and TARGET are folders; ./%s if it is called so",
                                  from[0] == '-' ? from : to);
-        int r = run_program(cli, program, copy);
-        return r || args_has(args, "no-check") ? r : run_program(cli, program, check);
+        bool is_checked = !args_has(args, "no-check");
+        int r = run_program(cli, program, copy, cli->json);
+        if (r == 0 && cli->json && !is_checked)
+                tell_copied(from, to);
+        return r || !is_checked ? r : run_program(cli, program, check, false);
 }
 
 static const CliOption backup_options[] = {

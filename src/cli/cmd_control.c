@@ -112,8 +112,6 @@ static int run_replay(Cli *cli, const CliArgs *args) {
         json_t *json;
         int r;
 
-        if (mode && strcmp(mode, "rerun") != 0 && strcmp(mode, "verify") != 0)
-                return cli_usage(cli, "--mode is rerun or verify, not %s", mode);
         r = cli_connect(cli);
         if (r)
                 return r;

@@ -47,9 +47,6 @@ static int run_graph(Cli *cli, const CliArgs *args) {
         json_t *definition = NULL;
         int r;
 
-        if (format && strcmp(format, "dot") != 0 && strcmp(format, "mermaid") != 0 &&
-            strcmp(format, "text") != 0)
-                return cli_usage(cli, "--format is text, dot or mermaid, not %s", format);
         /* A file is drawn even when it has errors: a picture helps to find them. */
         r = definition_is_file(what) ? definition_load(cli, what, false, &definition)
                                      : fetch(cli, what, &definition);

@@ -14,7 +14,7 @@ static int run_help(Cli *cli, const CliArgs *args) {
         }
         c = cli_find_command(name);
         if (!c)
-                return cli_usage(cli, "there is no command %s", name);
+                return cli_unknown_command(cli, name);
         help_command(cli, c, stdout);
         return EXIT_FINE;
 }

@@ -29,6 +29,7 @@ typedef struct Logs {
         Map seen;     /* ids of the entries shown, keys in the arena; emptied when full */
         Arena arena;
         bool follow;
+        bool has_shown;
 } Logs;
 
 /* ── Pages ─────────────────────────────────────────────────────────────────────────────────────── */
@@ -55,6 +56,7 @@ static bool is_repeated(Logs *l, const json_t *entry) {
 static void show_entry(Logs *l, const json_t *entry) {
         if (is_repeated(l, entry))
                 return;
+        l->has_shown = true;
         if (l->cli->json) {
                 cli_print_json(entry);
         } else {
@@ -183,6 +185,8 @@ static int run_follow(Logs *l) {
 
         if (r < 0 && r != RUNBOOK_CLIENT_E_PERMISSION) /* without permission to subscribe we poll */
                 return cli_explain(cli, r, NULL);
+        if (cli->term.is_tty && !cli->json && !cli->quiet)
+                output_error(cli, "following the log of %s; Ctrl-C ends it", l->id);
         cli_catch_interrupt();
         r = follow(l, s, deadline_ms);
         runbook_subscription_free(s);
@@ -209,6 +213,11 @@ static int run_logs(Cli *cli, const CliArgs *args) {
                 r = cli_connect(cli);
         if (r == 0)
                 r = l.follow ? run_follow(&l) : read_pages(&l);
+        if (r == 0 && !l.has_shown && cli->term.is_tty && !cli->json) /* to people: pipes get entries only */
+                output_error(cli, "no log entries%s",
+                             l.query.step_id || l.query.level || l.query.start_time || l.query.end_time
+                                             ? " that fit"
+                                             : "");
         free(l.cursor);
         map_deinit(&l.seen);
         arena_deinit(&l.arena);

@@ -168,6 +168,8 @@ static void say_goodbye(Follow *f, int exit) {
                      exit == EXIT_TIMEOUT ? "it has not ended in time" : "detached");
         output_error(f->cli, "  runbook watch %s%s", id, flags);
         output_error(f->cli, "  runbook status %s%s", id, flags);
+        output_error(f->cli, "To stop it:");
+        output_error(f->cli, "  runbook cancel %s%s", id, flags);
 }
 
 static int exit_for(RunbookExecutionStatus status) {

@@ -92,11 +92,16 @@ void output_error(const Cli *cli, const char *format, ...) {
 }
 
 int cli_usage(Cli *cli, const char *format, ...) {
+        _cleanup_(buf_deinit) Buf text = {0};
         va_list ap;
 
         va_start(ap, format);
-        put_error(cli, "runbook: ", format, ap);
+        buf_vprintf(&text, format, ap);
         va_end(ap);
+        cli->json |= cli->wants_json;
+        cli_fail(cli, EXIT_USAGE, "INVALID_REQUEST", "%.*s", SLICE_ARG(buf_slice(&text)));
+        if (cli->json)
+                return EXIT_USAGE;
         if (cli->command)
                 fprintf(stderr, "`runbook %s --help` shows how it is used\n", cli->command->name);
         else

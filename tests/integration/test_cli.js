@@ -4,7 +4,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { test, run, assert } = require('./lib/tap.js');
-const { House, freePort } = require('./lib/house.js');
+const { House, freePort, RUNBOOKD } = require('./lib/house.js');
 const { call, approval, wait, waitForEvent, runbook } = require('./lib/runbooks.js');
 
 const EXAMPLES = path.join(__dirname, '../../deploy/examples');
@@ -129,6 +129,77 @@ test('what is wrong gets its exit status and a sentence', async () => {
   await cli(0, ['--help']);
   await cli(0, ['start', '--help']);
   await cli(0, ['version']);
+});
+
+test('--json: whatever comes out is JSON, a line each, and stderr is silent', async () => {
+  const id = await registered(runbook('cli-json', [wait('a', 1)]));
+  const waits = await registered(runbook('cli-json-waits', [approval('ask', ['bob'], 1)]));
+  const start = async (what) => (await cli(0, ['start', what, ...BASIS, '--again', '-q'])).out.trim();
+  const [done, open] = [await start(id), await start(waits)];
+  const file = path.join(house.dir, `${id}.json`);
+  const nobody = { env: { NATS_URL: `nats://127.0.0.1:${await freePort()}` } };
+  for (const [status, line, options] of [
+    [0, `start ${id} ${BASIS.join(' ')} --again --wait`],
+    [0, `watch ${done}`],
+    [0, `status ${done}`],
+    [0, `history ${done}`],
+    [0, `history ${done} --verify`],
+    [0, `logs ${done}`],
+    [0, `logs -f ${done}`],
+    [0, `evidence ${done}`],
+    [0, `replay ${done} --mode verify`],
+    [0, `replay ${done}`],
+    [0, `show ${id}`],
+    [0, `graph ${id}`],
+    [0, `graph ${file}`],
+    [0, `validate ${file}`],
+    [0, `register ${file}`],
+    [0, 'runbooks'],
+    [0, 'list'],
+    [0, 'approvals'],
+    [0, 'stats'],
+    [0, 'version'],
+    [0, 'event cli.json'],
+    [0, `backup --runbookd ${RUNBOOKD} ${house.dataDir} ${path.join(house.dir, 'copy-a')}`],
+    [0, `backup --runbookd ${RUNBOOKD} --no-check ${house.dataDir} ${path.join(house.dir, 'copy-b')}`],
+    [1, `backup --runbookd ${RUNBOOKD} ${house.dataDir} ${house.dir}`],
+    [1, `backup ${house.dataDir} ${path.join(house.dir, 'copy-c')} --runbookd /nowhere/runbookd`],
+    [0, `pause ${open}`],
+    [0, `resume ${open}`],
+    [1, `approve ${open} ask`],
+    [1, `retry ${done} a`],
+    [0, `cancel ${open}`],
+    [1, `status ${open.replace(/^./, 'f')}`],
+    [1, 'validate /nowhere'],
+    [2, 'start'],
+    [2, 'strat'],
+    [2, 'list --status lost'],
+    [2, `event x --payload {`],
+    [3, 'list', nobody],
+  ]) {
+    const { out, err } = await cli(status, [...line.split(' '), '--json'], options);
+    const documents = out === '' ? [] : lines(out);
+    const silent = /^(evidence|logs)/.test(line); /* none there: no lines */
+    assert.ok(documents.length > 0 || silent, `${line}: nothing came`);
+    if (status > 0) assert.ok(documents.at(-1).error && documents.at(-1).message, `${line}: ${out}`);
+    if (!line.startsWith('backup')) assert.equal(err, '', line);
+  }
+});
+
+test('-q prints ids and nothing else', async () => {
+  const id = await registered(runbook('cli-quiet', [approval('ask', ['dora'], 1), wait('w', 60000, ['ask'])]));
+  const execution = (await cli(0, ['start', id, ...BASIS, '-q'])).out.trim();
+  assert.match(execution, /^[0-9a-f-]{36}$/);
+  const dora = { env: { RUNBOOK_USER: 'dora' } };
+  for (const [line, out, options] of [
+    ['approvals', `${execution} ask\n`, dora],
+    [`approve ${execution} ask`, `${execution}\n`, dora],
+    [`pause ${execution}`, `${execution}\n`],
+    [`cancel ${execution}`, `${execution}\n`],
+    [`list --runbook ${id}`, `${execution}\n`],
+    [`status ${execution}`, 'cancelled\n'],
+  ])
+    assert.equal((await cli(0, [...line.split(' '), '-q'], options)).out, out, line);
 });
 
 test('without an engine it says so', async () => {

@@ -78,6 +78,10 @@ Test(offline, wrong_command_lines) {
                         {"list --timeout soon", "--timeout wants a time"},
                         {"replay x --mode sideways", "--mode is rerun or verify"},
                         {"graph x --format png", "--format is text, dot or mermaid"},
+                        {"list --status lost", "--status is pending, running, pausing, paused, "
+                                               "compensating, completed, failed or cancelled, not lost"},
+                        {"logs x --level loud", "--level is debug, info, warn or error, not loud"},
+                        {"help strat", "there is no command strat; did you mean start?"},
                         {"list --color sometimes", "--color is auto, always or never"},
                         {"history", "give an execution, or --file"},
                         {"completion csh", "bash, zsh and fish"},
@@ -90,6 +94,30 @@ Test(offline, wrong_command_lines) {
                 cr_expect_not_null(strstr(r->err, cases[i].message), "%s: %s", cases[i].line, r->err);
                 cr_expect_str_eq(r->out, "");
         }
+}
+
+Test(offline, wrong_command_lines_as_json) {
+        static const char *const lines[] = {"--json",           "--json strat",         "strat --json",
+                                            "start --json",     "list --no-such --json", "list --limit 0 --json",
+                                            "help nope --json", "list --color x --json"};
+
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+                const Run *r = run("%s", lines[i]);
+
+                cr_expect_eq(r->exit, 2, "%s: %d", lines[i], r->exit);
+                cr_expect_eq(strstr(r->out, "{\"version\":\"v1\",\"error\":\"INVALID_REQUEST\",\"message\":\""),
+                             r->out, "%s: %s", lines[i], r->out);
+                cr_expect_str_eq(r->err, "", "%s: %s", lines[i], r->err);
+        }
+        const Run *r = run("list --limit 0 -- --json");
+        cr_expect_str_eq(r->out, "", "what follows -- is no option: %s", r->out);
+}
+
+Test(offline, without_a_stdout_it_says_so) {
+        const Run *r = run("version >&-");
+
+        cr_expect_eq(r->exit, 1);
+        cr_expect_not_null(strstr(r->err, "cannot write the output: Bad file descriptor"), "%s", r->err);
 }
 
 Test(offline, validate) {

@@ -209,6 +209,7 @@ Test(program, interrupt_detaches) {
         cr_expect_eq(terminal_finish(&terminal), 130, "%s", terminal.out);
         cr_expect_not_null(strstr(terminal.out, "detached; the execution goes on"), "%s", terminal.out);
         cr_expect_not_null(strstr(terminal.out, "runbook watch "), "%s", terminal.out);
+        cr_expect_not_null(strstr(terminal.out, "To stop it:"), "%s", terminal.out);
         cr_expect_not_null(strstr(run("list")->out, "running"), "it does");
 }
 
@@ -241,6 +242,25 @@ Test(program, the_engine_may_go_away_meanwhile) {
                   "what was missed is read from the history: %s", terminal.out);
         terminal_interrupt(&terminal);
         terminal_finish(&terminal);
+}
+
+Test(program, on_a_terminal_empty_logs_are_not_silent) {
+        char id[64];
+
+        write_file("quiet.json", "{\"id\":\"quiet\",\"name\":\"Q\",\"version\":\"1\",\"steps\":[{\"id\":\"w\","
+                                 "\"name\":\"W\",\"type\":\"wait\",\"config\":{\"durationMs\":60000}}]}");
+        cr_assert_eq(run("register quiet.json")->exit, 0);
+        snprintf(id, sizeof id, "%.36s", run("start quiet -q")->out);
+        terminal_start(&terminal, 80, 24, "logs -f %s", id);
+        cr_assert(terminal_expect(&terminal, "following the log of"), "%s", terminal.out);
+        terminal_interrupt(&terminal);
+        cr_expect_eq(terminal_finish(&terminal), 130, "%s", terminal.out);
+        terminal_start(&terminal, 80, 24, "logs %s --level error", id);
+        cr_expect_eq(terminal_finish(&terminal), 0);
+        cr_expect_not_null(strstr(terminal.out, "no log entries that fit"), "%s", terminal.out);
+        const Run *r = run("logs %s --level error", id);
+        cr_expect_str_eq(r->out, "", "pipes get entries only");
+        cr_expect_str_eq(r->err, "");
 }
 
 Test(program, following_logs_ends_with_the_execution) {
