@@ -280,9 +280,14 @@ static bool is_told_by_step(const Progress *p) {
 
 static void put_header(const Progress *p, const ViewSettings *v, Buf *out) {
         const char *status = runbook_execution_status_name(p->status);
-        _cleanup_(buf_deinit) Buf name = {0};
-        int room = v->width - (int)strlen(p->id) - (int)strlen(status) - 14;
+        _cleanup_(buf_deinit) Buf name = {0}, took = {0};
+        int room;
 
+        if (p->start_ms > 0) {
+                buf_put_str(&took, "  ");
+                text_put_duration(&took, (p->end_ms ? p->end_ms : v->now_ms) - p->start_ms);
+        }
+        room = v->width - 2 - (int)strlen(p->id) - 2 - (int)strlen(status) - (int)took.n;
         buf_printf(&name, "%s %s", p->runbook_id, p->version);
         if (*p->runbook_id && room > 8) {
                 text_color(out, v->term, COLOR_BOLD);
@@ -295,10 +300,7 @@ static void put_header(const Progress *p, const ViewSettings *v, Buf *out) {
         text_color(out, v->term, view_status_color(status));
         buf_put_str(out, status);
         text_plain(out, v->term);
-        if (p->start_ms > 0) {
-                buf_put_str(out, "  ");
-                text_put_duration(out, (p->end_ms ? p->end_ms : v->now_ms) - p->start_ms);
-        }
+        buf_put_slice(out, buf_slice(&took));
         buf_put_char(out, '\n');
         if (*p->note && !is_told_by_step(p))
                 put_below(v, p->status == RUNBOOK_EXECUTION_FAILED ? COLOR_RED : COLOR_NONE, "", p->note,

@@ -97,6 +97,18 @@ Test(view, waits_say_for_what) {
                       "1 of 5 done\n");
 }
 
+Test(view, a_name_that_fits_is_whole) {
+        apply(0, "execution.started", "", "{\"status\":\"running\"}");
+        expect_screen(65, 3, 1100,
+                      "incident 1.0  " ID "  running  1.1s\n"
+                      "  · fetch  call-service\n"
+                      "0 of 5 done, 4 not shown\n");
+        expect_screen(64, 3, 1100,
+                      "incident 1…  " ID "  running  1.1s\n"
+                      "  · fetch  call-service\n"
+                      "0 of 5 done, 4 not shown\n");
+}
+
 Test(view, a_step_that_asks_for_leave_says_so) {
         apply(0, "execution.started", "", "{\"status\":\"running\"}");
         apply(100, "step.ready", "fetch",
