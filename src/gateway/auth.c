@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "gateway/auth.h"
 #include "gateway/jwt.h"
+#include "gateway/routes.h"
 #include "gateway/token_file.h"
 #include "json/json_read.h"
+#include "json/json_write.h"
 
 #define DEFAULT_USER   "anonymous"
 #define DEFAULT_TENANT "default"
@@ -221,4 +223,26 @@ void auth_free(Auth *a) {
 int auth_from_headers(Auth *a, const Request *r, Identity *ret, Report *report) {
         return a->settings->auth_mode == AUTH_NONE ? none_from_headers(r, ret, report)
                                                    : tokens_from_headers(a, r, ret, report);
+}
+
+/* ---- GET /api/v1/identity ------------------------------------------------------------------ */
+
+void auth_show(Request *r) {
+        _cleanup_(buf_deinit) Buf body = {0};
+        JsonWriter w = json_writer(&body);
+
+        json_begin_object(&w);
+        json_key(&w, "version");
+        json_put_str(&w, "v1");
+        json_key(&w, "user");
+        json_put_str(&w, r->identity.user);
+        json_key(&w, "tenant");
+        json_put_str(&w, r->identity.tenant);
+        json_key(&w, "expiresAt");
+        if (r->identity.expires_s > 0)
+                json_put_time_ms(&w, r->identity.expires_s * 1000);
+        else
+                json_put_null(&w);
+        json_end_object(&w);
+        reply_json(r, 200, &body);
 }

@@ -71,13 +71,19 @@ static bool get_time(const json_t *claims, const char *name, double *ret) {
         return isfinite(*ret);
 }
 
-static int check_times(const json_t *claims, int64_t now_s, Report *report) {
+/** The first second in which the token no longer counts; a time that is far beyond everybody is no end. */
+static int64_t end_of(double exp) {
+        return exp < (double)JWT_END_MAX_S ? (int64_t)ceil(exp) + JWT_LEEWAY_S : 0;
+}
+
+static int check_times(const json_t *claims, int64_t now_s, Identity *ret, Report *report) {
         double now = (double)now_s, at;
 
         if (!get_time(claims, "exp", &at))
                 return refuse(report, "the token does not say when it expires (exp)");
         if (at + JWT_LEEWAY_S <= now)
                 return refuse(report, "the token has expired");
+        ret->expires_s = end_of(at);
         if (json_object_get(claims, "nbf") && (!get_time(claims, "nbf", &at) || at - JWT_LEEWAY_S > now))
                 return refuse(report, "the token is not valid yet (nbf)");
         if (json_object_get(claims, "iat") && (!get_time(claims, "iat", &at) || at - JWT_LEEWAY_S > now))
@@ -101,7 +107,7 @@ static bool has_audience(const json_t *claims, const char *audience) {
 static int check_claims(const json_t *claims, const JwtRules *rules, Identity *ret, Report *report) {
         const json_t *user = json_object_get(claims, rules->user_claim);
         const json_t *tenant = json_object_get(claims, rules->tenant_claim);
-        int r = check_times(claims, rules->now_s, report);
+        int r = check_times(claims, rules->now_s, ret, report);
 
         if (r < 0)
                 return r;

@@ -5,7 +5,8 @@
 #include "gateway/request.h"
 
 #define JWT_BYTES_MAX 8192
-#define JWT_LEEWAY_S  60 /* clocks may differ by so much */
+#define JWT_LEEWAY_S  60            /* clocks may differ by so much */
+#define JWT_END_MAX_S 253402300800L /* the year 10000 */
 
 typedef struct JwtRules {
         const char *issuer, *audience; /* NULL: not looked at */

@@ -13,6 +13,7 @@ typedef enum Method { METHOD_GET = 1, METHOD_POST = 2, METHOD_OPTIONS = 4, METHO
 /** Who is asking. */
 typedef struct Identity {
         char user[IDENTITY_BYTES_MAX + 1], tenant[IDENTITY_BYTES_MAX + 1];
+        int64_t expires_s; /* until when that counts, Unix time; 0: no end is known */
 } Identity;
 
 typedef struct Response {

@@ -22,6 +22,7 @@ static const Route routes[] = {
         {METHOD_GET, API "/health", health_ready, .is_public = true, .is_health = true},
         {METHOD_GET, API "/openapi.json", asset_openapi, .is_public = true},
 
+        {METHOD_GET, API "/identity", auth_show},
         {.path = API "/approvals", QUERY("approvals"), .params = PAGING},
         {.path = API "/stats", QUERY("stats")},
         {.path = API "/runbooks", QUERY("runbooks"), .params = PAGING},

@@ -44,6 +44,7 @@ bool route_takes_param(const Route *route, Slice name);
 /* Handlers: called with the whole body, on libmicrohttpd's thread; they set the response or pause the request. */
 void relay_handle(Request *r);     /* relay.c */
 void relay_event(Request *r);      /* relay.c */
+void auth_show(Request *r);        /* auth.c */
 void asset_index(Request *r);      /* asset.c */
 void asset_file(Request *r);       /* asset.c */
 void asset_openapi(Request *r);    /* asset.c */

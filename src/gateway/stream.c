@@ -8,6 +8,7 @@
  */
 
 #include <stdio.h>
+#include <time.h>
 #include "base/cleanup.h"
 #include "gateway/http.h"
 #include "gateway/stream.h"
@@ -206,9 +207,12 @@ static Stream **snapshot(Gateway *g, size_t *ret_n) {
         return all;
 }
 
-static void tick(Stream *s, int64_t now_ms) {
+static void tick(Stream *s, int64_t now_ms, int64_t unix_s) {
         pthread_mutex_lock(&s->lock);
-        if (!s->is_ending && s->out.n > s->at && now_ms - s->read_ms > STREAM_STALL_MS) {
+        if (!s->is_ending && s->identity.expires_s > 0 && unix_s >= s->identity.expires_s)
+                stream_end_locked(s, "end", "token_expired",
+                                  "the token has expired; come back with a new one and the last id");
+        else if (!s->is_ending && s->out.n > s->at && now_ms - s->read_ms > STREAM_STALL_MS) {
                 cut_unread(s);
                 stream_end_locked(s, "dropped", "slow_reader",
                                   "nothing was read for 20 seconds; come back with the last id");
@@ -224,9 +228,11 @@ static void tick(Stream *s, int64_t now_ms) {
 void streams_tick(Gateway *g, int64_t now_ms) {
         size_t n;
         Stream **all = snapshot(g, &n);
+        struct timespec now;
 
+        clock_gettime(CLOCK_REALTIME, &now);
         for (size_t i = 0; i < n; i++) {
-                tick(all[i], now_ms);
+                tick(all[i], now_ms, now.tv_sec);
                 stream_unref(all[i]);
         }
         free(all);

@@ -2,36 +2,15 @@
 // The console in a real browser against the real engine: what people do with it, from writing a runbook to replaying an
 // execution, at desk and phone width, by mouse and by keyboard alone.
 
-const { createHash, randomBytes } = require('node:crypto');
-const fs = require('node:fs');
-const path = require('node:path');
-const { test, run, assert, sleep, comment, TIME_FACTOR } = require('./lib/tap.js');
+const { run, assert, sleep, comment, TIME_FACTOR } = require('./lib/tap.js');
 const { House } = require('./lib/house.js');
-const { Browser, overhang } = require('./lib/browser.js');
+const { Browser, browserTests, overhang } = require('./lib/browser.js');
 const { ONCE, approval, call, conditional, runbook, step, wait } = require('./lib/runbooks.js');
 
 let house, browser, alice;
 const link = (id, rest = '') => `#/executions/${id}${rest}`;
 
-/** A case in the browser: at its end no page may have complained or asked anybody else. */
-function browserTest(title, fn, options = {}) {
-  test(title, { timeoutMs: 30000, ...options }, async () => {
-    browser.takeFaults();
-    const pages = [];
-    try {
-      await fn(async (user, o) => {
-        const page = await browser.page(user, o);
-        pages.push(page);
-        return page;
-      });
-      assert.deepEqual(browser.takeFaults(), []);
-    } finally {
-      browser.isExpected = false;
-      for (const page of pages) await page.context().close();
-    }
-  });
-}
-
+const browserTest = browserTests(() => browser);
 const status = (page, text) => page.locator('.execution-head h1 .pill', { hasText: text }).waitFor();
 const node = (page, id) => page.locator(`.node[data-id="${id}"]`);
 const nodeSays = (page, id, text) => page.locator(`.node[data-id="${id}"][aria-label*="${text}"]`).waitFor();
@@ -63,23 +42,6 @@ steps:
       prompt: "Rotate \${input.host}?"}
   - {id: rotate, name: Rotate it, type: wait, dependsOn: [ask], config: {durationMs: 300}}
 `;
-
-browserTest('signing in by name, and out', async (open) => {
-  const page = await open(null);
-  await browser.open(page, '#/executions?status=failed');
-  await page.getByRole('heading', { name: 'Who is asking?' }).waitFor();
-  assert.equal(await page.getByLabel('Token').count(), 0, 'a token is not asked for where none is taken');
-  await page.getByLabel('User').fill('alice');
-  await page.getByLabel('Tenant').fill('acme');
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByRole('heading', { name: 'Executions' }).waitFor();
-  assert.match(page.url(), /#\/executions\?status=failed$/, 'back to where he wanted to go');
-  assert.equal(await page.evaluate(() => localStorage.length + document.cookie.length), 0);
-  await page.getByRole('link', { name: 'alice · acme' }).click();
-  await page.getByRole('button', { name: 'Sign out' }).click();
-  await page.getByRole('link', { name: 'Sign in' }).waitFor();
-  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-});
 
 browserTest('a runbook is written with the checker beside, and registered', async (open) => {
   const page = await open('alice');
@@ -654,33 +616,6 @@ for (const dark of [false, true])
     },
     { timeoutMs: 60000 },
   );
-
-// The last one: the engine asks for tokens from here on.
-browserTest('signing in with a token', async (open) => {
-  const token = randomBytes(32).toString('hex');
-  const file = path.join(house.dir, 'tokens');
-  fs.writeFileSync(file, `${createHash('sha256').update(token).digest('hex')} alice acme\n`, { mode: 0o600 });
-  await house.engine.end();
-  house.startEngine({ AUTH_MODE: 'token', AUTH_TOKENS_FILE: file });
-  await house.engineReady();
-  const page = await open(null);
-  await browser.open(page, '#/executions');
-  assert.equal(await page.getByLabel('Tenant').count(), 0, 'no name is asked for');
-  await page.getByLabel('Token').fill('a'.repeat(64));
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('Not accepted.').waitFor();
-  await page.getByLabel('Token').fill(token);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByRole('heading', { name: 'Executions' }).waitFor();
-  await page.locator('.live.is-live').waitFor();
-  assert.ok(!page.url().includes(token), 'not in the address');
-  assert.equal(await page.evaluate(() => localStorage.length + document.cookie.length), 0);
-  fs.writeFileSync(file, `${'0'.repeat(64)} bob acme\n`);
-  await house.restartEngine('SIGTERM', { AUTH_MODE: 'token', AUTH_TOKENS_FILE: file });
-  await page.getByRole('link', { name: 'Runbooks', exact: true }).click();
-  await page.getByText('no longer accepts').waitFor();
-  assert.equal(await page.evaluate(() => sessionStorage.length), 0, 'forgotten');
-});
 
 run(async () => {
   house = await House.start();

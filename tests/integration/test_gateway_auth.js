@@ -191,6 +191,28 @@ test('clocks may differ a little, audiences may be several', async () => {
   assert.equal(await status(sign('EdDSA', claims({ aud: ['other', 'runbook'] }))), 200);
 });
 
+test('one can ask who one is taken for, and until when', async () => {
+  const exp = now() + 300;
+  const answer = await jwt.web.get(`${API}/identity`, bearer(sign('EdDSA', claims({ sub: 'carol', exp }))));
+  assert.deepEqual(answer.body, {
+    version: 'v1',
+    user: 'carol',
+    tenant: 'acme',
+    expiresAt: new Date((exp + 60) * 1000).toISOString(),
+  });
+  assert.equal((await jwt.web.get(`${API}/identity`)).status, 401);
+  const endless = await jwt.web.get(`${API}/identity`, bearer(sign('EdDSA', claims({ exp: 1e17 }))));
+  assert.equal(endless.body.expiresAt, null);
+});
+
+test('a stream of events ends with the token it was opened with, and says so', async () => {
+  const stream = await jwt.web.stream(`${API}/stream`, bearer(sign('EdDSA', claims({ exp: now() - 58 }))));
+  assert.equal(stream.status, 200);
+  await eventually(() => stream.isEnded, { what: 'the end' });
+  const last = stream.events.at(-1);
+  assert.deepEqual([last.event, last.data.reason], ['end', 'token_expired']);
+});
+
 test('what is public needs no token; what is not is refused before its body is read', async () => {
   for (const place of ['/', '/health/live', '/health/ready', '/metrics', `${API}/openapi.json`, `${API}/health`])
     assert.equal((await jwt.web.get(place)).status, 200, place);

@@ -27,7 +27,7 @@ let onUnauthenticated = () => {};
 /** @fn is called when the gateway wants to know who is asking. */
 export const whenUnauthenticated = (fn) => (onUnauthenticated = fn);
 
-async function toError(response) {
+async function toError(response, isQuiet) {
   let body;
   try {
     body = await response.json();
@@ -40,12 +40,12 @@ async function toError(response) {
     body.message || `The server answered with status ${response.status}.`,
     Array.isArray(body.details) ? body.details : [],
   );
-  if (response.status === 401) onUnauthenticated(error);
+  if (response.status === 401 && !isQuiet) onUnauthenticated(error);
   return error;
 }
 
-async function send(method, path, { query, body, text, signal, contentType, commandId } = {}) {
-  const headers = { Accept: 'application/json', ...identityHeaders() };
+async function send(method, path, { query, body, text, signal, contentType, commandId, who } = {}) {
+  const headers = { Accept: 'application/json', ...identityHeaders(who) };
   if (commandId) headers['Idempotency-Key'] = commandId;
   const options = { method, headers, cache: 'no-store', credentials: 'omit', redirect: 'error' };
   if (text !== undefined || body !== undefined) {
@@ -67,7 +67,7 @@ async function send(method, path, { query, body, text, signal, contentType, comm
         : 'The server can’t be reached. Check the connection; nothing was lost that was already accepted.',
     );
   }
-  if (!response.ok) throw await toError(response);
+  if (!response.ok) throw await toError(response, Boolean(who));
   if (response.status === 204) return null;
   try {
     return await response.json();
@@ -77,6 +77,15 @@ async function send(method, path, { query, body, text, signal, contentType, comm
 }
 
 export const get = (path, query, signal) => send('GET', path, { query, signal });
+
+/** Whom the gateway takes @who ({token}, or {user, tenant}) for: an identity to keep. */
+export async function identify(who) {
+  const { user, tenant, expiresAt } = await send('GET', 'identity', { who });
+  return { ...who, user, tenant, expiresAt: expiresAt || undefined };
+}
+
+/** The gateway has said elsewhere that it wants to know who is asking. */
+export const unauthenticated = (error) => onUnauthenticated(error);
 
 // randomUUID exists only in secure contexts (https, loopback).
 const commandId = () =>

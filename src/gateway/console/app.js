@@ -6,7 +6,8 @@
 import * as api from './api.js';
 import { h, render } from './dom.js';
 import { icon } from './icons.js';
-import { identity, setIdentity, tokenClaims } from './session.js';
+import { identity, setIdentity } from './session.js';
+import { signInAgain } from './sign_in_token.js';
 import { refresher } from './refresh.js';
 import { openStream } from './stream.js';
 import { errorBox } from './ui.js';
@@ -48,6 +49,8 @@ const status = document.getElementById('status');
 
 let current = null; // {route, key, page, context, closers}
 let live = { state: 'off' };
+let lapsed = null; // who was signed in until the server accepted it no longer
+let isAsking = false;
 let approvalCount = null;
 let drawing = 0;
 let shownFor = '';
@@ -82,10 +85,7 @@ const LIVE_TEXT = {
 
 function whoText() {
   const me = identity();
-  if (!me) return 'Sign in';
-  if (me.user) return `${me.user} · ${me.tenant || 'default'}`;
-  const claims = tokenClaims(me.token);
-  return claims.user ? `${claims.user}${claims.tenant ? ` · ${claims.tenant}` : ''}` : 'Signed in';
+  return me ? `${me.user} · ${me.tenant || 'default'}` : lapsed ? 'Sign in again' : 'Sign in';
 }
 
 function drawTop() {
@@ -127,6 +127,7 @@ function drawTop() {
         {
           class: 'who',
           href: href(['sign-in'], { back: section === 'sign-in' ? undefined : location.hash }),
+          onclick: (e) => lapsed && (e.preventDefault(), askAgain()),
         },
         icon('person'),
         h('span', null, whoText()),
@@ -247,7 +248,7 @@ function navigate() {
     history.replaceState(null, '', href(['runbooks']));
     return navigate();
   }
-  if (!identity() && segments[0] !== 'sign-in') {
+  if (!identity() && !lapsed && segments[0] !== 'sign-in') {
     history.replaceState(null, '', href(['sign-in'], { back: location.hash }));
     return navigate();
   }
@@ -291,10 +292,35 @@ function notFoundPage() {
   };
 }
 
-api.whenUnauthenticated(() => {
+/** What was accepted no longer is. The page stays, with all that is typed, and the question comes over it. */
+async function askAgain(why) {
+  if (isAsking) return;
+  isAsking = true;
+  const before = lapsed;
+  const next = await signInAgain(before, why);
+  isAsking = false;
+  if (!next) return;
+  setIdentity(next);
+  window.dispatchEvent(new Event('runbook-identity'));
+  if (next.user === before.user && next.tenant === before.tenant) {
+    announce('Signed in again.');
+    return;
+  }
+  closePage(); // what is seen there is not his
+  current = null;
+  navigate();
+}
+
+api.whenUnauthenticated((error) => {
   if (parse(location.hash).segments[0] === 'sign-in') return;
-  setIdentity(null);
-  location.hash = href(['sign-in'], { back: location.hash, refused: '1' });
+  if (identity()) {
+    lapsed = identity();
+    setIdentity(null);
+    setApprovalCount(null);
+    drawTop();
+  }
+  if (lapsed) askAgain(error.message);
+  else location.hash = href(['sign-in'], { back: location.hash, refused: '1' });
 });
 
 document.getElementById('skip').addEventListener('click', (event) => {
@@ -308,7 +334,9 @@ window.addEventListener('hashchange', () => {
 });
 window.addEventListener('runbook-identity', () => {
   approvalCount = null;
+  lapsed = null;
   badge.restart();
+  if (identity()) current?.page.signedIn?.();
   drawTop();
 });
 window.addEventListener('beforeunload', (event) => {

@@ -2,7 +2,7 @@
 //
 // One question at a time: of two that are under way the older may be answered last, and old news would stay. What
 // happens while one is under way is not forgotten, but asked about when it is back. Events come in crowds, so there is
-// a pause before each, and a longer one where answers take long. What failed for now (no connection, the engine
+// a pause before each, and a longer one where answers take long. What failed but may pass (no connection, the engine
 // away) is tried again by itself.
 
 const LEAST_MS = 500;

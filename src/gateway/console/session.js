@@ -14,7 +14,7 @@ function read() {
 
 let current = read();
 
-/** {token} or, where the gateway asks for no proof, {user, tenant}; null: nobody yet. */
+/** {user, tenant} and, where the gateway asks for proof, {token, expiresAt}; null: nobody yet. */
 export const identity = () => current;
 
 export function setIdentity(next) {
@@ -27,10 +27,16 @@ export function setIdentity(next) {
   }
 }
 
-export function identityHeaders() {
-  if (current?.token) return { Authorization: `Bearer ${current.token}` };
-  if (current?.user) return { 'X-User': current.user, 'X-Tenant': current.tenant || 'default' };
+export function identityHeaders(who = current) {
+  if (who?.token) return { Authorization: `Bearer ${who.token}` };
+  if (who?.user) return { 'X-User': who.user, 'X-Tenant': who.tenant || 'default' };
   return {};
+}
+
+/** A token as it was pasted: with blanks around it, or the whole header. null: it can be none. */
+export function takeToken(text) {
+  const token = text.trim().replace(/^(authorization:\s*)?bearer\s+/i, '');
+  return /^[\x21-\x7e]{8,16384}$/.test(token) ? token : null;
 }
 
 const NAME_CLAIMS = ['sub', 'preferred_username', 'email', 'user'];

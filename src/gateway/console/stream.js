@@ -2,8 +2,8 @@
 // Last-Event-ID, so that nothing is missed while the connection is away; reconnects with growing pauses; closes
 // itself while nobody looks at the tab (browsers allow six connections to one place, for all tabs together).
 
-import { address } from './api.js';
-import { identityHeaders } from './session.js';
+import { address, unauthenticated } from './api.js';
+import { identity, identityHeaders } from './session.js';
 
 const PAUSE_FIRST_MS = 500;
 const PAUSE_MOST_MS = 15000;
@@ -117,6 +117,11 @@ export function openStream(path, { onEvent, onOpen, onState }) {
         cache: 'no-store',
         credentials: 'omit',
       });
+      if (response.status === 401) {
+        say('refused', 'No live updates until you have signed in again.');
+        unauthenticated(new Error('the token has ended'));
+        return;
+      }
       if (
         response.status >= 400 &&
         response.status < 500 &&
@@ -160,11 +165,21 @@ export function openStream(path, { onEvent, onOpen, onState }) {
       connect();
     }
   }
+  /** Somebody has signed in (again): by the new token from here on. */
+  function onIdentity() {
+    if (!identity()) return;
+    clearInterval(asking);
+    hang();
+    pause = PAUSE_FIRST_MS;
+    if (!document.hidden) connect();
+  }
   document.addEventListener('visibilitychange', onVisibility);
+  window.addEventListener('runbook-identity', onIdentity);
   connect();
   return () => {
     isClosed = true;
     document.removeEventListener('visibilitychange', onVisibility);
+    window.removeEventListener('runbook-identity', onIdentity);
     clearTimeout(hiddenTimer);
     clearInterval(asking);
     hang();

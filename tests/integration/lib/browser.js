@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { atEnd, onFailure, TIME_FACTOR } = require('./tap.js');
+const { assert, atEnd, onFailure, test, TIME_FACTOR } = require('./tap.js');
 
 const FLAGS = [
   '--no-sandbox',
@@ -136,7 +136,29 @@ class Browser {
   }
 }
 
+/** Cases in the browser that @current gives: at the end of each no page may have complained or asked anybody else. */
+function browserTests(current) {
+  return (title, fn, options = {}) => {
+    test(title, { timeoutMs: 30000, ...options }, async () => {
+      const browser = current();
+      browser.takeFaults();
+      const pages = [];
+      try {
+        await fn(async (user, o) => {
+          const page = await browser.page(user, o);
+          pages.push(page);
+          return page;
+        });
+        assert.deepEqual(browser.takeFaults(), []);
+      } finally {
+        browser.isExpected = false;
+        for (const page of pages) await page.context().close();
+      }
+    });
+  };
+}
+
 /** How far the page is wider than its window; 0 is right. */
 const overhang = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
-module.exports = { Browser, overhang };
+module.exports = { Browser, browserTests, overhang };

@@ -288,6 +288,7 @@ export function editorPage(ctx) {
     mayLeave: () =>
       editor.value === state.saved || window.confirm('What you have written is not registered. Leave it?'),
     update: () => {},
+    signedIn: () => (ctx.query.from && !state.saved ? load() : check()),
     view: () => [
       h(
         'p',

@@ -170,6 +170,7 @@ export function runbookPage(ctx) {
 
   return {
     title: () => state.definition?.name || id,
+    signedIn: () => state.error && load(),
     update(query) {
       if (query.version !== state.asked) load();
       dag.select(query.step);

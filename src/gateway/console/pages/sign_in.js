@@ -2,8 +2,9 @@
 
 import * as api from '../api.js';
 import { h } from '../dom.js';
-import { identity, setIdentity, tokenClaims } from '../session.js';
-import { button, errorBox, facts, notice } from '../ui.js';
+import { identity, setIdentity } from '../session.js';
+import { refusal, signIn, tokenField } from '../sign_in_token.js';
+import { button, notice } from '../ui.js';
 import { timeOf } from '../format.js';
 import { href } from '../url.js';
 
@@ -12,8 +13,8 @@ const NAME = /^[^\s/]{1,128}$/;
 export function signInPage(ctx) {
   const me = identity();
   const state = {
-    user: me?.user || '',
-    tenant: me?.tenant || 'default',
+    user: (!me?.token && me?.user) || '',
+    tenant: (!me?.token && me?.tenant) || 'default',
     token: '',
     asks: null, // does the gateway want a token? null: not known
     error: null,
@@ -29,26 +30,20 @@ export function signInPage(ctx) {
     () => {},
   );
 
-  async function enter(next) {
+  async function enter(ask) {
     state.busy = true;
     state.error = null;
-    const before = identity();
-    setIdentity(next);
     ctx.draw();
     try {
-      await api.get('approvals', { limit: 1 });
+      setIdentity(await ask());
+      window.dispatchEvent(new Event('runbook-identity'));
+      const back = ctx.query.back;
+      ctx.go(back && back.startsWith('#/') && !back.startsWith('#/sign-in') ? back : href(['runbooks']));
     } catch (e) {
-      if (e.status === 401 || e.status === 403) {
-        setIdentity(before);
-        state.error = e;
-      }
+      state.error = e;
     }
     state.busy = false;
-    window.dispatchEvent(new Event('runbook-identity'));
     ctx.draw();
-    const back = ctx.query.back;
-    if (!state.error)
-      ctx.go(back && back.startsWith('#/') && !back.startsWith('#/sign-in') ? back : href(['runbooks']));
   }
 
   function leave() {
@@ -81,7 +76,7 @@ export function signInPage(ctx) {
             ctx.draw();
             return;
           }
-          enter({ user, tenant });
+          enter(() => api.identify({ user, tenant }));
         },
       },
       h('h2', null, 'Act as a user'),
@@ -114,7 +109,6 @@ export function signInPage(ctx) {
   }
 
   function tokenForm() {
-    const claims = state.token.includes('.') ? tokenClaims(state.token) : {};
     return h(
       'form',
       {
@@ -122,10 +116,7 @@ export function signInPage(ctx) {
         key: 'token',
         onsubmit: (e) => {
           e.preventDefault();
-          const token = state.token.trim();
-          if (/^[\x21-\x7e]{8,16384}$/.test(token)) return void enter({ token });
-          state.error = new Error('That is not a token: it has no blanks and at least eight characters.');
-          ctx.draw();
+          enter(() => signIn(state.token));
         },
       },
       h('h2', null, 'Sign in with a token'),
@@ -135,30 +126,7 @@ export function signInPage(ctx) {
         'A JWT or an access token of this installation. It is kept in this tab only (session storage) ',
         'and goes along as Authorization header.',
       ),
-      h(
-        'label',
-        { class: 'field' },
-        h('span', { class: 'label' }, 'Token'),
-        h('textarea', {
-          name: 'token',
-          rows: 4,
-          value: state.token,
-          autocomplete: 'off',
-          spellcheck: 'false',
-          class: 'mono',
-          oninput: (e) => {
-            state.token = e.target.value;
-            ctx.draw();
-          },
-        }),
-      ),
-      claims.user || claims.tenant
-        ? facts([
-            ['It names', claims.user],
-            ['Tenant', claims.tenant],
-            ['Valid until', claims.expires ? timeOf(new Date(claims.expires * 1000).toISOString()) : null],
-          ])
-        : null,
+      tokenField(state, ctx.draw),
       h(
         'div',
         { class: 'actions' },
@@ -180,13 +148,16 @@ export function signInPage(ctx) {
               h('p', null, 'The server no longer accepts what you signed in with. Sign in again.'),
             )
           : null,
-        errorBox(state.error, { title: state.error?.status ? 'Not accepted.' : 'That is not complete.' }),
+        refusal(state.error),
         who
           ? h(
               'p',
               null,
               'Signed in as ',
-              h('strong', null, who.user || tokenClaims(who.token).user || 'the owner of a token'),
+              h('strong', null, who.user),
+              ' of tenant ',
+              h('strong', null, who.tenant),
+              who.expiresAt ? [', until ', timeOf(who.expiresAt)] : null,
               '. ',
               button('Sign out', leave),
             )

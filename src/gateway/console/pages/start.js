@@ -25,7 +25,13 @@ export function startPage(ctx) {
   let context;
   let steps = [];
 
+  function typed() {
+    state.isDirty = true;
+    ctx.draw();
+  }
+
   async function load() {
+    state.error = null;
     try {
       const answer = await api.runbook(id, ctx.query.version);
       const before = ctx.query.like ? await api.execution(ctx.query.like) : null;
@@ -34,7 +40,7 @@ export function startPage(ctx) {
       input = new FormState(
         makeField(answer.runbook.inputSchema || {}, { name: 'input' }),
         before?.input ?? undefined,
-        ctx.draw,
+        typed,
       );
       if (!answer.runbook.inputSchema && before === null) input.raw = '{}';
       const old = Object.fromEntries(
@@ -43,7 +49,7 @@ export function startPage(ctx) {
       context = new FormState(
         makeField(loosen(CONTEXT_SCHEMA, old), { name: 'context' }),
         before ? old : undefined,
-        ctx.draw,
+        typed,
       );
       check();
       state.isDirty = false;
@@ -55,7 +61,6 @@ export function startPage(ctx) {
   load();
 
   function check() {
-    state.isDirty = true;
     const a = fromRaw(input.field, input.raw);
     const b = fromRaw(context.field, context.raw);
     input.setErrors(a.errors);
@@ -178,6 +183,8 @@ export function startPage(ctx) {
   return {
     title: () => `Start ${state.definition?.name || id}`,
     isUnsaved: () => state.isDirty && !state.busy,
+    mayLeave: () => !state.isDirty || window.confirm('This has not been started. Leave what you have filled in?'),
+    signedIn: () => state.error && load(),
     view() {
       const d = state.definition;
       return [
