@@ -296,10 +296,19 @@ static void on_resumed(Sim *s, Case *c, const EventView *e) {
                 return;
         c->retried = true;
         c->begun_ms = e->at_ms;
-        for (size_t i = 0; i < c->n_steps; i++)
-                if ((c->steps[i].status == RUNBOOK_STEP_FAILED && !c->steps[i].continued) ||
-                    c->steps[i].status == RUNBOOK_STEP_CANCELLED || c->steps[i].status == RUNBOOK_STEP_READY)
-                        c->steps[i].revivable = true;
+        for (size_t i = 0; i < c->n_steps; i++) {
+                StepModel *m = &c->steps[i];
+                if ((m->status == RUNBOOK_STEP_FAILED && !m->continued) ||
+                    m->status == RUNBOOK_STEP_CANCELLED || m->status == RUNBOOK_STEP_READY)
+                        m->revivable = true;
+                if (m->status != RUNBOOK_STEP_RETRYING)
+                        continue;
+                /* Its pause was over and it stood in line, of which no event tells: else it would have been
+                 * cancelled. It goes on, with the tries that it has left. */
+                if (m->until_ms > e->at_ms)
+                        wrong(s, c, e, "a retry that was not due outlived the failure");
+                m->status = RUNBOOK_STEP_PENDING;
+        }
 }
 
 static void apply_execution(Sim *s, Case *c, const EventView *e) {
