@@ -27,7 +27,7 @@ typedef struct StoreOptions {
  * @fresh_id on first open. */
 int store_open(const StoreOptions *options, Uuid fresh_id, Report *report, Store **ret);
 void store_close(Store *s);
-/** The id of this store, made once; names the engine in events and checkpoints. */
+/** The id of this store, made once; names the engine in events. */
 Uuid store_engine_id(const Store *s);
 int store_stats(Store *s, KvStats *ret);
 int store_grow(Store *s);

@@ -12,16 +12,6 @@
 #include "model/limits.h"
 #include "subjects/names.h"
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        return -1;
-}
-
 /** Cut the next token off @rest; false at its end. */
 static bool next_token(Slice *rest, Slice *ret) {
         if (!rest->data)
@@ -79,11 +69,10 @@ static ssize_t decode(Slice token, char *out) {
                         out[n] = token.data[i];
                         continue;
                 }
-                int high = token.n - i >= 3 ? hex_digit(token.data[i + 1]) : -1;
-                int low = high >= 0 ? hex_digit(token.data[i + 2]) : -1;
-                if (low < 0)
+                int byte = slice_percent_byte((Slice){token.data + i, token.n - i});
+                if (byte < 0)
                         return -1;
-                out[n] = (char)(high * 16 + low);
+                out[n] = (char)byte;
                 i += 2;
         }
         return (ssize_t)n;

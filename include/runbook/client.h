@@ -337,8 +337,7 @@ RUNBOOK_API int runbook_event_chain_resume(RunbookEventChain *chain, int64_t seq
 /** Events seen, faulty ones included. */
 RUNBOOK_API uint64_t runbook_event_chain_events(const RunbookEventChain *chain);
 RUNBOOK_API uint64_t runbook_event_chain_faults(const RunbookEventChain *chain);
-/** Where the chain stands: to be compared with a signed checkpoint. Sequence 0 and 64 zeros at the beginning.
- */
+/** Where the chain stands: to be compared with what was kept elsewhere. Sequence 0 and 64 zeros at the start. */
 RUNBOOK_API int64_t runbook_event_chain_sequence(const RunbookEventChain *chain);
 RUNBOOK_API const char *runbook_event_chain_hash(const RunbookEventChain *chain);
 

@@ -15,14 +15,15 @@ void base64_put(Buf *b, Slice bytes) {
         }
 }
 
-static int digit_of(char c) {
+/** @last_two are the letters for 62 and 63. */
+static int digit_of(char c, const char last_two[2]) {
         if (c >= 'A' && c <= 'Z')
                 return c - 'A';
         if (c >= 'a' && c <= 'z')
                 return c - 'a' + 26;
         if (c >= '0' && c <= '9')
                 return c - '0' + 52;
-        return c == '+' ? 62 : c == '/' ? 63 : -1;
+        return c == last_two[0] ? 62 : c == last_two[1] ? 63 : -1;
 }
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -32,7 +33,7 @@ bool base64_decode(Slice text, Buf *b) {
         unsigned n_bits = 0, n_letters = 0, n_padding = 0;
         for (size_t i = 0; i < text.n; i++) {
                 char c = text.data[i];
-                int digit = digit_of(c);
+                int digit = digit_of(c, "+/");
                 if (is_blank(c))
                         continue;
                 n_padding += c == '=';
@@ -51,4 +52,25 @@ bool base64_decode(Slice text, Buf *b) {
         /* One letter alone is less than a byte; with padding, letters and padding make fours. */
         return !b->error && n_letters != 1 &&
                (n_padding == 0 || (n_letters > 0 && n_padding == 4 - n_letters));
+}
+
+bool base64url_decode(Slice text, unsigned char *out, size_t *ret_n) {
+        unsigned bits = 0;
+        int n_bits = 0;
+        size_t n = 0;
+        if (text.n % 4 == 1)
+                return false;
+        for (size_t i = 0; i < text.n; i++) {
+                int d = digit_of(text.data[i], "-_");
+                if (d < 0)
+                        return false;
+                bits = (bits << 6 | (unsigned)d) & 0xffffff;
+                n_bits += 6;
+                if (n_bits >= 8) {
+                        n_bits -= 8;
+                        out[n++] = (unsigned char)(bits >> n_bits);
+                }
+        }
+        *ret_n = n;
+        return (bits & ((1u << n_bits) - 1)) == 0; /* one spelling for each value */
 }

@@ -1,5 +1,5 @@
 #pragma once
-/* Base64 (RFC 4648, section 4), both ways. */
+/* Base64 (RFC 4648, section 4), both ways, and base64url (section 5). */
 
 #include "base/buf.h"
 
@@ -10,3 +10,5 @@ void base64_put(Buf *b, Slice bytes);
  * (then some of it may have been appended), or the buffer's sticky error.
  */
 bool base64_decode(Slice text, Buf *b);
+/** Decode base64url without padding into @out (room for @text.n bytes). False: malformed. */
+bool base64url_decode(Slice text, unsigned char *out, size_t *ret_n);

@@ -20,6 +20,14 @@ static inline void list_push_back(List *head, List *node) {
 static inline void list_push_front(List *head, List *node) {
         node->next = head->next; node->prev = head; head->next->prev = node; head->next = node;
 }
+/** Move all of @from to the end of @to. */
+static inline void list_splice_back(List *to, List *from) {
+        if (list_is_empty(from))
+                return;
+        from->next->prev = to->prev; from->prev->next = to;
+        to->prev->next = from->next; to->prev = from->prev;
+        list_init(from);
+}
 /** Unlink; safe on an initialised, unlinked node. */
 static inline void list_remove(List *node) {
         node->prev->next = node->next; node->next->prev = node->prev; list_init(node);

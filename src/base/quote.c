@@ -119,4 +119,6 @@ static void put_token(Buf *b, Slice name, char also) {
 
 void quote_token(Buf *b, Slice name) { put_token(b, name, '-'); }
 
+void quote_tokens(Buf *b, Slice names) { put_token(b, names, '.'); }
+
 void quote_type_token(Buf *b, Slice type_name) { put_token(b, type_name, ':'); }

@@ -9,5 +9,7 @@ void quote_json(Buf *b, Slice s);
 void quote_json_lossy(Buf *b, Slice s);
 /** Append @name as one token of a NATS subject: bytes outside [A-Za-z0-9_-] as %XX, upper-case hex. */
 void quote_token(Buf *b, Slice name);
+/** The same for several tokens: dots stay. */
+void quote_tokens(Buf *b, Slice names);
 /** The same for a step's type: the colon of custom:<name> stays. */
 void quote_type_token(Buf *b, Slice type_name);

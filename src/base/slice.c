@@ -79,6 +79,21 @@ Slice slice_cut_utf8(Slice s, size_t n_max) {
         return (Slice){s.data, n};
 }
 
+int slice_hex_digit(char c) {
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int slice_percent_byte(Slice s) {
+        if (s.n < 3 || s.data[0] != '%')
+                return -1;
+        int high = slice_hex_digit(s.data[1]), low = slice_hex_digit(s.data[2]);
+        return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 bool slice_to_u64(Slice s, uint64_t *ret) {
         uint64_t v = 0;
         if (s.n == 0)

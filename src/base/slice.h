@@ -39,6 +39,10 @@ bool slice_is_utf8(Slice s);
 size_t slice_utf8_prefix(Slice s);
 /** @s cut to at most @n_max bytes, never inside a UTF-8 character. */
 Slice slice_cut_utf8(Slice s, size_t n_max);
+/** What @c is worth as a hexadecimal digit of either case, -1 if nothing. */
+int slice_hex_digit(char c);
+/** The byte that "%XX" at the beginning of @s stands for; -1: @s does not begin so. */
+int slice_percent_byte(Slice s);
 /** Parse a decimal number without sign, blanks or overflow; false if @s is anything else. */
 bool slice_to_u64(Slice s, uint64_t *ret);
 /**

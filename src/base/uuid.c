@@ -1,17 +1,6 @@
 /* UUIDs: version 7 from given time and randomness, version 8 from a digest, text both ways (RFC 9562). */
 #include "base/uuid.h"
 
-/** What @c is worth as a hexadecimal digit, -1 if nothing. */
-static int hex_value(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
-
 static void set_version(Uuid *u, uint8_t version) {
         u->bytes[6] = (uint8_t)((u->bytes[6] & 0x0f) | version << 4);
         u->bytes[8] = (uint8_t)((u->bytes[8] & 0x3f) | 0x80); /* the RFC's variant */
@@ -68,7 +57,7 @@ bool uuid_parse(Slice s, Uuid *ret) {
         for (size_t i = 0; i < sizeof(u.bytes); i++) {
                 if (dash_before(i) && *p++ != '-')
                         return false;
-                int high = hex_value(p[0]), low = hex_value(p[1]);
+                int high = slice_hex_digit(p[0]), low = slice_hex_digit(p[1]);
                 if (high < 0 || low < 0)
                         return false;
                 u.bytes[i] = (uint8_t)(high << 4 | low);

@@ -217,7 +217,7 @@ const CliCommand command_history = {
                 .details = "With --json one line per event: to be kept, and verified later with --file. "
                            "--verify finds missing, added, reordered and altered events; exit status 1 if "
                            "there are any. That events are cut "
-                           "off at the end shows when the last hash is compared with a signed checkpoint.",
+                           "off at the end shows only beside a copy kept elsewhere: compare the last hash.",
                 .examples = "  runbook history 0190b7a2-5b1c-7cc0-9a3e-0f4b2f6d9e11 --verify\n"
                             "  runbook history 0190b7a2-5b1c-7cc0-9a3e-0f4b2f6d9e11 --json > audit.jsonl\n"
                             "  runbook history --verify --file audit.jsonl",

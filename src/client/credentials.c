@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "client/client_error.h"
 #include "client/settings.h"
@@ -20,35 +21,6 @@
 #define PUBLIC_BYTES 35 /* prefix 1, key 32, checksum 2 */
 #define PREFIX_SEED  (18 << 3)
 #define PREFIX_USER  (20 << 3)
-
-static int base64url_digit(char c) {
-        if (c >= 'A' && c <= 'Z')
-                return c - 'A';
-        if (c >= 'a' && c <= 'z')
-                return c - 'a' + 26;
-        if (c >= '0' && c <= '9')
-                return c - '0' + 52;
-        return c == '-' || c == '+' ? 62 : c == '_' || c == '/' ? 63 : -1;
-}
-
-static bool base64url_decode(Slice s, Buf *b) {
-        uint32_t bits = 0;
-        int n_bits = 0;
-
-        for (size_t i = 0; i < s.n && s.data[i] != '='; i++) {
-                int digit = base64url_digit(s.data[i]);
-
-                if (digit < 0)
-                        return false;
-                bits = (bits << 6 | (uint32_t)digit) & 0xffff;
-                n_bits += 6;
-                if (n_bits >= 8) {
-                        n_bits -= 8;
-                        buf_put_u8(b, (uint8_t)(bits >> n_bits));
-                }
-        }
-        return !b->error;
-}
 
 int credentials_jwt(const char *path, char **ret, RunbookClientError *e) {
         _cleanup_free_ char *text = settings_read_file(path);
@@ -73,19 +45,21 @@ int credentials_jwt(const char *path, char **ret, RunbookClientError *e) {
 
 char *credentials_user_name(const char *path) {
         _cleanup_free_ char *jwt = NULL;
-        _cleanup_(buf_deinit) Buf claims = {0};
+        _cleanup_free_ unsigned char *claims = NULL;
         _cleanup_(report_deinit) Report report = {0};
         const char *payload, *end, *name;
         char *copy;
         json_t *json;
+        size_t n;
 
         if (credentials_jwt(path, &jwt, NULL) < 0)
                 return NULL;
         payload = strchr(jwt, '.');
         end = payload ? strchr(payload + 1, '.') : NULL;
-        if (!end || !base64url_decode((Slice){payload + 1, (size_t)(end - payload - 1)}, &claims))
+        claims = end ? malloc((size_t)(end - payload)) : NULL;
+        if (!claims || !base64url_decode((Slice){payload + 1, (size_t)(end - payload - 1)}, claims, &n))
                 return NULL;
-        json = json_parse(buf_slice(&claims), SETTINGS_FILE_BYTES_MAX, &report);
+        json = json_parse(slice_from_bytes(claims, n), SETTINGS_FILE_BYTES_MAX, &report);
         name = json_string_value(json_object_get(json, "name"));
         copy = name && *name ? strdup(name) : NULL;
         json_decref(json);

@@ -3,7 +3,7 @@
  *
  * Each event names its predecessor's hash and carries its own, so nobody can change, drop, add or reorder
  * events without breaking the chain from there on. Cutting off the *end* is not visible in the chain itself:
- * compare runbook_event_chain_sequence and _hash with a checkpoint for that.
+ * compare runbook_event_chain_sequence and _hash with what was kept elsewhere for that.
  *
  * After a fault the checker takes the event's own `sequence` and `hash` for granted, so that one altered
  * event gives one fault and not one for every event behind it.

@@ -7,58 +7,23 @@
 
 #include <runbook/client.h>
 #include "base/cleanup.h"
+#include "base/quote.h"
 #include "client/subject.h"
 
-static bool is_plain(unsigned char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-               c == '-';
-}
+void subject_put_token(Buf *b, Slice text) { quote_token(b, text); }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        return -1;
-}
-
-static void put_encoded(Buf *b, Slice text, bool keep_dots) {
-        static const char hex[] = "0123456789ABCDEF";
-
-        for (size_t i = 0; i < text.n; i++) {
-                unsigned char c = (unsigned char)text.data[i];
-
-                if (is_plain(c) || (keep_dots && c == '.')) {
-                        buf_put_char(b, (char)c);
-                } else {
-                        char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
-
-                        buf_put(b, escape, sizeof escape);
-                }
-        }
-}
-
-void subject_put_token(Buf *b, Slice text) { put_encoded(b, text, false); }
-
-void subject_put_tokens(Buf *b, Slice text) { put_encoded(b, text, true); }
+void subject_put_tokens(Buf *b, Slice text) { quote_tokens(b, text); }
 
 bool subject_get_token(Buf *b, Slice token) {
         for (size_t i = 0; i < token.n; i++) {
-                int high, low;
-
                 if (token.data[i] != '%') {
                         buf_put_char(b, token.data[i]);
                         continue;
                 }
-                if (token.n - i < 3)
+                int byte = slice_percent_byte((Slice){token.data + i, token.n - i});
+                if (byte <= 0)
                         return false;
-                high = hex_digit(token.data[i + 1]);
-                low = hex_digit(token.data[i + 2]);
-                if (high < 0 || low < 0 || high * 16 + low == 0)
-                        return false;
-                buf_put_char(b, (char)(high * 16 + low));
+                buf_put_char(b, (char)byte);
                 i += 2;
         }
         return true;

@@ -119,23 +119,11 @@ int64_t grpc_pushback_ms(Slice text, int64_t max_ms) {
         return ms > (uint64_t)max_ms ? max_ms : (int64_t)ms;
 }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 void grpc_message_put(Buf *b, Slice text) {
         for (size_t i = 0; i < text.n; i++) {
-                int high = text.data[i] == '%' && text.n - i > 2 ? hex_digit(text.data[i + 1]) : -1;
-                int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
-                if (low >= 0) {
-                        buf_put_char(b, (char)(high << 4 | low));
-                        i += 2;
-                } else {
-                        buf_put_char(b, text.data[i]);
-                }
+                int byte = slice_percent_byte((Slice){text.data + i, text.n - i});
+                buf_put_char(b, byte >= 0 ? (char)byte : text.data[i]);
+                i += byte >= 0 ? 2 : 0;
         }
 }
 

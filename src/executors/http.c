@@ -172,8 +172,7 @@ static void *run(void *engine) {
                 if (e->queue_dirty || (e->pump_ns >= 0 && e->pump_ns <= e->now_ns))
                         http_queue_pump(e);
                 pthread_mutex_lock(&e->intake.lock);
-                http_snapshots_give(e);
-                bool idle = !e->queue_dirty && intake_rest(&e->intake);
+                bool idle = !http_snapshots_give(e) && !e->queue_dirty && intake_rest(&e->intake);
                 pthread_mutex_unlock(&e->intake.lock);
                 http_loop_turn(e, idle ? next_due_ns(e) : e->now_ns);
                 take_finished(e);
@@ -328,6 +327,7 @@ int http_executor_new(const HttpSettings *settings, const ExecutorHost *host, Re
         e->loop = (HttpLoop){.epoll = -1};
         intake_init(&e->intake);
         list_init(&e->snapshots);
+        list_init(&e->snapshots_next);
         list_init(&e->waiting);
         list_init(&e->resting);
         e->pump_ns = -1;

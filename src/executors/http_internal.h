@@ -233,6 +233,7 @@ struct HttpEngine {
 
         Intake intake;
         List snapshots;   /* threads that wait for figures; under the intake's lock */
+        List snapshots_next; /* those that get them at the end of this turn: what they submitted has been taken */
 
         HttpLoop loop;
         int64_t now_ns;   /* of this turn */
@@ -332,8 +333,8 @@ GateAnswer http_lane_ask(HttpEngine *e, HttpCall *c, int64_t *ret_until_ns);
 /** It goes through; it is over (c->outcome). */
 void http_lane_begin(HttpEngine *e, HttpCall *c);
 void http_lane_end(HttpEngine *e, HttpCall *c);
-/** Serve those who wait for figures; under the lock. */
-void http_snapshots_give(HttpEngine *e);
+/** Serve those who waited for figures before this turn; under the lock. True: others have come meanwhile. */
+bool http_snapshots_give(HttpEngine *e);
 
 /* http_queue.c: who may start */
 /** 0 or -ENOMEM. */

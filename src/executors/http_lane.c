@@ -266,14 +266,16 @@ static void fill(HttpEngine *e, Snapshot *s) {
         s->totals = e->totals;
 }
 
-void http_snapshots_give(HttpEngine *e) {
-        while (!list_is_empty(&e->snapshots)) {
-                Snapshot *s = LIST_ENTRY(e->snapshots.next, Snapshot, node);
+bool http_snapshots_give(HttpEngine *e) {
+        while (!list_is_empty(&e->snapshots_next)) {
+                Snapshot *s = LIST_ENTRY(e->snapshots_next.next, Snapshot, node);
                 list_remove(&s->node);
                 fill(e, s);
                 s->done = true;
                 pthread_cond_signal(&s->is_done);
         }
+        list_splice_back(&e->snapshots_next, &e->snapshots);
+        return !list_is_empty(&e->snapshots_next);
 }
 
 size_t http_executor_targets(Executor *executor, Slice tenant, HttpTargetStats *rows, size_t n_rows,

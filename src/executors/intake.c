@@ -98,21 +98,14 @@ void intake_stop(Intake *i) {
 
 /* ---- for the executor's thread --------------------------------------------------------------------------- */
 
-static void list_take(List *from, List *to) {
-        list_init(to);
-        if (list_is_empty(from))
-                return;
-        *to = *from;
-        to->next->prev = to->prev->next = to;
-        list_init(from);
-}
-
 bool intake_take(Intake *i, List *ret_fresh, List *ret_cancelled) {
+        list_init(ret_fresh);
+        list_init(ret_cancelled);
         pthread_mutex_lock(&i->lock);
         bool stopping = i->stopping;
         if (!stopping) {
-                list_take(&i->fresh, ret_fresh);
-                list_take(&i->cancelled, ret_cancelled);
+                list_splice_back(ret_fresh, &i->fresh);
+                list_splice_back(ret_cancelled, &i->cancelled);
         }
         pthread_mutex_unlock(&i->lock);
         return !stopping;

@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 #include <openssl/param_build.h>
 #include <stdlib.h>
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "client/settings.h"
 #include "gateway/jwks.h"
@@ -34,41 +35,6 @@ struct Jwks {
         Key keys[JWKS_KEYS_MAX];
         size_t n;
 };
-
-/* ---- base64url ---------------------------------------------------------------------------- */
-
-static int digit(char c) {
-        if (c >= 'A' && c <= 'Z')
-                return c - 'A';
-        if (c >= 'a' && c <= 'z')
-                return c - 'a' + 26;
-        if (c >= '0' && c <= '9')
-                return c - '0' + 52;
-        return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-bool base64url_decode(Slice text, unsigned char *out, size_t *ret_n) {
-        unsigned bits = 0;
-        int n_bits = 0;
-        size_t n = 0;
-
-        if (text.n % 4 == 1)
-                return false;
-        for (size_t i = 0; i < text.n; i++) {
-                int d = digit(text.data[i]);
-
-                if (d < 0)
-                        return false;
-                bits = (bits << 6 | (unsigned)d) & 0xffffff;
-                n_bits += 6;
-                if (n_bits >= 8) {
-                        n_bits -= 8;
-                        out[n++] = (unsigned char)(bits >> n_bits);
-                }
-        }
-        *ret_n = n;
-        return (bits & ((1u << n_bits) - 1)) == 0; /* one spelling for each value */
-}
 
 /* ---- keys --------------------------------------------------------------------------------- */
 

@@ -17,5 +17,3 @@ void jwks_free(Jwks *set);
  * for is the key's to say, never the token's: an RSA key is no secret for HS256.
  */
 bool jwks_verify(const Jwks *set, Slice alg, Slice kid, Slice text, Slice signature);
-/** Decode base64url without padding into @out (room for @text.n bytes). False: malformed. */
-bool base64url_decode(Slice text, unsigned char *out, size_t *ret_n);

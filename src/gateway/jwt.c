@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "gateway/auth.h"
 #include "gateway/jwt.h"

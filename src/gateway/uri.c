@@ -9,16 +9,6 @@
 
 #include "gateway/uri.h"
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        return -1;
-}
-
 static bool is_text(Slice s) {
         for (size_t i = 0; i < s.n; i++)
                 if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f)
@@ -37,14 +27,13 @@ static int decode(Slice raw, bool is_form, Arena *arena, Slice *ret, Report *rep
                 char c = raw.data[i];
 
                 if (c == '%') {
-                        int high = raw.n - i >= 3 ? hex_digit(raw.data[i + 1]) : -1;
-                        int low = high >= 0 ? hex_digit(raw.data[i + 2]) : -1;
+                        int byte = slice_percent_byte((Slice){raw.data + i, raw.n - i});
 
-                        if (low < 0)
+                        if (byte < 0)
                                 return report_set(report, RUNBOOK_INVALID_REQUEST,
                                                   "the URL has a malformed escape: write %%XX with two hex "
                                                   "digits");
-                        c = (char)(high * 16 + low);
+                        c = (char)byte;
                         i += 2;
                 } else if (is_form && c == '+') {
                         c = ' ';

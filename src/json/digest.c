@@ -64,22 +64,12 @@ void digest_format(const Digest *d, char ret[DIGEST_TEXT_SIZE + 1]) {
         ret[DIGEST_TEXT_SIZE] = '\0';
 }
 
-static int hex_value(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
-
 bool digest_parse(Slice hex, Digest *ret) {
         if (hex.n != DIGEST_TEXT_SIZE)
                 return false;
         Digest d;
         for (size_t i = 0; i < DIGEST_SIZE; i++) {
-                int high = hex_value(hex.data[2 * i]), low = hex_value(hex.data[2 * i + 1]);
+                int high = slice_hex_digit(hex.data[2 * i]), low = slice_hex_digit(hex.data[2 * i + 1]);
                 if (high < 0 || low < 0)
                         return false;
                 d.bytes[i] = (uint8_t)(high << 4 | low);

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "model/trace.h"
 
+/** Lower case only: the specification has no other. */
 static int hex_value(char c) {
         if (c >= '0' && c <= '9')
                 return c - '0';

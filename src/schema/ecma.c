@@ -114,12 +114,8 @@ static bool is_digit(int c) { return c >= '0' && c <= '9'; }
 static bool is_letter(int c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 static bool is_word(int c) { return is_digit(c) || is_letter(c) || c == '_'; }
 
-static int hex_value(int c) {
-        if (is_digit(c))
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/** Of a byte, or of the negative number behind the end. */
+static int hex_value(int c) { return c < 0 ? -1 : slice_hex_digit((char)c); }
 
 /** Exactly @n hexadecimal digits. */
 static bool take_hex(Ecma *e, unsigned n, uint32_t *ret) {

@@ -133,24 +133,16 @@ void uri_resolve(Buf *b, Slice base_text, Slice reference_text, Slice *ret_fragm
         }
 }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool uri_decode(Buf *b, Slice s) {
         for (size_t i = 0; i < s.n; i++) {
                 if (s.data[i] != '%') {
                         buf_put_char(b, s.data[i]);
                         continue;
                 }
-                int high = i + 2 < s.n ? hex_digit(s.data[i + 1]) : -1,
-                    low = i + 2 < s.n ? hex_digit(s.data[i + 2]) : -1;
-                if (high < 0 || low < 0 || high + low == 0)
+                int byte = slice_percent_byte((Slice){s.data + i, s.n - i});
+                if (byte <= 0)
                         return false;
-                buf_put_char(b, (char)(high << 4 | low));
+                buf_put_char(b, (char)byte);
                 i += 2;
         }
         return true;

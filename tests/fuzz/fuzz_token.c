@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <unistd.h>
+#include "base/base64.h"
 #include "fuzz.h"
 #include "gateway/jwt.h"
 

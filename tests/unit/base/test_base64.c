@@ -50,3 +50,15 @@ Test(base64, what_is_none) {
         cr_assert_not(base64_decode(SLICE("Zm9v"), &small));
         cr_assert_eq(small.error, -EFBIG);
 }
+
+Test(base64, url_has_one_spelling) {
+        unsigned char out[16];
+        size_t n;
+        cr_expect(base64url_decode(SLICE("_-8"), out, &n) && n == 2 && out[0] == 0xff && out[1] == 0xef);
+        cr_expect(base64url_decode(SLICE(""), out, &n) && n == 0);
+        cr_expect(!base64url_decode(SLICE("_-9"), out, &n)); /* bits left over */
+        cr_expect(!base64url_decode(SLICE("A"), out, &n));
+        cr_expect(!base64url_decode(SLICE("AA=="), out, &n));
+        cr_expect(!base64url_decode(SLICE("A/A"), out, &n));
+        cr_expect(!base64url_decode(SLICE("A\nA"), out, &n));
+}

@@ -32,3 +32,25 @@ Test(list, keeps_order_and_lets_go) {
         list_remove(&items[2].node); /* twice does no harm */
         cr_assert(list_is_empty(&head));
 }
+
+Test(list, moves_all_behind_another) {
+        List to = LIST_INIT(to), from = LIST_INIT(from);
+        Item items[4];
+        list_splice_back(&to, &from);
+        cr_assert(list_is_empty(&to));
+        for (int i = 0; i < 4; i++) {
+                items[i].id = i;
+                list_push_back(i < 2 ? &to : &from, &items[i].node);
+        }
+        list_splice_back(&to, &from);
+        cr_assert(list_is_empty(&from));
+        int n = 0;
+        LIST_FOREACH(node, &to)
+                cr_assert_eq(LIST_ENTRY(node, Item, node)->id, n++);
+        cr_assert_eq(n, 4);
+        for (List *node = to.prev; node != &to; node = node->prev)
+                cr_assert_eq(LIST_ENTRY(node, Item, node)->id, --n);
+        list_splice_back(&from, &to);
+        cr_assert_eq(from.next, &items[0].node);
+        cr_assert_eq(from.prev, &items[3].node);
+}

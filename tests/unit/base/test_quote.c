@@ -69,3 +69,27 @@ Test(quote, stops_at_the_limit) {
         quote_json(&b, SLICE("1\n\n"));
         cr_assert_neq(b.error, 0);
 }
+
+Test(quote, tokens) {
+        static const struct {
+                const char *name, *token, *tokens, *type;
+        } rows[] = {
+                        {"alice", "alice", "alice", "alice"},
+                        {"al.ice@x", "al%2Eice%40x", "al.ice%40x", "al%2Eice%40x"},
+                        {"custom:geo", "custom%3Ageo", "custom%3Ageo", "custom:geo"},
+                        {"\xc3\xa4", "%C3%A4", "%C3%A4", "%C3%A4"},
+                        {"", "", "", ""},
+        };
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                Buf token = {0}, tokens = {0}, type = {0};
+                quote_token(&token, slice_from_str(rows[i].name));
+                quote_tokens(&tokens, slice_from_str(rows[i].name));
+                quote_type_token(&type, slice_from_str(rows[i].name));
+                cr_expect(slice_eq_str(buf_slice(&token), rows[i].token), "%s", rows[i].name);
+                cr_expect(slice_eq_str(buf_slice(&tokens), rows[i].tokens), "%s", rows[i].name);
+                cr_expect(slice_eq_str(buf_slice(&type), rows[i].type), "%s", rows[i].name);
+                buf_deinit(&token);
+                buf_deinit(&tokens);
+                buf_deinit(&type);
+        }
+}

@@ -111,3 +111,18 @@ Test(slice, nearest_name) {
         cr_assert_eq(slice_nearest((Slice){longest, 64}, &sixty_four, 1), sixty_four);
         cr_assert_null(slice_nearest((Slice){longest, 65}, &sixty_four, 1));
 }
+
+Test(slice, hexadecimal_digits_and_escapes) {
+        for (int c = 0; c < 256; c++) {
+                const char *digits = "0123456789abcdefABCDEF", *at = c ? strchr(digits, c) : NULL;
+                int want = !at ? -1 : (int)(at - digits) - (at - digits > 15 ? 6 : 0);
+                cr_assert_eq(slice_hex_digit((char)c), want, "%d", c);
+        }
+        cr_assert_eq(slice_percent_byte(SLICE("%2f")), '/');
+        cr_assert_eq(slice_percent_byte(SLICE("%E2 and on")), 0xe2);
+        cr_assert_eq(slice_percent_byte(SLICE("%00")), 0);
+        static const char *const none[] = {"", "%", "%2", "2f%", "%2g", "%g2", "%%2", "%-1"};
+        for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+                cr_assert_eq(slice_percent_byte(slice_from_str(none[i])), -1, "%s", none[i]);
+        cr_assert_eq(slice_percent_byte((Slice){"%2f", 2}), -1, "what is behind the end is not looked at");
+}

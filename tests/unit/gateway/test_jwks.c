@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "../leaks.h"
+#include "base/base64.h"
 #include "gateway/jwt.h"
 
 TestSuite(jwks, .fini = check_leaks);
@@ -126,17 +127,4 @@ Test(jwks, sets_that_are_refused) {
                 cr_expect_not_null(report.message, "%s", bad[i]);
                 report_deinit(&report);
         }
-}
-
-Test(jwks, base64url_has_one_spelling) {
-        unsigned char out[16];
-        size_t n;
-
-        cr_expect(base64url_decode(SLICE("_-8"), out, &n) && n == 2 && out[0] == 0xff && out[1] == 0xef);
-        cr_expect(base64url_decode(SLICE(""), out, &n) && n == 0);
-        cr_expect(!base64url_decode(SLICE("_-9"), out, &n)); /* bits left over */
-        cr_expect(!base64url_decode(SLICE("A"), out, &n));
-        cr_expect(!base64url_decode(SLICE("AA=="), out, &n));
-        cr_expect(!base64url_decode(SLICE("A/A"), out, &n));
-        cr_expect(!base64url_decode(SLICE("A\nA"), out, &n));
 }
