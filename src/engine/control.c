@@ -139,28 +139,63 @@ static void revive(Move *m, uint32_t instance) {
         s->timed_out = false;
 }
 
+/* @scope is as if nothing in it had failed, and open. What did fail in it, revive_stopped finds. */
+static void reopen(Move *m, uint32_t scope) {
+        Scope *s = &m->x->scopes[scope];
+        StepExtra *extra = m->x->steps[s->owner].extra;
+        if (s->closed) {
+                s->closed = false;
+                extra->n_closed--;
+                extra->n_iterations_failed -= s->n_failed > 0;
+        }
+        s->n_failed = 0;
+        execution_touch_scope(m->x, scope);
+        execution_touch(m->x, s->owner);
+}
+
+/* A loop can't end well while more of its iterations stay failed than it tolerates: they all run again. */
+static void reopen_failed(Move *m, uint32_t loop) {
+        const Execution *x = m->x;
+        if (!x->steps[loop].extra || !loop_is_failing(x, loop))
+                return;
+        for (uint32_t c = x->steps[loop].extra->first_scope; c != SCOPE_NONE; c = x->scopes[c].next_scope)
+                if (x->scopes[c].n_failed > 0)
+                        reopen(m, c);
+}
+
+/* A loop that ended because of its iterations goes on with those; all else begins anew. */
+static void revive_failed(Move *m, uint32_t instance) {
+        const Execution *x = m->x;
+        if (execution_step(x, instance)->type != STEP_TYPE_LOOP || !x->steps[instance].extra ||
+            !loop_is_failing(x, instance)) {
+                revive(m, instance);
+                return;
+        }
+        step_set_status(m, instance, RUNBOOK_STEP_RUNNING);
+        move_state(m, instance)->end_ms = 0;
+        move_state(m, instance)->timed_out = false;
+        reopen_failed(m, instance);
+}
+
 /* Open the iteration that @scope is, and all around it, again; each loop forgets that it failed. */
 static void reopen_around(Move *m, uint32_t scope) {
         Execution *x = m->x;
         while (x->scopes[scope].owner != INSTANCE_NONE) {
                 uint32_t owner = x->scopes[scope].owner;
-                StepExtra *extra = x->steps[owner].extra;
-                if (x->scopes[scope].closed) {
-                        x->scopes[scope].closed = false;
-                        extra->n_closed--;
-                        extra->n_iterations_failed -= x->scopes[scope].n_failed > 0;
-                }
-                x->scopes[scope].n_failed = 0;
-                execution_touch_scope(x, scope);
+                reopen(m, scope);
+                reopen_failed(m, owner);
                 scope = x->steps[owner].scope;
                 if (x->steps[owner].status == RUNBOOK_STEP_FAILED ||
                     x->steps[owner].status == RUNBOOK_STEP_CANCELLED) {
-                        if (x->steps[owner].status == RUNBOOK_STEP_FAILED && x->scopes[scope].n_failed > 0)
+                        /* An iteration's count is looked at, and dropped, as it is opened next. */
+                        if (x->steps[owner].status == RUNBOOK_STEP_FAILED &&
+                            x->scopes[scope].owner == INSTANCE_NONE) {
                                 x->scopes[scope].n_failed--;
+                                execution_touch_scope(x, scope);
+                        }
                         step_set_status(m, owner, RUNBOOK_STEP_RUNNING);
                         x->steps[owner].end_ms = 0;
                 }
-                execution_touch(x, owner);
         }
 }
 
@@ -186,7 +221,9 @@ static void reopen_iterations(Move *m, uint32_t loop) {
                 }
 }
 
-/* What the failure had stopped goes on: owners have smaller numbers than what is in them, so one pass does. */
+/* What the failure had stopped goes on, and what had failed in iterations that are open again: within one all that failed
+ * runs again, since it can't end well while something stays failed. Owners have smaller numbers than what is in
+ * them, so one pass does. */
 static void revive_stopped(Move *m) {
         Execution *x = m->x;
         for (uint32_t i = 0; i < x->n_instances && !x->broken; i++) {
@@ -194,6 +231,9 @@ static void revive_stopped(Move *m) {
                 bool is_loop = execution_step(x, i)->type == STEP_TYPE_LOOP;
                 if (!scope_is_live(x, s->scope))
                         continue;
+                if (s->status == RUNBOOK_STEP_FAILED && !s->continued && x->scopes[s->scope].n_failed == 0 &&
+                    x->scopes[s->scope].owner != INSTANCE_NONE)
+                        revive_failed(m, i);
                 if (s->status == RUNBOOK_STEP_CANCELLED && is_loop && s->extra &&
                     s->extra->first_scope != SCOPE_NONE) {
                         step_set_status(m, i, RUNBOOK_STEP_RUNNING);
@@ -245,15 +285,8 @@ static void run_again(Move *m, uint32_t instance) {
         if (x->scopes[scope].owner == INSTANCE_NONE) {
                 x->scopes[scope].n_failed--;
                 execution_touch_scope(x, scope);
-                revive(m, instance);
+                revive_failed(m, instance);
         } else {
-                /* Within an iteration all that failed runs again: it can't end well while one of them stays failed. */
-                const Region *region = &x->runbook->regions[x->scopes[scope].region];
-                for (uint32_t i = 0; i < region->n_steps; i++) {
-                        uint32_t sibling = x->scopes[scope].first + i;
-                        if (x->steps[sibling].status == RUNBOOK_STEP_FAILED && !x->steps[sibling].continued)
-                                revive(m, sibling);
-                }
                 reopen_around(m, scope);
         }
         revive_stopped(m);

@@ -541,6 +541,67 @@ Test(engine, a_loop_over_its_cap_fails_clearly_and_failures_are_tolerated_as_tol
         finish(d);
 }
 
+/** Three iterations, all of which fail: one more than are tolerated, and one that was under way. */
+static Driver *loop_failed(void) {
+        Driver *d = driver_start(
+                        LOOP(NO_RETRY, "\"iterateOver\":\"input.items\",\"failureTolerance\":1,\"concurrency\":3"),
+                        "{\"items\":[1,2,3]}", NULL);
+        driver_fail(d, "x[0]", "X", false);
+        driver_fail(d, "x[1]", "X", false);
+        cr_step(d, "l", "running");
+        driver_fail(d, "x[2]", "X", false);
+        cr_step(d, "l", "failed");
+        cr_status(d, "failed");
+        return d;
+}
+
+Test(engine, iterations_run_again_until_no_more_fail_than_are_tolerated) {
+        static const char *const retried[] = {"x[0]", "l"};
+        for (size_t i = 0; i < N_ELEMENTS(retried); i++) {
+                Driver *d = loop_failed();
+                driver_command(d, INPUT_RETRY, retried[i]);
+                cr_assert_str_eq(d->last_error, "");
+                cr_status(d, "running");
+                cr_assert(driver_has_task(d, "x[0]") && driver_has_task(d, "x[1]") && driver_has_task(d, "x[2]"));
+                driver_ok(d, "x[1]", "1");
+                driver_ok(d, "y[1]", "1");
+                driver_fail(d, "x[2]", "X", false);
+                driver_ok(d, "x[0]", "1");
+                driver_ok(d, "y[0]", "0");
+                cr_assert_str_eq(driver_output(d, "l"), "{\"items\":[0,1,null],\"iterations\":3}");
+                driver_ok(d, "after", "1");
+                cr_status(d, "completed");
+                finish(d);
+        }
+}
+
+Test(engine, a_loop_in_an_iteration_goes_on_with_what_failed_in_it) {
+        static const char *const retried[] = {"x[1][0]", "in[1]", "out"};
+        for (size_t i = 0; i < N_ELEMENTS(retried); i++) {
+                Driver *d = driver_start(
+                                RUNBOOK(STEP("out", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"in\"},\"loopConfig\":{"
+                                                    "\"iterateOver\":\"input.items\",\"concurrency\":2}") ","
+                                        STEP("in", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"x\"},\"loopConfig\":{"
+                                                   "\"iterateOver\":\"input.items\",\"concurrency\":2}") ","
+                                        STEP("x", "\"type\":\"call-service\",\"config\":{\"url\":\"https://x.example/\"}"
+                                             NO_RETRY)),
+                                "{\"items\":[1,2]}", NULL);
+                driver_ok(d, "x[0][0]", "1");
+                driver_fail(d, "x[1][0]", "X", false);
+                driver_fail(d, "x[1][1]", "X", false);
+                driver_fail(d, "x[0][1]", "X", false);
+                cr_status(d, "failed");
+                driver_command(d, INPUT_RETRY, retried[i]);
+                cr_assert_str_eq(d->last_error, "");
+                driver_ok(d, "x[0][1]", "2");
+                driver_ok(d, "x[1][0]", "3");
+                driver_ok(d, "x[1][1]", "4");
+                cr_status(d, "completed");
+                cr_assert_eq(driver_count(d, "step.started", "x[0][0]"), 1);
+                finish(d);
+        }
+}
+
 Test(engine, continue_while_sees_fresh_data_and_empty_loops_complete) {
         Driver *d = driver_start(
                         RUNBOOK(STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"x\"},"
