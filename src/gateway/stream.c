@@ -207,8 +207,24 @@ static Stream **snapshot(Gateway *g, size_t *ret_n) {
         return all;
 }
 
-static void tick(Stream *s, int64_t now_ms, int64_t unix_s) {
+/** Silence looks like peace: tell when nothing can come, and when it can again. */
+static void tell_away(Stream *s, bool is_away) {
+        if (s->is_ending || is_away == s->is_away)
+                return;
+        s->is_away = is_away;
+        if (is_away)
+                stream_put_locked(s, SLICE_NULL, "away",
+                                  SLICE("{\"version\":\"v1\",\"reason\":\"nats\",\"message\":\"the gateway "
+                                        "is not "
+                                        "connected to NATS; what happens meanwhile comes later\"}"));
+        else
+                stream_put_locked(s, SLICE_NULL, "back", SLICE("{\"version\":\"v1\"}"));
+        stream_wake_locked(s);
+}
+
+static void tick(Stream *s, int64_t now_ms, int64_t unix_s, bool is_away) {
         pthread_mutex_lock(&s->lock);
+        tell_away(s, is_away);
         if (!s->is_ending && s->identity.expires_s > 0 && unix_s >= s->identity.expires_s)
                 stream_end_locked(s, "end", "token_expired",
                                   "the token has expired; come back with a new one and the last id");
@@ -229,10 +245,11 @@ void streams_tick(Gateway *g, int64_t now_ms) {
         size_t n;
         Stream **all = snapshot(g, &n);
         struct timespec now;
+        bool is_away = atomic_load(&g->link) && !gateway_link(g);
 
         clock_gettime(CLOCK_REALTIME, &now);
         for (size_t i = 0; i < n; i++) {
-                tick(all[i], now_ms, now.tv_sec);
+                tick(all[i], now_ms, now.tv_sec, is_away);
                 stream_unref(all[i]);
         }
         free(all);

@@ -37,6 +37,7 @@ struct Stream {
         bool is_waiting; /* the connection is suspended */
         bool is_ending;  /* nothing more is put; the connection ends when all is read */
         bool is_closed;
+        bool is_away; /* the reader was told that NATS is */
         int64_t put_ms, read_ms;
 };
 

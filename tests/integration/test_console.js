@@ -2,7 +2,7 @@
 // The console in a real browser against the real engine: what people do with it, from writing a runbook to replaying an
 // execution, at desk and phone width, by mouse and by keyboard alone.
 
-const { run, assert, sleep, comment, TIME_FACTOR } = require('./lib/tap.js');
+const { run, assert, eventually, sleep, comment, TIME_FACTOR } = require('./lib/tap.js');
 const { House } = require('./lib/house.js');
 const { Browser, browserTests, overhang } = require('./lib/browser.js');
 const { ONCE, approval, call, conditional, runbook, step, wait } = require('./lib/runbooks.js');
@@ -309,6 +309,8 @@ browserTest('failing, retrying the step, verifying, running again', async (open)
     .locator('.execution-head')
     .getByText(/answered 500/)
     .waitFor();
+  await page.getByRole('button', { name: 'Try this step again…' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Go back' }).click();
   await node(page, 'two').click();
   const side = page.getByRole('complementary', { name: 'Step two' });
   await side.getByRole('button', { name: /^Evidence/ }).click();
@@ -356,7 +358,8 @@ browserTest('rejecting, after being asked; a vote too many is refused in words',
 browserTest('errors of the API are sentences', async (open) => {
   const page = await open('alice');
   await browser.open(page, '#/executions/01890000-0000-7000-8000-000000000000');
-  await page.getByText(/there is no execution/).waitFor();
+  await page.getByText('Not found. There is no execution').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Try again' }).count(), 0, 'it would be the same');
   await page.getByText('Code: EXECUTION_NOT_FOUND').waitFor();
   await browser.open(page, '#/nowhere/at/all');
   await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
@@ -554,6 +557,27 @@ browserTest('the live connection comes back after the engine was away', async (o
   browser.isExpected = false;
 });
 
+browserTest('NATS goes: the page says so by itself, and goes on where it was', async (open) => {
+  const definition = runbook('cut', [approval('ask', ['bob'], 1)], { idempotency: 'none' });
+  await alice.register(definition);
+  const id = await alice.startId(definition.id, {});
+  const page = await open('alice');
+  const list = await open('alice');
+  await browser.open(page, link(id));
+  await browser.open(list, '#/executions');
+  for (const p of [page, list]) await p.locator('.live.is-live').waitFor();
+  browser.isExpected = true; // the browser tells on its console that the answers are errors
+  await house.natsServer.end();
+  for (const p of [page, list]) await p.locator('.live.is-away').waitFor();
+  await browser.open(list, '#/approvals');
+  await list.getByText('It is tried again by itself.').waitFor();
+  await house.startNats();
+  await list.getByText('Nothing waits for you.').waitFor();
+  for (const p of [page, list]) await p.locator('.live.is-live').waitFor();
+  await eventually(() => house.person('bob').cmd(`approve.${id}.ask`, { decision: 'approved' }));
+  await status(page, 'Completed');
+});
+
 const pagesToSee = (runbookId, id) => [
   '#/runbooks',
   `#/runbooks/${runbookId}?step=ask`,
@@ -591,6 +615,16 @@ browserTest('at phone width nothing hangs over the edge', async (open) => {
     await settled(page);
     assert.equal(await overhang(page), 0, to);
   }
+  // What a tap opens is below the graph: the page goes there.
+  await browser.open(page, link(id));
+  await node(page, 'ask').click();
+  await page.getByRole('complementary').getByText('Awaiting approval').waitFor();
+  await page.waitForFunction(() => {
+    const { top, bottom } = document.querySelector('.side').getBoundingClientRect();
+    return top < innerHeight / 2 || bottom <= innerHeight;
+  });
+  await page.getByRole('link', { name: 'Go to my approvals' }).click();
+  assert.match(await page.getByRole('article').first().textContent(), /Long: x/, 'the one one came for is first');
   await alice.cmd(`cancel.${id}`, {});
 });
 

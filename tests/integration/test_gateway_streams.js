@@ -279,8 +279,10 @@ test('NATS goes and comes back: the stream stays, and misses nothing', { timeout
   const all = await alice.stream(`${API}/stream`);
   await eventually(() => stream.events.length > 5);
   await house.natsServer.end('SIGKILL');
-  await sleep(500);
+  const told = (what) => () => [stream, all].every((s) => s.events.some((e) => e.event === what));
+  await eventually(told('away'), { what: 'word that NATS is away' });
   await house.startNats();
+  await eventually(told('back'), { timeoutMs: 30000, what: 'word that it is back' });
   await eventually(() => stream.types().includes(ENDED), { timeoutMs: 30000, what: 'the end of the execution' });
   assert.deepEqual(stream.sequences(), await history(id));
   assert.ok(!stream.isEnded);

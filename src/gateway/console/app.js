@@ -40,6 +40,7 @@ const SECTIONS = [
   ['editor', 'Editor'],
 ];
 
+const AWAY = new Set(['away', 'reconnecting']);
 const BADGE_EVERY_MS = 60000;
 const BADGE_LEAST_MS = 1500;
 
@@ -78,6 +79,7 @@ const LIVE_TEXT = {
   off: '',
   connecting: 'Connecting',
   live: 'Live',
+  away: 'Out of reach',
   reconnecting: 'Reconnecting',
   asleep: 'Resting',
   refused: 'Not live',
@@ -220,9 +222,9 @@ function makeContext(params, query, closers) {
         onState(state, text) {
           if (
             live.state !== state &&
-            (state === 'reconnecting' || (state === 'live' && live.state === 'reconnecting'))
+            (AWAY.has(state) || (state === 'live' && AWAY.has(live.state)))
           )
-            announce(state === 'live' ? 'Live again.' : 'The live connection is away; trying again.');
+            announce(state === 'live' ? 'Live again.' : text || 'The live connection is away; trying again.');
           live = { state, text };
           drawTop();
         },

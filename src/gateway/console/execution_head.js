@@ -5,7 +5,7 @@ import { h } from './dom.js';
 import { duration, shortId, timeOf } from './format.js';
 import { icon } from './icons.js';
 import { executionPill, executionStatus, isEnded } from './status.js';
-import { facts, idText, notice, progressBar } from './ui.js';
+import { button, facts, idText, notice, progressBar } from './ui.js';
 import { href, linkExecution, linkRunbook } from './url.js';
 
 const text = (v) =>
@@ -49,8 +49,8 @@ function legalBasis(x) {
   );
 }
 
-/** The way to what failed. */
-function failedSteps(page) {
+/** The way to what failed, and on from there. */
+function failedSteps(page, actions) {
   const paths = Object.entries(page.execution.stepResults)
     .filter(([, r]) => r.status === 'failed')
     .map(([path]) => path);
@@ -63,11 +63,22 @@ function failedSteps(page) {
       .slice(0, 5)
       .map((path, i) => [
         i ? ', ' : null,
-        h('a', { href: page.stepHref(path) }, page.graph?.byId.get(parsePath(path).id)?.name || path),
+        h('a', { href: page.stepHref(path) }, nameOf(page, path)),
       ]),
     paths.length > 5 ? ` and ${paths.length - 5} more` : null,
+    paths.length === 1 && actions.canRetry(page.execution.stepResults[paths[0]])
+      ? [
+          ' ',
+          button('Try this step again…', () => actions.retry(paths[0], nameOf(page, paths[0])), {
+            iconName: 'redo',
+            kind: 'small',
+          }),
+        ]
+      : null,
   );
 }
+
+const nameOf = (page, path) => page.graph?.byId.get(parsePath(path).id)?.name || path;
 
 function votesText({ approvals = [], waitingFor }) {
   const given = approvals.filter((v) => v.decision === 'approved').length;
@@ -90,12 +101,12 @@ function waiting(page) {
         .slice(0, 5)
         .map(([path, r], i) => [
           i ? ', ' : null,
-          h('a', { href: page.stepHref(path) }, page.graph?.byId.get(parsePath(path).id)?.name || path),
+          h('a', { href: page.stepHref(path) }, nameOf(page, path)),
           r.waitingFor?.approvers ? ` (${votesText(r)})` : null,
         ]),
       approvals.length > 5 ? ` and ${approvals.length - 5} more` : null,
       '. ',
-      h('a', { href: href(['approvals']) }, 'My approvals'),
+      h('a', { href: href(['approvals'], { execution: page.id }) }, 'My approvals'),
     ),
   );
 }
@@ -158,7 +169,7 @@ export function headView(page, actions) {
               ' ',
               x.error.message || JSON.stringify(x.error),
             ),
-            failedSteps(page),
+            failedSteps(page, actions),
           ),
         )
       : null,

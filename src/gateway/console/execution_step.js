@@ -132,7 +132,11 @@ export function stepSide(page, actions) {
         'div',
         { class: 'actions' },
         result.status === 'awaiting_approval'
-          ? linkButton('Go to my approvals', href(['approvals']), { kind: 'primary', iconName: 'person' })
+          ? linkButton(
+              'Go to my approvals',
+              href(['approvals'], { execution: page.id, step: current.path }),
+              { kind: 'primary', iconName: 'person' },
+            )
           : null,
         actions.canRetry(result)
           ? button('Try again…', () => actions.retry(current.path, node?.name || current.path), {
@@ -278,7 +282,7 @@ export function stepSide(page, actions) {
         h(
           'div',
           { class: 'side-head' },
-          h('div', null, h('h2', null, node?.name || path), h('code', null, path)),
+          h('div', null, h('h2', null, node?.name || path), node?.name === path ? null : h('code', null, path)),
           h(
             'button',
             {

@@ -19,6 +19,9 @@ const FORMATS = {
   ipv4: [/^\d{1,3}(\.\d{1,3}){3}$/, 'an IPv4 address'],
 };
 
+/** How a value looks, where the schema says that it has a form. */
+export const formatHint = (field) => /like (\S+)$/.exec(FORMATS[field.schema?.format]?.[1] || '')?.[1];
+
 const isObject = (v) => v !== null && typeof v === 'object' && !Array.isArray(v);
 const words = (name) => {
   const text = name

@@ -2,7 +2,7 @@
 
 import { h } from './dom.js';
 import { icon } from './icons.js';
-import { toRaw } from './form_model.js';
+import { formatHint, toRaw } from './form_model.js';
 
 let serial = 0;
 
@@ -124,7 +124,13 @@ function input(form, field, raw, set, path, changed, ariaLabel) {
         autocomplete: 'off',
       });
     default:
-      return h('input', { ...props, type: 'text', autocomplete: 'off', spellcheck: 'false' });
+      return h('input', {
+        ...props,
+        type: 'text',
+        autocomplete: 'off',
+        spellcheck: 'false',
+        placeholder: formatHint(field),
+      });
   }
 }
 

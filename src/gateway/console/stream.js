@@ -46,7 +46,7 @@ export function createParser({ onEvent, onId = () => {}, onRetry = () => {} }) {
 }
 
 /** Open @path's stream. @onEvent(data as JSON, event name); @onOpen(): connected (again), state may have moved on
- * meanwhile; @onState('live' | 'connecting' | 'reconnecting' | 'asleep' | 'refused', sentence). Gives a
+ * meanwhile; @onState('live' | 'away' | 'connecting' | 'reconnecting' | 'asleep' | 'refused', sentence). Gives a
  * function that closes it. */
 export function openStream(path, { onEvent, onOpen, onState }) {
   let lastId;
@@ -86,6 +86,8 @@ export function openStream(path, { onEvent, onOpen, onState }) {
         }
         if (event === 'gap')
           onOpen?.(); // what is missing will never come: look anew
+        else if (event === 'away') say('away', 'The gateway has lost NATS: what happens now shows later.');
+        else if (event === 'back') say('live', 'Live');
         else onEvent(body, event);
       },
     });

@@ -9,6 +9,19 @@ const CODE_TEXT = {
   FORBIDDEN: 'You may not see or do this.',
   UNREACHABLE: 'No connection.',
   OVERLOADED: 'The engine is busy.',
+  UNAUTHENTICATED: 'You have to sign in.',
+  UNAVAILABLE: 'Out of reach at the moment.',
+};
+// Asking once more gives the same answer.
+const FINAL = new Set([403, 404, 410]);
+
+const titleOf = (error) =>
+  CODE_TEXT[error.code] || (error.status === 404 ? 'Not found.' : 'That did not work.');
+
+/** The engine's sentences have no capital letter and no full stop: they may stand within others. */
+const sentence = (text) => {
+  const whole = `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
 };
 
 /** An error as a sentence, with its places. @isRetried: by a refresher, where that may help. */
@@ -24,9 +37,9 @@ export function errorBox(error, { title, retry, isRetried } = {}) {
       h(
         'p',
         null,
-        h('strong', null, title || CODE_TEXT[error.code] || 'That did not work.'),
+        h('strong', null, title || titleOf(error)),
         ' ',
-        error.message,
+        sentence(error.message || ''),
         isRetried && isPassing(error) ? ' It is tried again by itself.' : null,
       ),
       error.details?.length
@@ -39,7 +52,9 @@ export function errorBox(error, { title, retry, isRetried } = {}) {
           )
         : null,
       error.code && error.code !== 'UNREACHABLE' ? h('p', { class: 'faint' }, `Code: ${error.code}`) : null,
-      retry ? h('button', { type: 'button', class: 'button', onclick: retry }, 'Try again') : null,
+      retry && !FINAL.has(error.status)
+        ? h('button', { type: 'button', class: 'button', onclick: retry }, 'Try again')
+        : null,
     ),
   );
 }
@@ -51,6 +66,21 @@ export const notice = (tone, iconName, ...content) =>
     icon(iconName),
     h('div', { class: 'notice-text' }, ...content),
   );
+
+const isNarrow = window.matchMedia?.('(max-width: 980px)'); // as in pages.css: one column
+const isCalm = window.matchMedia?.('(prefers-reduced-motion: reduce)');
+
+/** In one column what a choice has opened is below what was chosen: go there, once it is drawn. */
+export function bringIntoSight(selector) {
+  if (!isNarrow?.matches) return;
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      const el = document.querySelector(selector);
+      if (el && el.getBoundingClientRect().top > window.innerHeight * 0.6)
+        el.scrollIntoView({ block: 'start', behavior: isCalm?.matches ? 'auto' : 'smooth' });
+    }),
+  );
+}
 
 export const loading = (text = 'Loading…') => h('p', { class: 'loading', role: 'status' }, text);
 export const empty = (title, ...content) =>

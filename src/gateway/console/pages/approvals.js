@@ -23,7 +23,8 @@ export function approvalsPage(ctx) {
   const reading = refresher({
     leastMs: REFRESH_MS,
     async read(signal) {
-      state.items = await api.all('approvals', 'approvals', { limit: 100 }, { signal });
+      const items = await api.all('approvals', 'approvals', { limit: 100 }, { signal });
+      state.items = [...items.filter(isAsked), ...items.filter((a) => !isAsked(a))];
       state.error = null;
       openShown();
       ctx.setApprovalCount(state.items.length);
@@ -35,6 +36,12 @@ export function approvalsPage(ctx) {
     },
   });
   ctx.onClose(reading.close);
+
+  /** What somebody came here for, from an execution's page, stands first. */
+  function isAsked(a) {
+    const { execution, step } = ctx.query;
+    return a.executionId === execution && (!step || a.stepPath === step);
+  }
 
   const keyOf = (a) => `${a.executionId}/${a.stepPath}/${a.hash}`;
 
@@ -332,7 +339,7 @@ export function approvalsPage(ctx) {
             state.items
               ? state.items.length
                 ? `${plural(state.items.length, 'decision')} waiting for you`
-                : 'Nothing waits for you'
+                : ' '
               : ' ',
           ),
         ),
@@ -343,6 +350,19 @@ export function approvalsPage(ctx) {
             'section',
             { class: 'notice tone-good', 'aria-label': 'Decided just now' },
             h('ul', { class: 'plain' }, state.done.map(doneView)),
+          )
+        : null,
+      ctx.query.execution && state.items && ![...state.items, ...state.done].some(isAsked)
+        ? notice(
+            'wait',
+            'person',
+            h(
+              'p',
+              null,
+              h('strong', null, 'The one you came for does not wait for you. '),
+              'It has been decided, you have voted already, or others decide it. ',
+              h('a', { href: linkExecution(ctx.query.execution) }, 'Back to the execution'),
+            ),
           )
         : null,
       state.items

@@ -14,7 +14,7 @@ import { buildGraph, parsePath } from '../dag_model.js';
 import { h } from '../dom.js';
 import { refresher } from '../refresh.js';
 import { isEnded } from '../status.js';
-import { errorBox, jsonView, loading, notice, tabs } from '../ui.js';
+import { bringIntoSight, errorBox, jsonView, loading, notice, tabs } from '../ui.js';
 import { href } from '../url.js';
 
 const NEWS_MOST = 20000; // events while one answer is waited for; the answer after it has what is beyond
@@ -40,6 +40,7 @@ export function executionPage(ctx) {
   };
   let news = []; // events since the last question was asked
   let isRepainted = true;
+  let seenStep = ctx.query.step;
   const state = refresher({
     read,
     failed(e) {
@@ -199,6 +200,8 @@ export function executionPage(ctx) {
         : 'Execution',
     update() {
       dag.select(parsePath(ctx.query.step || '').id || undefined);
+      if (ctx.query.step && ctx.query.step !== seenStep) bringIntoSight('.side');
+      seenStep = ctx.query.step;
       changed();
     },
     view() {

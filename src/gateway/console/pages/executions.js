@@ -6,7 +6,7 @@ import { ago, duration, shortId, timeOf } from '../format.js';
 import { EXECUTION_STATUS, executionPill, executionStatus, isEnded } from '../status.js';
 import { button, empty, errorBox, loading, progressBar } from '../ui.js';
 import { refresher } from '../refresh.js';
-import { linkExecution } from '../url.js';
+import { href, linkExecution } from '../url.js';
 import { VirtualRows } from '../virtual.js';
 
 const PAGE = 50;
@@ -131,6 +131,7 @@ export function executionsPage(ctx) {
     );
   }
 
+  const nameOf = (id) => state.runbooks.find((r) => r.id === id)?.name || id;
   const row = (x) =>
     h(
       'tr',
@@ -139,11 +140,12 @@ export function executionsPage(ctx) {
       h(
         'td',
         { class: 'col-main' },
-        h('a', { class: 'row-link', href: linkExecution(x.id) }, x.runbookId),
+        h('a', { class: 'row-link', href: linkExecution(x.id), title: x.runbookId }, nameOf(x.runbookId)),
         h(
           'span',
           { class: 'sub' },
           h('code', { title: x.id }, shortId(x.id)),
+          nameOf(x.runbookId) === x.runbookId ? null : [' · ', x.runbookId],
           ` · version ${x.runbookVersion}`,
           x.originalExecutionId ? ' · replay' : null,
           x.parentExecutionId ? ' · child' : null,
@@ -166,7 +168,10 @@ export function executionsPage(ctx) {
     if (!state.items.length)
       return FILTERS.some((f) => ctx.query[f])
         ? empty('No execution fits these filters.')
-        : empty('Nothing has been started yet.', h('p', null, 'Start a runbook, and it shows here.'));
+        : empty(
+            'Nothing has been started yet.',
+            h('p', null, h('a', { href: href(['runbooks']) }, 'Start a runbook'), ', and it shows here by itself.'),
+          );
     return [
       rows.table({
         label: 'Executions',

@@ -7,7 +7,7 @@ import { h } from '../dom.js';
 import { duration, plural, timeOf } from '../format.js';
 import { icon, stepType } from '../icons.js';
 import { stepDefinition } from '../step_definition.js';
-import { errorBox, facts, hashText, jsonView, linkButton, loading, tabs } from '../ui.js';
+import { bringIntoSight, errorBox, facts, hashText, jsonView, linkButton, loading, tabs } from '../ui.js';
 import { href, linkRunbook } from '../url.js';
 import { VirtualRows } from '../virtual.js';
 
@@ -174,6 +174,8 @@ export function runbookPage(ctx) {
     update(query) {
       if (query.version !== state.asked) load();
       dag.select(query.step);
+      if (query.step && query.step !== state.seen) bringIntoSight('.side');
+      state.seen = query.step;
     },
     view() {
       const d = state.definition;

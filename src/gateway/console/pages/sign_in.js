@@ -4,7 +4,7 @@ import * as api from '../api.js';
 import { h } from '../dom.js';
 import { identity, setIdentity } from '../session.js';
 import { refusal, signIn, tokenField } from '../sign_in_token.js';
-import { button, notice } from '../ui.js';
+import { button, loading, notice } from '../ui.js';
 import { timeOf } from '../format.js';
 import { href } from '../url.js';
 
@@ -17,6 +17,7 @@ export function signInPage(ctx) {
     tenant: (!me?.token && me?.tenant) || 'default',
     token: '',
     asks: null, // does the gateway want a token? null: not known
+    isTold: false, // it has answered that, or can't
     error: null,
     busy: false,
   };
@@ -25,9 +26,13 @@ export function signInPage(ctx) {
   api.get('health').then(
     (answer) => {
       if (typeof answer?.auth === 'string') state.asks = answer.auth !== 'none';
+      state.isTold = true;
       ctx.draw();
     },
-    () => {},
+    () => {
+      state.isTold = true;
+      ctx.draw();
+    },
   );
 
   async function enter(ask) {
@@ -162,12 +167,14 @@ export function signInPage(ctx) {
               button('Sign out', leave),
             )
           : null,
-        h(
-          'div',
-          { class: 'two-columns' },
-          state.asks === true ? null : nameForm(),
-          state.asks === false ? null : tokenForm(),
-        ),
+        state.isTold
+          ? h(
+              'div',
+              { class: 'two-columns' },
+              state.asks === true ? null : nameForm(),
+              state.asks === false ? null : tokenForm(),
+            )
+          : loading(),
       ];
     },
   };

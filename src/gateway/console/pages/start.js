@@ -18,17 +18,16 @@ export function startPage(ctx) {
     failure: null,
     busy: false,
     duplicate: null,
-    isDirty: false,
+    pristine: '',
+    isStarted: false,
   };
   const options = { dryRun: false, pauseAt: '', idempotencyKey: '', skipIdempotencyCheck: false };
   let input;
   let context;
   let steps = [];
 
-  function typed() {
-    state.isDirty = true;
-    ctx.draw();
-  }
+  const filledIn = () => JSON.stringify([input?.raw, context?.raw]);
+  const isDirty = () => state.definition !== null && !state.isStarted && filledIn() !== state.pristine;
 
   async function load() {
     state.error = null;
@@ -40,7 +39,7 @@ export function startPage(ctx) {
       input = new FormState(
         makeField(answer.runbook.inputSchema || {}, { name: 'input' }),
         before?.input ?? undefined,
-        typed,
+        ctx.draw,
       );
       if (!answer.runbook.inputSchema && before === null) input.raw = '{}';
       const old = Object.fromEntries(
@@ -49,10 +48,10 @@ export function startPage(ctx) {
       context = new FormState(
         makeField(loosen(CONTEXT_SCHEMA, old), { name: 'context' }),
         before ? old : undefined,
-        typed,
+        ctx.draw,
       );
       check();
-      state.isDirty = false;
+      state.pristine = filledIn();
     } catch (e) {
       state.error = e;
     }
@@ -97,7 +96,7 @@ export function startPage(ctx) {
           skipIdempotencyCheck: options.skipIdempotencyCheck || undefined,
         },
       });
-      state.isDirty = false;
+      state.isStarted = true;
       if (answer.duplicate) state.duplicate = answer.executionId;
       else ctx.go(linkExecution(answer.executionId));
     } catch (e) {
@@ -182,8 +181,8 @@ export function startPage(ctx) {
 
   return {
     title: () => `Start ${state.definition?.name || id}`,
-    isUnsaved: () => state.isDirty && !state.busy,
-    mayLeave: () => !state.isDirty || window.confirm('This has not been started. Leave what you have filled in?'),
+    isUnsaved: () => isDirty() && !state.busy,
+    mayLeave: () => !isDirty() || window.confirm('This has not been started. Leave what you have filled in?'),
     signedIn: () => state.error && load(),
     view() {
       const d = state.definition;
