@@ -178,7 +178,7 @@ static int open_inbox(Link *link, RunbookClientError *e) {
         if (link_was_refused(link, subject, &link->inbox_refused))
                 return client_error_set(e, RUNBOOK_CLIENT_E_PERMISSION,
                                         "NATS does not let this user receive answers on %s: set the inbox "
-                                        "prefix that it may use",
+                                        "prefix that it may use (NATS_INBOX_PREFIX, often _INBOX.<user>)",
                                         subject);
         return 0;
 }
