@@ -73,6 +73,8 @@ extern const StreamSpec stream_specs[N_STREAMS]; /* streams.c */
 #define QUEUE_ACK_WAIT_MS         10000
 #define QUEUE_ACK_PENDING_DEFAULT 4096
 #define QUEUE_NAK_DELAY_MS        2000
+#define QUEUE_HELD_MAX            100000 /* held back beside QUEUE_ACK_PENDING; more: the stream keeps the rest */
+#define QUEUE_HELD_PER_S          2000   /* of them come again each second: the more, the longer their pause */
 
 /* ---- life -------------------------------------------------------------------------- */
 
@@ -138,6 +140,8 @@ void bus_reply_now(Bus *b, Slice subject, RunbookCode code, Slice body);
  * blocks.
  */
 void bus_queue_ack(Bus *b, Slice ack, bool done);
+/** Not done, and for longer than a moment: deliver it again later, and others' meanwhile. As bus_queue_ack. */
+void bus_queue_hold(Bus *b, Slice ack);
 
 /** AskBus's functions; @userdata is the Subjects, whose subscription to ask_inbox() brings the answers. */
 int ask_publish(void *userdata, const char *subject, uint64_t token, Slice body);

@@ -155,6 +155,7 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
                 d->spec->handle(d->spec->userdata, &m,
                                 n_waiting > BUS_SHED_MESSAGES || (size_t)n_bytes > bus_pending_max(d->bus->settings));
         } else {
+                queue_came(d->bus, m.reply);
                 d->bus->options.on_queue(d->bus->options.userdata, &m);
         }
         natsMsg_Destroy(msg);

@@ -93,7 +93,7 @@ static bool needs_tending(Bus *b) {
         for (int i = 0; i < N_BUS_LINKS; i++)
                 if (b->links[i].is_closed && b->links[i].nc)
                         return true;
-        return b->setup_wanted && b->setup_at_ns == 0 && b->links[BUS_LINK_MAIN].nc;
+        return b->window.is_wanted || (b->setup_wanted && b->setup_at_ns == 0 && b->links[BUS_LINK_MAIN].nc);
 }
 
 static void *manager_main(void *userdata) {
@@ -109,6 +109,8 @@ static void *manager_main(void *userdata) {
                 }
                 tell_ready(b);
                 int64_t at_ns = setup_tend(b, monotonic_ns());
+                next_ns = at_ns < next_ns ? at_ns : next_ns;
+                at_ns = queue_tend(b, monotonic_ns());
                 next_ns = at_ns < next_ns ? at_ns : next_ns;
                 pthread_mutex_lock(&b->lock);
                 if (!b->ending && !needs_tending(b))

@@ -55,6 +55,18 @@ typedef struct BusOutlet {
         int64_t swept_ns;
 } BusOutlet;
 
+/** How many of the durable queue's messages may be out (bus_queue.c). */
+typedef struct QueueWindow {
+        uint32_t n_held;  /* held back: refused, to come again; atomic */
+        uint32_t n_came;  /* of them, in this period; atomic */
+        int64_t pause_ms; /* until then; atomic */
+        bool is_wanted;   /* look at it; under Bus.lock */
+        /* manager thread only */
+        uint32_t size; /* 0: the consumer was not looked at yet */
+        uint32_t peak; /* of n_held, in this period */
+        int64_t period_ends_ns; /* 0: none has begun */
+} QueueWindow;
+
 struct Bus {
         BusOptions options;
         const SubjectsSettings *settings;
@@ -77,6 +89,8 @@ struct Bus {
         int64_t setup_at_ns, setup_backoff_ms;
         bool streams_told;
         char setup_fault[256]; /* what was wrong with the streams last time, as logged; "": nothing */
+
+        QueueWindow window;
 
         /* the sender */
         pthread_t sender;
@@ -139,6 +153,18 @@ int fence_claim(Bus *b, jsCtx *js, bool adopt);
 int streams_ensure(Bus *b, jsCtx *js, const char *name, char *fault, size_t n_fault);
 /** Make or check streams and consumer, subscribe to it. 0, or negative with a sentence in @fault. */
 int streams_setup(Bus *b, natsConnection *nc, jsCtx *js, char *fault, size_t n_fault);
+/** Tell the consumer how much may be out now (Bus.window.size). 0 or -EAGAIN. */
+int streams_resize(Bus *b, jsCtx *js);
+
+/* bus_queue.c */
+/** A message is held back: milliseconds until it shall come again. Any thread. */
+int64_t queue_held(Bus *b);
+/** A message of the durable queue has come; @ack names its delivery. */
+void queue_came(Bus *b, Slice ack);
+/** Let the window follow what is held back; returns when to look again. Manager thread. */
+int64_t queue_tend(Bus *b, int64_t now_ns);
+/** Before the consumer is made or changed; so many messages of an earlier process wait to come again. */
+void queue_window_init(Bus *b, uint32_t n_pending);
 
 /* bus_outlet.c */
 int outlet_init(Bus *b);

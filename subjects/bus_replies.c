@@ -142,11 +142,20 @@ static void enqueue(Bus *b, Slice subject, RunbookCode code, Slice body) {
 
 void bus_reply(Bus *b, Slice subject, RunbookCode code, Slice body) { enqueue(b, subject, code, body); }
 
-void bus_queue_ack(Bus *b, Slice ack, bool done) {
+static void ask_again(Bus *b, Slice ack, int64_t pause_ms) {
         char nak[64];
-        int n = snprintf(nak, sizeof(nak), "-NAK {\"delay\":%lld}", QUEUE_NAK_DELAY_MS * 1000000LL);
-        enqueue(b, ack, RUNBOOK_OK, done ? SLICE("+ACK") : (Slice){nak, (size_t)n});
+        int n = snprintf(nak, sizeof(nak), "-NAK {\"delay\":%lld}", (long long)pause_ms * 1000000);
+        enqueue(b, ack, RUNBOOK_OK, (Slice){nak, (size_t)n});
 }
+
+void bus_queue_ack(Bus *b, Slice ack, bool done) {
+        if (done)
+                enqueue(b, ack, RUNBOOK_OK, SLICE("+ACK"));
+        else
+                ask_again(b, ack, QUEUE_NAK_DELAY_MS);
+}
+
+void bus_queue_hold(Bus *b, Slice ack) { ask_again(b, ack, queue_held(b)); }
 
 /** Everything that waits, NULL when the thread must end. */
 static Outgoing *take_all(Bus *b) {

@@ -174,8 +174,7 @@ static void consumer_config(const Bus *b, jsConsumerConfig *c) {
         c->AckPolicy = js_AckExplicit;
         c->AckWait = QUEUE_ACK_WAIT_MS * NS_PER_MS;
         c->MaxDeliver = -1;
-        c->MaxAckPending = b->settings->queue_ack_pending_max > 0 ? b->settings->queue_ack_pending_max
-                                                                  : QUEUE_ACK_PENDING_DEFAULT;
+        c->MaxAckPending = b->window.size;
 }
 
 /** Is it one that we can go on with as it is, or after an update? */
@@ -225,14 +224,25 @@ static natsStatus check_consumer(jsCtx *js, jsConsumerConfig *c, const jsConsume
         return s == NATS_OK ? s : remake_consumer(js, c, "it has settings that can't be changed", ret_code);
 }
 
+int streams_resize(Bus *b, jsCtx *js) {
+        jsConsumerConfig c;
+        jsErrCode code;
+        jsOptions o;
+        api_options(&o);
+        consumer_config(b, &c);
+        return js_UpdateConsumer(NULL, js, STREAM_QUEUE, &c, &o, &code) == NATS_OK ? 0 : -EAGAIN;
+}
+
 static int ensure_consumer(Bus *b, jsCtx *js, char *fault, size_t n_fault) {
         jsConsumerInfo *info = NULL;
         jsConsumerConfig c;
         jsErrCode code = 0;
         jsOptions o;
         api_options(&o);
-        consumer_config(b, &c);
         natsStatus s = js_GetConsumerInfo(&info, js, STREAM_QUEUE, QUEUE_CONSUMER, &o, &code);
+        if (s == NATS_OK || s == NATS_NOT_FOUND || code == JSConsumerNotFoundErr)
+                queue_window_init(b, info ? (uint32_t)info->NumAckPending : 0);
+        consumer_config(b, &c);
         if (s == NATS_OK)
                 s = check_consumer(js, &c, info, &code);
         else if (s == NATS_NOT_FOUND || code == JSConsumerNotFoundErr)

@@ -134,6 +134,8 @@ void result_returned(Subjects *s, Slice tenant, Slice token);
 void queue_handle(Subjects *s, const Message *m);
 /** "queue/<stored at, ns>/<stream sequence>" out of an acknowledgement subject; false if it is none. */
 bool queue_identity(Slice ack, char *ret, size_t n_ret);
+/** How often a message of the durable queue was delivered, by its acknowledgement subject; 0: it is none. */
+uint64_t queue_deliveries(Slice ack);
 /** `$SRV.…`; answers by itself. */
 void service_handle(Subjects *s, const Message *m);
 /**

@@ -3,7 +3,7 @@
  *
  * The stream pushes its messages to us and keeps each until we acknowledge it; we do so once its result is
  * committed (or can't become another by delivering it again). What was not recorded is asked for again,
- * after a pause.
+ * after a pause; what there is no room for is held back, so that it is in the way of nothing else (bus_queue.c).
  *
  * Identity. A stream's sequence numbers are no identity: after a power loss the server may hand out the
  * same ones again. A message without a command id of its own is known by (time it was stored in
@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "subjects/handler.h"
 
-#define ACK_TOKENS 9 /* "$JS.ACK.<stream>.<consumer>.<deliveries>.<seq>.<consumer seq>.<time>.<pending>" */
+#define ACK_TOKENS      9 /* "$JS.ACK.<stream>.<consumer>.<deliveries>.<seq>.<consumer seq>.<time>.<pending>" */
 #define ACK_TOKENS_LONG 11 /* with domain and account hash behind "ACK"; a random token may follow */
 
 typedef struct QueueAnswer {
@@ -28,7 +28,10 @@ typedef struct QueueAnswer {
 static void queue_give(Answer *base, RunbookCode code, Slice body, bool durable) {
         QueueAnswer *a = (QueueAnswer *)base;
         Subjects *s = base->subjects;
-        bus_queue_ack(s->bus, slice_from_str(a->ack), durable);
+        if (!durable && (code == RUNBOOK_OVERLOADED || code == RUNBOOK_STORE_FULL))
+                bus_queue_hold(s->bus, slice_from_str(a->ack));
+        else
+                bus_queue_ack(s->bus, slice_from_str(a->ack), durable);
         if (durable && a->reply)
                 bus_reply(s->bus, slice_from_str(a->reply), code, body);
         if (runbook_code_http_status(code) ==
@@ -54,7 +57,8 @@ static QueueAnswer *queue_answer_new(Subjects *s, Slice ack, Slice reply) {
         return a;
 }
 
-bool queue_identity(Slice ack, char *ret, size_t n_ret) {
+/** The tokens of an acknowledgement subject that follow the consumer's name: deliveries, seq, … */
+static bool ack_split(Slice ack, Slice ret[4]) {
         Slice tokens[ACK_TOKENS_LONG + 2];
         size_t n = 0;
         if (!slice_starts_with(ack, SLICE("$JS.ACK.")))
@@ -64,10 +68,22 @@ bool queue_identity(Slice ack, char *ret, size_t n_ret) {
                         tokens[n++] = (Slice){ack.data + start, i - start};
                         start = i + 1;
                 }
-        size_t skip = n == ACK_TOKENS ? 0 : 2;
+        if (n != ACK_TOKENS && n < ACK_TOKENS_LONG)
+                return false;
+        memcpy(ret, &tokens[n == ACK_TOKENS ? 4 : 6], 4 * sizeof(Slice));
+        return true;
+}
+
+uint64_t queue_deliveries(Slice ack) {
+        Slice tokens[4];
+        uint64_t n;
+        return ack_split(ack, tokens) && slice_to_u64(tokens[0], &n) ? n : 0;
+}
+
+bool queue_identity(Slice ack, char *ret, size_t n_ret) {
+        Slice tokens[4];
         uint64_t seq, stored_ns;
-        if ((n != ACK_TOKENS && n < ACK_TOKENS_LONG) || !slice_to_u64(tokens[5 + skip], &seq) ||
-            !slice_to_u64(tokens[7 + skip], &stored_ns))
+        if (!ack_split(ack, tokens) || !slice_to_u64(tokens[1], &seq) || !slice_to_u64(tokens[3], &stored_ns))
                 return false;
         snprintf(ret, n_ret, "queue/%llu/%llu", (unsigned long long)stored_ns, (unsigned long long)seq);
         return true;

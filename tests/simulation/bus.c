@@ -211,6 +211,8 @@ void bus_queue_ack(Bus *b, Slice ack, bool done) {
         memory_resume(was);
 }
 
+void bus_queue_hold(Bus *b, Slice ack) { bus_queue_ack(b, ack, false); }
+
 size_t bus_payload_max(const Bus *b) { return 1024 * 1024; }
 
 bool log_gate_pass(LogGate *g, uint64_t *ret_held) {

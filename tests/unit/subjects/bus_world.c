@@ -20,7 +20,9 @@ static int submit(void *userdata, Request *r) {
         snprintf(e.last_command_id, sizeof(e.last_command_id), "%.*s", SLICE_ARG(r->input.command_id));
         bool durable = __atomic_fetch_sub(&e.n_not_durable, 1, __ATOMIC_SEQ_CST) <= 0;
         __atomic_add_fetch(&e.n_requests, 1, __ATOMIC_SEQ_CST);
-        if (durable)
+        if (e.is_loud_refused && slice_eq_str(r->input.tenant, "loud"))
+                r->done(r, e.refusal, SLICE("{\"version\":\"v1\",\"error\":\"X\",\"message\":\"no\"}"), false);
+        else if (durable)
                 r->done(r, RUNBOOK_OK, SLICE("{\"version\":\"v1\",\"status\":\"done\"}"), true);
         else
                 r->done(r, RUNBOOK_STORE_FULL,

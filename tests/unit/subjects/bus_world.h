@@ -20,6 +20,8 @@ typedef struct Engine {
         int n_ready;       /* atomic */
         int n_requests;    /* atomic */
         int n_not_durable; /* atomic: so many requests are not recorded at first */
+        bool is_loud_refused; /* requests of tenant "loud" are not recorded */
+        RunbookCode refusal;  /* how */
         char last_command_id[128];
 } Engine;
 extern Engine e; /* one test, one process, one engine */

@@ -27,6 +27,7 @@ void bus_reply_now(Bus *b, Slice subject, RunbookCode code, Slice body) { bus_re
 void bus_queue_ack(Bus *b, Slice ack, bool done) {
         note(the_house->acks, &the_house->n_acks, ack, done ? RUNBOOK_OK : RUNBOOK_UNAVAILABLE, SLICE_NULL);
 }
+void bus_queue_hold(Bus *b, Slice ack) { bus_queue_ack(b, ack, false); }
 int bus_request(Bus *b, const char *subject, const char *reply, Slice body) { return -EAGAIN; }
 size_t bus_payload_max(const Bus *b) { return the_house->payload_max; }
 bool log_gate_pass(LogGate *g, uint64_t *ret_held) {

@@ -226,6 +226,59 @@ Test(bus, what_was_not_recorded_is_delivered_again) {
         UNTIL(queue_length() == 0);
 }
 
+static int64_t queue_window(void) {
+        jsConsumerInfo *info = NULL;
+        int64_t n = -1;
+        if (js_GetConsumerInfo(&info, e.js, STREAM_QUEUE, QUEUE_CONSUMER, NULL, NULL) == NATS_OK)
+                n = info->Config->MaxAckPending;
+        jsConsumerInfo_Destroy(info);
+        return n;
+}
+
+static void hold_back(RunbookCode refusal) {
+        natsSubscription *sub = NULL;
+        natsMsg *m = NULL;
+        e.settings.queue_ack_pending_max = 16;
+        e.is_loud_refused = true;
+        e.refusal = refusal;
+        all_up();
+        natsConnection_SubscribeSync(&sub, e.client, "_INBOX.results");
+        for (int i = 0; i < 200; i++)
+                enqueue("runbook.v1.loud.queue.alice.resume." ID, "", NULL, NULL);
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "", "_INBOX.results", NULL);
+        cr_assert_eq(natsSubscription_NextMsg(&m, sub, WAIT_MS), NATS_OK, "it waits behind what is held back");
+        natsMsg_Destroy(m);
+        cr_assert_geq(queue_window(), 16 + 180);
+        cr_assert_eq(queue_length(), 200, "none of it is lost");
+        natsSubscription_Destroy(sub);
+}
+
+Test(bus, what_a_tenant_has_no_room_for_is_in_nobodys_way) {
+        hold_back(RUNBOOK_OVERLOADED);
+        e.is_loud_refused = false;
+        UNTIL(queue_length() == 0);
+}
+
+Test(bus, what_a_full_store_refuses_is_in_nobodys_way) { hold_back(RUNBOOK_STORE_FULL); }
+
+Test(bus, what_was_held_back_and_is_purged_is_forgotten, .timeout = 60) {
+        hold_back(RUNBOOK_OVERLOADED);
+        cr_assert_eq(js_PurgeStream(e.js, STREAM_QUEUE, NULL, NULL), NATS_OK);
+        for (int i = 0; i < 400 && queue_window() != 16; i++)
+                test_sleep_ms(100);
+        cr_assert_eq(queue_window(), 16, "the window is what it was");
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
+        UNTIL(queue_length() == 0);
+}
+
+Test(bus, a_restart_finds_what_is_held_back_again) {
+        hold_back(RUNBOOK_OVERLOADED);
+        engine_stop();
+        engine_start();
+        enqueue("runbook.v1.acme.queue.alice.resume." ID, "", NULL, NULL);
+        UNTIL(queue_length() == 200);
+}
+
 Test(bus, queued_while_no_engine_was_up) {
         all_up();
         engine_stop();

@@ -524,6 +524,14 @@ Test(cmd, no_answer_goes_elsewhere_than_to_inboxes) {
 
 /* ---- the durable queue ------------------------------------------------------------- */
 
+Test(cmd, queue_deliveries_are_counted) {
+        cr_assert_eq(queue_deliveries(SLICE("$JS.ACK.RUNBOOK_QUEUE.runbookd.1.17.3.1767225600123456789.0")), 1);
+        cr_assert_eq(queue_deliveries(SLICE("$JS.ACK.hub.ACC.RUNBOOK_QUEUE.runbookd.12.17.3.1767225600123456789.0")),
+                     12);
+        cr_assert_eq(queue_deliveries(SLICE("$JS.ACK.RUNBOOK_QUEUE.runbookd.x.17.3.1.0")), 0);
+        cr_assert_eq(queue_deliveries(SLICE("_INBOX.x")), 0);
+}
+
 Test(cmd, queue_identity_comes_from_time_and_sequence) {
         char id[64];
         cr_assert(queue_identity(SLICE("$JS.ACK.RUNBOOK_QUEUE.runbookd.1.17.3.1767225600123456789.0"), id,
