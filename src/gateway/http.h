@@ -18,6 +18,8 @@ void http_put_metrics(Http *h, Buf *out);
 /* Streams of events: the connection sleeps while there is nothing to send. */
 void connection_suspend(void *connection);
 void connection_resume(void *connection);
+/** Has the other side closed its half, or all? Any thread, while the connection is there. */
+bool connection_is_closing(void *connection);
 
 /* handle.c: what becomes of a request; http_server.c calls these on libmicrohttpd's thread. */
 

@@ -13,6 +13,7 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -127,6 +128,14 @@ static void on_connection(void *userdata, struct MHD_Connection *connection, voi
 void connection_suspend(void *connection) { MHD_suspend_connection(connection); }
 
 void connection_resume(void *connection) { MHD_resume_connection(connection); }
+
+bool connection_is_closing(void *connection) {
+        const union MHD_ConnectionInfo *info =
+                        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        struct pollfd p = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
+
+        return p.fd >= 0 && poll(&p, 1, 0) > 0;
+}
 
 static ssize_t on_stream_read(void *userdata, uint64_t pos, char *buf, size_t max) {
         ssize_t n = stream_read(userdata, buf, max);

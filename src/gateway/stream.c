@@ -3,7 +3,8 @@
  *
  * A source puts events into a buffer, libmicrohttpd's thread takes them out. When the buffer is empty the connection is
  * suspended, and resumed by the next event; a comment now and then keeps proxies awake, and shows whether anybody
- * is still there, which a suspended connection does not notice by itself. When the buffer is full the source waits; a
+ * is still there, which a suspended connection does not notice by itself. One that looks closed gets it at once: whoever
+ * goes from page to page leaves a stream behind on each, and may have only so many. When the buffer is full the source waits; a
  * reader that takes nothing for a while is dropped, with a last event that says so.
  */
 
@@ -232,7 +233,8 @@ static void tick(Stream *s, int64_t now_ms, int64_t unix_s, bool is_away) {
                 cut_unread(s);
                 stream_end_locked(s, "dropped", "slow_reader",
                                   "nothing was read for 20 seconds; come back with the last id");
-        } else if (!s->is_ending && s->is_waiting && now_ms - s->put_ms >= STREAM_HEARTBEAT_MS) {
+        } else if (!s->is_ending && s->is_waiting &&
+                   (now_ms - s->put_ms >= STREAM_HEARTBEAT_MS || connection_is_closing(s->connection))) {
                 buf_put_str(&s->out, ": heartbeat\n\n");
                 s->put_ms = now_ms;
                 stream_wake_locked(s);

@@ -176,6 +176,31 @@ test('cut off before the first event, one comes back to where one was', async ()
   }
 });
 
+test('an answer and the events behind it lead to the state there is, whenever one begins to look', async () => {
+  const { applyEvent } = await import('../../src/gateway/console/execution_model.js');
+  const made = await register(chain(6, 30));
+  const until = Date.now() + 4000;
+  const statuses = (x) => Object.fromEntries(Object.entries(x.stepResults).map(([path, r]) => [path, r.status]));
+  let n = 0;
+  async function look() {
+    while (Date.now() < until) {
+      const id = await start(made.id);
+      await sleep(Math.random() * 150);
+      const stream = await alice.stream(`${API}/executions/${id}/stream?from=now`);
+      const { execution, lastSequence } = (await alice.get(`${API}/executions/${id}`)).body;
+      if (execution.status !== 'completed') await ends(stream);
+      for (const { event, data } of stream.events)
+        if (event === 'lifecycle' && data.sequence > lastSequence) applyEvent(execution, data);
+      const final = (await alice.get(`${API}/executions/${id}`)).body.execution;
+      assert.deepEqual([execution.status, statuses(execution)], [final.status, statuses(final)], id);
+      stream.close();
+      n += 1;
+    }
+  }
+  await Promise.all(Array.from({ length: 4 }, look));
+  assert.ok(n >= 4, `${n} executions`);
+});
+
 test('many events behind: page after page, in order', { timeoutMs: 60000 }, async () => {
   const id = await start((await register(chain(700, 0))).id);
   const stream = await alice.stream(`${API}/executions/${id}/stream`);
@@ -331,6 +356,21 @@ test('one user can not take all streams', { timeoutMs: 60000 }, async () => {
   assert.equal(other.status, 200);
   for (const stream of [...streams, more, other]) stream.close();
   assert.equal((await alice.send('HEAD', `${API}/stream`, { headers: { Accept: '*/*' } })).status, 200);
+});
+
+test('streams that were left do not count for long', { timeoutMs: 40000 }, async () => {
+  const hasty = web.as('hasty', TENANT);
+  for (let round = 0; round < 3; round++) {
+    await eventually(
+      async () => {
+        const streams = await Promise.all(Array.from({ length: 60 }, () => hasty.stream(`${API}/stream`)));
+        const isGood = streams.every((s) => s.status === 200);
+        for (const stream of streams) stream.close();
+        return isGood;
+      },
+      { timeoutMs: 6000, everyMs: 500, what: 'room for sixty streams' },
+    );
+  }
 });
 
 test('heartbeats keep a silent stream alive', { timeoutMs: 40000 }, async () => {

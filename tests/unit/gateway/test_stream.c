@@ -19,6 +19,8 @@ void connection_suspend(void *connection) { n_suspended++; }
 
 void connection_resume(void *connection) { n_resumed++; }
 
+bool connection_is_closing(void *connection) { return false; }
+
 const char *request_header(const Request *r, const char *name) { return NULL; }
 
 static void pump(Stream *s, int64_t now_ms) { ((Source *)s)->n_pumped++; }
