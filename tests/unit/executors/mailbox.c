@@ -97,18 +97,28 @@ static void on_forget(void *userdata, void *owner) {
         Mailbox *m = userdata;
         enter(m);
         m->n_forgotten++;
+        while (m->n_saying > 0)
+                pthread_cond_wait(&m->changed, &m->lock);
         for (size_t i = 0; i < m->n_letters; i++)
                 if (m->letters[i].owner == owner)
                         m->letters[i].done = NULL;
         leave(m);
 }
 
-void mailbox_say(Mailbox *m, size_t i, const OutReceipt *receipt) {
+bool mailbox_say(Mailbox *m, size_t i, const OutReceipt *receipt) {
         pthread_mutex_lock(&m->lock);
-        CHECK(i < m->n_letters && m->letters[i].done);
+        CHECK(i < m->n_letters);
         SentLetter l = m->letters[i];
+        m->n_saying += l.done != NULL;
         pthread_mutex_unlock(&m->lock);
+        if (!l.done)
+                return false;
         l.done(l.owner, l.cookie, receipt);
+        pthread_mutex_lock(&m->lock);
+        m->n_saying--;
+        pthread_cond_broadcast(&m->changed);
+        pthread_mutex_unlock(&m->lock);
+        return true;
 }
 
 void mailbox_confirm(Mailbox *m, size_t i, uint64_t seq) {

@@ -35,6 +35,7 @@ typedef struct Mailbox {
         pthread_cond_t changed;
         SentLetter *letters; /* in order; owned */
         size_t n_letters, n_refused, n_forgotten, n_retracted;
+        size_t n_saying;       /* receipts on their way: forget waits for them, as it must */
         bool is_counting_only; /* letters are counted and not kept: n_counted */
         size_t n_counted;
         int refusal;                             /* what send says to the next ones; 0: takes them */
@@ -54,8 +55,8 @@ void mailbox_deinit(Mailbox *m);
 bool mailbox_wait(Mailbox *m, size_t n);
 /** Wait until the bus has refused @n in all. */
 bool mailbox_wait_refused(Mailbox *m, size_t n);
-/** Say what became of letter @i. */
-void mailbox_say(Mailbox *m, size_t i, const OutReceipt *receipt);
+/** Say what became of letter @i. False: its sender has had it forgotten. */
+bool mailbox_say(Mailbox *m, size_t i, const OutReceipt *receipt);
 /** The stream has it, as @seq. */
 void mailbox_confirm(Mailbox *m, size_t i, uint64_t seq);
 /** The oldest unsettled result or progress is stored, or never will be. */
