@@ -82,7 +82,7 @@ typedef struct StoreSummary {
         uint8_t status;
         int64_t created_ms, start_ms, end_ms;
         uint64_t order;
-        uint32_t n_total, n_completed, n_failed, n_skipped;
+        uint32_t n_total, n_completed, n_failed, n_skipped, n_cancelled;
         Uuid parent, original;
 } StoreSummary;
 /** Newest first; @each returns false to stop after the one it was given. Looks at no more than

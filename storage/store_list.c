@@ -239,6 +239,7 @@ static int read_summary(StoreTxn *t, const ListRow *row, StoreSummary *ret) {
                               .n_completed = s.n_completed,
                               .n_failed = s.n_failed,
                               .n_skipped = s.n_skipped,
+                              .n_cancelled = s.n_cancelled,
                               .parent = s.parent,
                               .original = s.original};
         return 0;

@@ -66,7 +66,20 @@ static inline bool query_has_room(const Query *q, size_t n) { return q->out.n + 
 /** Report -EINVAL: the cursor is not one of ours. */
 int query_bad_cursor(Query *q);
 
-/** render_execution.c: the `execution` object of protocol §6, and `nextCursor` if the steps don't fit. */
+/* render_execution.c */
+/** What an execution shows wherever it is shown. */
+typedef struct RenderHead {
+        Uuid id;
+        Slice runbook_id, runbook_version, initiated_by;
+        RunbookExecutionStatus status;
+        int64_t start_ms, end_ms; /* 0: none */
+        uint32_t n_total, n_completed, n_failed, n_skipped, n_cancelled;
+} RenderHead;
+/** Its members, `progress` the last of them. */
+void render_head(const RenderHead *h, JsonWriter *w);
+/** A time, null for 0. */
+void render_time(JsonWriter *w, const char *key, int64_t ms);
+/** The `execution` object of README.md, and `nextCursor` if the steps don't fit. */
 typedef struct RenderOptions {
         bool with_steps;
         uint32_t first; /* instance to begin with; above 0 context, input and output are left out */

@@ -27,58 +27,24 @@ static void put_uuid(JsonWriter *w, const char *key, Uuid id) {
         json_put_str(w, text);
 }
 
-static void put_progress(JsonWriter *w, uint32_t total, uint32_t completed, uint32_t failed, uint32_t skipped,
-                         uint32_t cancelled) {
-        const struct {
-                const char *key;
-                int64_t value;
-        } members[] = {
-                        {"total", total},
-                        {"completed", completed},
-                        {"failed", failed},
-                        {"skipped", skipped},
-                        {"percent",
-                         total > 0 ? ((int64_t)completed + failed + skipped + cancelled) * 100 / total : 0},
-        };
-        json_key(w, "progress");
-        json_begin_object(w);
-        for (size_t i = 0; i < N_ELEMENTS(members); i++) {
-                json_key(w, members[i].key);
-                json_put_i64(w, members[i].value);
-        }
-        json_end_object(w);
-}
-
-static void put_time(JsonWriter *w, const char *key, int64_t ms) {
-        json_key(w, key);
-        if (ms > 0)
-                json_put_time_ms(w, ms);
-        else
-                json_put_null(w);
-}
-
 static void put_summary(JsonWriter *w, const StoreSummary *x) {
         json_begin_object(w);
-        put_uuid(w, "id", x->id);
-        json_key(w, "runbookId");
-        json_put_string(w, x->runbook_id);
-        json_key(w, "runbookVersion");
-        json_put_string(w, x->runbook_version);
-        json_key(w, "status");
-        json_put_str(w, runbook_execution_status_name(x->status));
-        json_key(w, "initiatedBy");
-        json_put_string(w, x->initiated_by);
-        put_time(w, "createdAt", x->created_ms);
-        put_time(w, "startTime", x->start_ms);
-        put_time(w, "endTime", x->end_ms);
-        json_key(w, "durationMs");
-        if (x->start_ms > 0 && x->end_ms > 0)
-                json_put_i64(w, x->end_ms - x->start_ms);
-        else
-                json_put_null(w);
+        render_head(&(RenderHead){.id = x->id,
+                                  .runbook_id = x->runbook_id,
+                                  .runbook_version = x->runbook_version,
+                                  .initiated_by = x->initiated_by,
+                                  .status = x->status,
+                                  .start_ms = x->start_ms,
+                                  .end_ms = x->end_ms,
+                                  .n_total = x->n_total,
+                                  .n_completed = x->n_completed,
+                                  .n_failed = x->n_failed,
+                                  .n_skipped = x->n_skipped,
+                                  .n_cancelled = x->n_cancelled},
+                    w);
+        render_time(w, "createdAt", x->created_ms);
         put_uuid(w, "parentExecutionId", x->parent);
         put_uuid(w, "originalExecutionId", x->original);
-        put_progress(w, x->n_total, x->n_completed, x->n_failed, x->n_skipped, 0);
         json_end_object(w);
 }
 

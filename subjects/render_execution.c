@@ -2,7 +2,7 @@
  * An execution as JSON, straight from its state
  *
  * Status queries are what people poll, so nothing is parsed or built on the way: values are stored as
- * canonical JSON and go out as they are. The shape is protocol §6's. The head always has all its members
+ * canonical JSON and go out as they are. The shape is README.md's. The head always has all its members
  * (null where there is nothing); a step has only those that mean something for it, since there may be a
  * hundred thousand steps.
  */
@@ -12,7 +12,7 @@
 #define HEAD_RESERVE 4096 /* bytes kept for the head's small members and the closing brackets */
 #define STEP_RESERVE 1024 /* a step without its values */
 
-static void put_time(JsonWriter *w, const char *key, int64_t ms) {
+void render_time(JsonWriter *w, const char *key, int64_t ms) {
         json_key(w, key);
         if (ms > 0)
                 json_put_time_ms(w, ms);
@@ -22,7 +22,7 @@ static void put_time(JsonWriter *w, const char *key, int64_t ms) {
 
 static void put_some_time(JsonWriter *w, const char *key, int64_t ms) {
         if (ms > 0)
-                put_time(w, key, ms);
+                render_time(w, key, ms);
 }
 
 static void put_uuid(JsonWriter *w, const char *key, Uuid id) {
@@ -58,7 +58,7 @@ void render_votes(const StepState *step, JsonWriter *w) {
                         json_key(w, "comments");
                         json_put_str(w, v->comments);
                 }
-                put_time(w, "at", v->at_ms);
+                render_time(w, "at", v->at_ms);
                 json_end_object(w);
         }
         json_end_array(w);
@@ -233,35 +233,52 @@ static void put_large(const Execution *x, size_t budget, JsonWriter *w) {
         json_end_array(w);
 }
 
-static void put_progress(const Execution *x, JsonWriter *w) {
-        int64_t done = (int64_t)x->n_completed + x->n_failed + x->n_skipped + x->n_cancelled;
+static void put_progress(const RenderHead *h, JsonWriter *w) {
+        int64_t done = (int64_t)h->n_completed + h->n_failed + h->n_skipped + h->n_cancelled;
         json_key(w, "progress");
         json_begin_object(w);
-        put_i64(w, "total", x->n_instances);
-        put_i64(w, "completed", x->n_completed);
-        put_i64(w, "failed", x->n_failed);
-        put_i64(w, "skipped", x->n_skipped);
-        put_i64(w, "percent", x->n_instances > 0 ? done * 100 / x->n_instances : 0);
+        put_i64(w, "total", h->n_total);
+        put_i64(w, "completed", h->n_completed);
+        put_i64(w, "failed", h->n_failed);
+        put_i64(w, "skipped", h->n_skipped);
+        put_i64(w, "percent", h->n_total > 0 ? done * 100 / h->n_total : 0);
         json_end_object(w);
 }
 
-static void put_head(const Execution *x, JsonWriter *w) {
-        put_uuid(w, "id", x->id);
+void render_head(const RenderHead *h, JsonWriter *w) {
+        put_uuid(w, "id", h->id);
         json_key(w, "runbookId");
-        json_put_string(w, x->runbook_id);
+        json_put_string(w, h->runbook_id);
         json_key(w, "runbookVersion");
-        json_put_string(w, x->runbook_version);
+        json_put_string(w, h->runbook_version);
         json_key(w, "status");
-        json_put_str(w, runbook_execution_status_name(x->status));
+        json_put_str(w, runbook_execution_status_name(h->status));
         json_key(w, "initiatedBy");
-        json_put_string(w, x->initiated_by);
-        put_time(w, "startTime", x->start_ms);
-        put_time(w, "endTime", x->end_ms);
+        json_put_string(w, h->initiated_by);
+        render_time(w, "startTime", h->start_ms);
+        render_time(w, "endTime", h->end_ms);
         json_key(w, "durationMs");
-        if (x->start_ms > 0 && x->end_ms > 0)
-                json_put_i64(w, x->end_ms - x->start_ms);
+        if (h->start_ms > 0 && h->end_ms > 0)
+                json_put_i64(w, h->end_ms - h->start_ms);
         else
                 json_put_null(w);
+        put_progress(h, w);
+}
+
+static void put_head(const Execution *x, JsonWriter *w) {
+        render_head(&(RenderHead){.id = x->id,
+                                  .runbook_id = x->runbook_id,
+                                  .runbook_version = x->runbook_version,
+                                  .initiated_by = x->initiated_by,
+                                  .status = x->status,
+                                  .start_ms = x->start_ms,
+                                  .end_ms = x->end_ms,
+                                  .n_total = x->n_instances,
+                                  .n_completed = x->n_completed,
+                                  .n_failed = x->n_failed,
+                                  .n_skipped = x->n_skipped,
+                                  .n_cancelled = x->n_cancelled},
+                    w);
         json_key(w, "isReplay");
         json_put_bool(w, !uuid_is_nil(x->original));
         json_key(w, "isDryRun");
@@ -273,7 +290,6 @@ static void put_head(const Execution *x, JsonWriter *w) {
         json_key(w, "cancellationReason");
         json_put_str(w, x->cancel_reason);
         put_value(w, "error", x->error);
-        put_progress(x, w);
 }
 
 bool render_member(const Execution *x, Slice name, JsonWriter *w) {

@@ -155,7 +155,7 @@ RUNBOOK_API int runbook_client_enqueue(RunbookClient *client, const char *verb, 
                                        size_t body_size, int64_t result_timeout_ms, const RunbookCall *call,
                                        RunbookReply **ret, RunbookClientError *ret_error);
 
-/* ── Commands (protocol §1). JSON arguments are texts; NULL leaves the field out. ─────────────── */
+/* ── Commands. JSON arguments are texts; NULL leaves the field out. ─────────────────────────── */
 
 typedef struct RunbookStart {
         const char *runbook_id; /* required */

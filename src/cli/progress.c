@@ -1,5 +1,5 @@
 /*
- * What a person wants to know of an execution, from its events (protocol §5): each "step.…" event carries the
+ * What a person wants to know of an execution, from its events: each "step.…" event carries the
  * step's status, each "execution.…" event the execution's; those that wait say for what.
  */
 

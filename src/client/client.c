@@ -163,7 +163,7 @@ void runbook_reply_free(RunbookReply *reply) {
         free(box);
 }
 
-/** What the error body (protocol §2) says; false if @json is none. */
+/** What the error body says; false if @json is none. */
 static bool take_error_body(ReplyBox *box, const json_t *json) {
         const char *name = json_string_value(json_object_get(json, "error"));
         const char *message = json_string_value(json_object_get(json, "message"));

@@ -307,10 +307,11 @@ enum {
 };
 
 #define AT(field) offsetof(Execution, field)
-/** Plain numbers of the state in the order in which they stand; the first four are what a listing reads. */
+/** Plain numbers of the state in the order in which they stand; the first six hold what a listing reads. */
 static const uint16_t state_u32[] = {AT(n_instances), AT(n_completed), AT(n_failed),    AT(n_skipped),
                                      AT(n_scopes),    AT(n_cancelled), AT(n_running),   AT(n_active),
                                      AT(n_quiet),     AT(n_refused),   AT(n_done_order)};
+#define SUMMARY_U32 6
 static const uint16_t state_u64[] = {AT(seq), AT(n_journal), AT(n_logs), AT(n_evidence)};
 /** Times with the bit that says they are not 0. */
 static const struct {
@@ -375,7 +376,7 @@ int execution_encode_state(const Execution *x, Buf *b) {
         return b->error;
 }
 
-/** Up to and with n_skipped. @x needs created_ms only. */
+/** Up to and with the first @n_u32 of state_u32. @x needs created_ms only. */
 static int take_state_head(Reader *r, Execution *x, uint16_t *ret_mask, size_t n_u32) {
         int64_t last = x->created_ms;
 
@@ -409,7 +410,7 @@ int execution_peek_summary(Slice static_record, Slice state_record, ExecutionSum
                 return -EBADMSG;
         head.created_ms = ret->created_ms;
         r = reader_from_slice(state_record);
-        if (take_state_head(&r, &head, &state, 4) < 0)
+        if (take_state_head(&r, &head, &state, SUMMARY_U32) < 0)
                 return -EBADMSG;
         ret->status = head.status;
         ret->start_ms = head.start_ms;
@@ -418,6 +419,7 @@ int execution_peek_summary(Slice static_record, Slice state_record, ExecutionSum
         ret->n_completed = head.n_completed;
         ret->n_failed = head.n_failed;
         ret->n_skipped = head.n_skipped;
+        ret->n_cancelled = head.n_cancelled;
         return 0;
 }
 

@@ -26,7 +26,7 @@ typedef struct ExecutionSummary {
         uint8_t status;
         int64_t created_ms, start_ms, end_ms;
         uint64_t order;
-        uint32_t n_instances, n_completed, n_failed, n_skipped;
+        uint32_t n_instances, n_completed, n_failed, n_skipped, n_cancelled;
         Uuid parent, original;
 } ExecutionSummary;
 /** Read from the heads of both records, without decoding the rest; 0 or -EBADMSG. */

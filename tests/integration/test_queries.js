@@ -103,6 +103,12 @@ test('executions: newest first, in pages, filtered', async () => {
   );
   const byStatus = await alice.all('executions', 'executions', { status: 'cancelled' });
   assert.ok(byStatus.length && byStatus.every((x) => x.status === 'cancelled'));
+  // A list says of an execution what the execution's own answer says.
+  const [shown] = byStatus.filter((x) => x.id === cancelled);
+  const alone = await bob.execution(cancelled);
+  for (const name of Object.keys(shown).filter((name) => name !== 'createdAt'))
+    assert.deepEqual(shown[name], alone[name], name);
+  assert.equal(shown.progress.percent, 100);
   const byWho = await alice.all('executions', 'executions', { initiatedBy: 'bob' });
   assert.deepEqual(
     byWho.map((x) => x.id),

@@ -189,7 +189,7 @@ Test(execution_codec, summary_reads_the_heads) {
                           s.start_ms == x->start_ms && s.end_ms == x->end_ms);
                 cr_assert(s.n_instances == x->n_instances && s.n_completed == x->n_completed &&
                           s.n_failed == x->n_failed);
-                cr_assert(s.n_skipped == x->n_skipped && s.order == x->order);
+                cr_assert(s.n_skipped == x->n_skipped && s.n_cancelled == x->n_cancelled && s.order == x->order);
                 cr_assert(uuid_eq(s.parent, x->parent) && uuid_eq(s.original, x->original));
                 cr_assert_eq(execution_peek_static(buf_slice(&records.statics), &tenant, &id, &version), 0);
                 cr_assert(slice_eq(tenant, x->tenant) && slice_eq(id, runbook->id) &&
