@@ -177,26 +177,19 @@ static void revive_failed(Move *m, uint32_t instance) {
         reopen_failed(m, instance);
 }
 
-/* Open the iteration that @scope is, and all around it, again; each loop forgets that it failed. */
+/* Open the iteration that @scope is, and all around it, again: the loops, which all have failed, run again. */
 static void reopen_around(Move *m, uint32_t scope) {
         Execution *x = m->x;
         while (x->scopes[scope].owner != INSTANCE_NONE) {
                 uint32_t owner = x->scopes[scope].owner;
                 reopen(m, scope);
                 reopen_failed(m, owner);
+                step_set_status(m, owner, RUNBOOK_STEP_RUNNING);
+                x->steps[owner].end_ms = 0;
                 scope = x->steps[owner].scope;
-                if (x->steps[owner].status == RUNBOOK_STEP_FAILED ||
-                    x->steps[owner].status == RUNBOOK_STEP_CANCELLED) {
-                        /* An iteration's count is looked at, and dropped, as it is opened next. */
-                        if (x->steps[owner].status == RUNBOOK_STEP_FAILED &&
-                            x->scopes[scope].owner == INSTANCE_NONE) {
-                                x->scopes[scope].n_failed--;
-                                execution_touch_scope(x, scope);
-                        }
-                        step_set_status(m, owner, RUNBOOK_STEP_RUNNING);
-                        x->steps[owner].end_ms = 0;
-                }
         }
+        x->scopes[scope].n_failed--;
+        execution_touch_scope(x, scope);
 }
 
 /* May steps of @scope run: is the root's, or does every loop around it run, with its iteration open? */
@@ -293,6 +286,26 @@ static void run_again(Move *m, uint32_t instance) {
         advance_loops(m);
 }
 
+/* The loop around @instance that did not fail because of what failed in it: it tolerated that, was let pass, or was
+ * stopped. INSTANCE_NONE: there is none, so the execution failed because of it. */
+static uint32_t bearing_loop(const Execution *x, uint32_t instance) {
+        for (uint32_t owner; (owner = x->scopes[x->steps[instance].scope].owner) != INSTANCE_NONE; instance = owner)
+                if (x->steps[owner].status != RUNBOOK_STEP_FAILED || x->steps[owner].continued)
+                        return owner;
+        return INSTANCE_NONE;
+}
+
+static void refuse_borne(Move *m, uint32_t loop) {
+        const StepState *s = move_state(m, loop);
+        _cleanup_(buf_deinit) Buf path = {0};
+        execution_put_path(m->x, loop, &path);
+        refuse(m, RUNBOOK_WRONG_STATE,
+               "step \"%.*s\" failed in an iteration of \"%.*s\", which is %s%s; only a step that failed the execution can "
+               "be retried",
+               SLICE_ARG(m->in->path), SLICE_ARG(buf_slice(&path)),
+               runbook_step_status_name((RunbookStepStatus)s->status), s->continued ? " and was let pass" : "");
+}
+
 void control_retry(Move *m) {
         const Input *in = m->in;
         Execution *x = m->x;
@@ -319,6 +332,11 @@ void control_retry(Move *m) {
                        "step \"%.*s\" is %s%s; only a step that failed the execution can be retried",
                        SLICE_ARG(in->path), runbook_step_status_name((RunbookStepStatus)s->status),
                        s->continued ? " and was let pass" : "");
+                return;
+        }
+        uint32_t loop = bearing_loop(x, instance);
+        if (loop != INSTANCE_NONE) {
+                refuse_borne(m, loop);
                 return;
         }
         if (was_compensated(x)) {

@@ -602,6 +602,26 @@ Test(engine, a_loop_in_an_iteration_goes_on_with_what_failed_in_it) {
         }
 }
 
+/* A failure that a loop tolerated did not fail the execution, whatever failed it later. */
+Test(engine, a_failure_that_was_borne_is_not_retried) {
+        Driver *d = driver_start(LOOP(NO_RETRY, "\"iterateOver\":\"input.items\",\"failureTolerance\":1"),
+                                 "{\"items\":[1,2]}", NULL);
+        driver_fail(d, "x[0]", "X", false);
+        driver_ok(d, "x[1]", "1");
+        driver_ok(d, "y[1]", "1");
+        cr_step(d, "l", "completed");
+        driver_fail(d, "after", "X", false);
+        cr_status(d, "failed");
+        driver_command(d, INPUT_RETRY, "x[0]");
+        cr_assert_str_eq(d->last_error, "WRONG_STATE: step \"x[0]\" failed in an iteration of \"l\", which is completed; "
+                                        "only a step that failed the execution can be retried");
+        cr_status(d, "failed");
+        driver_command(d, INPUT_RETRY, "after");
+        driver_ok(d, "after", "1");
+        cr_status(d, "completed");
+        finish(d);
+}
+
 Test(engine, continue_while_sees_fresh_data_and_empty_loops_complete) {
         Driver *d = driver_start(
                         RUNBOOK(STEP("l", "\"type\":\"loop\",\"config\":{\"bodyStepId\":\"x\"},"
