@@ -122,6 +122,8 @@ void bus_free(Bus *b);
 bool bus_is_connected(const Bus *b);
 /** How often a lost connection was won back. Any thread. */
 uint64_t bus_n_reconnects(const Bus *b);
+/** Messages of the durable queue that are held back. Any thread. */
+uint64_t bus_queue_n_held(const Bus *b);
 /** Bytes that the server takes in one message. */
 size_t bus_payload_max(const Bus *b);
 

@@ -42,6 +42,8 @@ int64_t queue_held(Bus *b) {
         return pause_ms > QUEUE_NAK_DELAY_MS ? pause_ms : QUEUE_NAK_DELAY_MS;
 }
 
+uint64_t bus_queue_n_held(const Bus *b) { return __atomic_load_n(&b->window.n_held, __ATOMIC_RELAXED); }
+
 void queue_came(Bus *b, Slice ack) {
         QueueWindow *w = &b->window;
         if (queue_deliveries(ack) < 2)

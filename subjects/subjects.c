@@ -336,6 +336,9 @@ void subjects_put_metrics(Subjects *s, MetricsWriter *w) {
                        bus_is_connected(s->bus));
         metrics_single(w, METRIC_COUNTER, "runbook_nats_reconnects_total",
                        "Lost connections to NATS that were won back.", (double)bus_n_reconnects(s->bus));
+        metrics_single(w, METRIC_GAUGE, "runbook_queue_held",
+                       "Commands of the durable queue that were refused and come again.",
+                       (double)bus_queue_n_held(s->bus));
         put_requests(s, w);
 }
 

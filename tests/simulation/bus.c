@@ -227,6 +227,7 @@ void bus_stop(Bus *b, int64_t timeout_ms) {}
 void bus_free(Bus *b) {}
 int bus_request(Bus *b, const char *subject, const char *reply, Slice body) { return -EAGAIN; }
 uint64_t bus_n_reconnects(const Bus *b) { return 0; }
+uint64_t bus_queue_n_held(const Bus *b) { return 0; }
 bool bus_is_connected(const Bus *b) { return !bus_is_away(the_sim); }
 
 static int callback(int (*f)(Sim *, const AuditMessage *, size_t, uint64_t *), const AuditMessage *messages,

@@ -40,6 +40,7 @@ int bus_start(Bus *b) { return -ENOSYS; }
 void bus_stop(Bus *b, int64_t timeout_ms) {}
 void bus_free(Bus *b) {}
 uint64_t bus_n_reconnects(const Bus *b) { return 0; }
+uint64_t bus_queue_n_held(const Bus *b) { return 0; }
 bool bus_is_connected(const Bus *b) { return true; }
 int bus_audit_publish(void *userdata, const AuditMessage *messages, size_t n, uint64_t *ret) {
         return -EAGAIN;
