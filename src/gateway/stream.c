@@ -2,10 +2,10 @@
  * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
  *
  * A source puts events into a buffer, libmicrohttpd's thread takes them out. When the buffer is empty the connection is
- * suspended, and resumed by the next event; a comment now and then keeps proxies awake, and shows whether anybody
- * is still there, which a suspended connection does not notice by itself. One that looks closed gets it at once: whoever
- * goes from page to page leaves a stream behind on each, and may have only so many. When the buffer is full the source waits; a
- * reader that takes nothing for a while is dropped, with a last event that says so.
+ * suspended, and resumed by the next event; a comment now and then keeps proxies awake, and shows whether anybody is
+ * still there, which a suspended connection does not notice by itself. One that looks closed gets it at once: whoever
+ * goes from page to page leaves a stream behind on each, and may have only so many. When the buffer is full the source
+ * waits; a reader that takes nothing for a while is dropped, with a last event that says so.
  */
 
 #include <stdio.h>

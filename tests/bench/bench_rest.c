@@ -20,8 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CALLERS_MAX 64
-#define SAMPLES_MAX (1 << 20)
+#define CALLERS_MAX  64
+#define SAMPLES_MAX  (1 << 20)
+#define WARM_CALLERS 4
+#define WARM_S       0.3
 
 typedef struct Caller {
         pthread_t thread;
@@ -157,11 +159,14 @@ static int compare(const void *a, const void *b) {
         return (x > y) - (x < y);
 }
 
-static void measure(bool is_rest, bool is_start, unsigned n_callers, double seconds) {
-        static double samples_ms[SAMPLES_MAX];
+static double samples_ms[SAMPLES_MAX]; /* of the one caller's calls */
+
+/** Call for @seconds. Gives the number of calls, and how long they took in all. */
+static uint64_t call_all(bool is_rest, bool is_start, unsigned n_callers, double seconds,
+                         double *ret_took_ms) {
         Caller callers[CALLERS_MAX] = {0};
         uint64_t n = 0;
-        double begun = now_ms(), took;
+        double begun = now_ms();
 
         atomic_store(&stops, false);
         for (unsigned i = 0; i < n_callers; i++) {
@@ -176,7 +181,14 @@ static void measure(bool is_rest, bool is_start, unsigned n_callers, double seco
                 pthread_join(callers[i].thread, NULL);
                 n += callers[i].n;
         }
-        took = now_ms() - begun;
+        *ret_took_ms = now_ms() - begun;
+        return n;
+}
+
+static void measure(bool is_rest, bool is_start, unsigned n_callers, double seconds) {
+        double took;
+        uint64_t n = call_all(is_rest, is_start, n_callers, seconds, &took);
+
         printf("{\"over\":\"%s\",\"call\":\"%s\",\"callers\":%u,\"calls\":%llu,\"per_second\":%.0f",
                is_rest ? "rest" : "nats", is_start ? "start" : "runbooks", n_callers, (unsigned long long)n,
                (double)n / took * 1e3);
@@ -193,13 +205,14 @@ static void measure(bool is_rest, bool is_start, unsigned n_callers, double seco
 
 int main(int argc, char **argv) {
         static const unsigned callers[] = {1, CALLERS_MAX};
+        double took;
 
         if (argc != 5)
                 die("usage: bench_rest NATS_URL PORT RUNBOOK_ID SECONDS");
         nats_url = argv[1];
         port = atoi(argv[2]);
         runbook_id = argv[3];
-        measure(true, false, 4, 0.3); /* warm */
+        call_all(true, false, WARM_CALLERS, WARM_S, &took); /* not a case: connections and caches warm up */
         for (int is_start = 0; is_start < 2; is_start++)
                 for (size_t i = 0; i < 2; i++) {
                         measure(false, is_start, callers[i], atof(argv[4]));
