@@ -1,6 +1,7 @@
 #pragma once
 /*
- * The C client of the runbook engine: commands, queries, live events, and the check of an audit trail.
+ * The C client of the runbook engine: commands, queries, live events, and the check of an audit trail and of
+ * signed checkpoints.
  *
  * A client is one NATS connection that speaks for one tenant and one user. Requests block the calling
  * thread; any number of threads may use one client at once. Every command carries a command id
@@ -31,6 +32,7 @@ extern "C" {
 typedef struct RunbookClient RunbookClient;
 typedef struct RunbookSubscription RunbookSubscription;
 typedef struct RunbookEventChain RunbookEventChain;
+typedef struct RunbookCheckpoints RunbookCheckpoints;
 
 /** What every function returns: 0, or why the engine's answer could not be had. */
 typedef enum RunbookClientStatus {
@@ -268,14 +270,15 @@ RUNBOOK_API int runbook_client_stats(RunbookClient *client, const RunbookCall *c
 typedef enum RunbookEventKind {
         RUNBOOK_EVENT_LIFECYCLE = 1, /* a CloudEvent */
         RUNBOOK_EVENT_LOG = 2,       /* a log entry */
-        RUNBOOK_EVENT_GAP = 4 /* events may be missing here (connection lost and back, or we read too slowly):
-                               * read them from history or logs. Always delivered, has no body */
+        RUNBOOK_EVENT_GAP = 4, /* events may be missing here (connection lost and back, or read too slowly):
+                                * read them from history or logs. Always delivered, has no body */
+        RUNBOOK_EVENT_CHECKPOINT = 8 /* a signed checkpoint, of any engine */
 } RunbookEventKind;
 
 typedef struct RunbookEvent {
         RunbookEventKind kind;
-        const char *execution_id; /* decoded; "" for a gap */
-        const char *type;         /* "step.completed", or a log's level; "" for a gap */
+        const char *execution_id; /* decoded; "" for a gap; of a checkpoint the engine's id */
+        const char *type;         /* "step.completed", or a log's level; "" for a gap and a checkpoint */
         const char *body;         /* JSON text, NUL-terminated */
         size_t body_size;
 } RunbookEvent;
@@ -289,9 +292,10 @@ typedef void (*RunbookEventHandler)(void *userdata, const RunbookEvent *event);
 
 /**
  * Live lifecycle events and/or logs (@kinds: bits) of one execution, or of the whole tenant (@execution_id
- * NULL). At most once: what was published while we were away is not repeated, but a gap is told. With
- * @handler NULL events are queued (at most 8192 events or 64 MiB, then a gap) and taken with
- * runbook_subscription_next. 0 means that the server has accepted it.
+ * NULL); and/or the checkpoints of all engines, which belong to no tenant. At most once: what was published
+ * while we were away is not repeated, but a gap is told. With @handler NULL events are queued (at most 8192
+ * events or 64 MiB, then a gap) and taken with runbook_subscription_next. 0 means that the server has
+ * accepted it.
  */
 RUNBOOK_API int runbook_client_subscribe(RunbookClient *client, unsigned kinds, const char *execution_id,
                                          RunbookEventHandler handler, void *userdata,
@@ -340,6 +344,115 @@ RUNBOOK_API uint64_t runbook_event_chain_faults(const RunbookEventChain *chain);
 /** Where the chain stands: to be compared with what was kept elsewhere. Sequence 0 and 64 zeros at the start. */
 RUNBOOK_API int64_t runbook_event_chain_sequence(const RunbookEventChain *chain);
 RUNBOOK_API const char *runbook_event_chain_hash(const RunbookEventChain *chain);
+/** The execution that the first event belongs to (at most 64 bytes of its id), "" before. Borrowed, valid as
+ * long as the chain. */
+RUNBOOK_API const char *runbook_event_chain_execution(const RunbookEventChain *chain);
+
+/* ── Signed checkpoints ────────────────────────────────────────────────────────────────────────── */
+
+#define RUNBOOK_CHECKPOINT_BYTES_MAX   (4 * 1024 * 1024) /* JSON text of one checkpoint */
+#define RUNBOOK_CHECKPOINT_ENGINES_MAX 256               /* whose checkpoints one verifier takes */
+#define RUNBOOK_CHECKPOINT_KEYS_MAX    64                /* that one verifier trusts */
+#define RUNBOOK_CHECKPOINT_HEADS_MAX   2000000           /* remembered with RUNBOOK_CHECKPOINTS_ALL */
+#define RUNBOOK_CHECKPOINT_CHAINS_MAX  250000            /* remembered with RUNBOOK_CHECKPOINTS_NEWEST */
+
+/** What is remembered of the heads (a chain's last event: sequence and hash) that checkpoints attest. */
+typedef enum RunbookCheckpointMemory {
+        RUNBOOK_CHECKPOINTS_ALL = 0,   /* every head, to check histories against; past
+                                          RUNBOOK_CHECKPOINT_HEADS_MAX E_TOO_LARGE, see
+                                          runbook_checkpoints_only */
+        RUNBOOK_CHECKPOINTS_NEWEST = 1 /* the newest head of each of the chains attested last: enough to check
+                                          checkpoints themselves, without end */
+} RunbookCheckpointMemory;
+
+/**
+ * Checks the checkpoints that engines publish on `<prefix>.checkpoint.<engine>`, fed in order (of each
+ * engine; those of several engines may be mixed), and remembers what they attest. Independent of engine and
+ * connection. Not for several threads at once. NULL when out of memory.
+ */
+RUNBOOK_API RunbookCheckpoints *runbook_checkpoints_new(RunbookCheckpointMemory memory);
+/** NULL-safe. */
+RUNBOOK_API void runbook_checkpoints_free(RunbookCheckpoints *checkpoints);
+/**
+ * Take only what is signed by this key (Ed25519, 32 bytes in base64), or another one trusted in this way.
+ * Without any, each engine is held to the key of its first whole checkpoint: then compare that key with what
+ * the engine logs at its start. 0, E_INVALID, E_MEMORY, or E_TOO_LARGE past RUNBOOK_CHECKPOINT_KEYS_MAX.
+ */
+RUNBOOK_API int runbook_checkpoints_trust(RunbookCheckpoints *checkpoints, const char *public_key,
+                                          RunbookClientError *ret_error);
+/** Remember heads of this chain (an execution's id) only, so that any number of checkpoints can be read.
+ * Before the first one. 0, or E_INVALID for what is no UUID. */
+RUNBOOK_API int runbook_checkpoints_only(RunbookCheckpoints *checkpoints, const char *chain_id,
+                                         RunbookClientError *ret_error);
+
+typedef enum RunbookCheckpointFault {
+        RUNBOOK_CHECKPOINT_FINE = 0,
+        RUNBOOK_CHECKPOINT_REPEATED = 1, /* no fault: one of the engine's last ones once more, nothing new */
+        RUNBOOK_CHECKPOINT_MALFORMED = 2, /* not a checkpoint: a member is missing or wrong */
+        RUNBOOK_CHECKPOINT_KEY = 3,       /* signed by a key that is not trusted, or not the engine's so far */
+        RUNBOOK_CHECKPOINT_SIGNATURE = 4, /* the signature is not of this key over this statement */
+        RUNBOOK_CHECKPOINT_STATEMENT = 5, /* the event says something else than the signed statement in it */
+        RUNBOOK_CHECKPOINT_HASH = 6,      /* the event's content does not give its hash: it was altered */
+        RUNBOOK_CHECKPOINT_GAP = 7,       /* checkpoints are missing before this one */
+        RUNBOOK_CHECKPOINT_ORDER = 8,     /* this number was passed already */
+        RUNBOOK_CHECKPOINT_LINK = 9,      /* prevhash is not the hash of the checkpoint before */
+        RUNBOOK_CHECKPOINT_FORK = 10,     /* this number was signed before, with other content */
+        RUNBOOK_CHECKPOINT_HEAD = 11      /* it takes back, or contradicts, what an earlier one attests */
+} RunbookCheckpointFault;
+
+/**
+ * Check the next checkpoint (a CloudEvent as published; how it is spaced does not matter). Returns a
+ * RunbookCheckpointFault (the first that applies; @ret_error then has the sentence), E_MEMORY, or E_TOO_LARGE
+ * when a limit above is passed. What fails before GAP was not said by the engine: it attests nothing, and the
+ * next one is compared with the one before it. What GAP and later ones are told of is signed by the engine,
+ * attests what it says and is where the chain goes on, but for ORDER.
+ */
+RUNBOOK_API int runbook_checkpoints_add(RunbookCheckpoints *checkpoints, const char *event, size_t size,
+                                        RunbookClientError *ret_error);
+/** Events seen, repeated and faulty ones included; how many had a fault, malformed ones included. */
+RUNBOOK_API uint64_t runbook_checkpoints_events(const RunbookCheckpoints *checkpoints);
+RUNBOOK_API uint64_t runbook_checkpoints_faults(const RunbookCheckpoints *checkpoints);
+
+/** One engine's checkpoints so far. */
+typedef struct RunbookCheckpointEngine {
+        const char *engine;                    /* its id */
+        const char *public_key;                /* base64; "" while none of its checkpoints was whole */
+        uint64_t n_checkpoints;                /* that this key signed, each once */
+        uint64_t n_faults;                     /* of events in its name */
+        uint64_t n_heads;                      /* attested */
+        int64_t first_sequence, last_sequence; /* 0: none */
+        int64_t first_time_ms, last_time_ms;   /* Unix; as the engine says */
+        const char *last_hash;                 /* where its chain stands: 64 hex digits, "" before */
+} RunbookCheckpointEngine;
+
+/** The @i-th engine, in the order of their first events; NULL: there are no more. Borrowed, valid until the
+ * next add. */
+RUNBOOK_API const RunbookCheckpointEngine *runbook_checkpoints_engine(const RunbookCheckpoints *checkpoints,
+                                                                      size_t i);
+
+typedef enum RunbookAttestation {
+        RUNBOOK_NOT_ATTESTED = 0, /* no checkpoint speaks of this event itself */
+        RUNBOOK_ATTESTED = 1,     /* one does, and has the same hash */
+        RUNBOOK_CONTRADICTED = 2  /* one does, and has another hash */
+} RunbookAttestation;
+
+/** Hold event @sequence of chain @chain_id, whose `hash` is @hash (64 hex digits), against what is
+ * remembered. A RunbookAttestation (@ret_error has the sentence of a contradiction), or E_INVALID. */
+RUNBOOK_API int runbook_checkpoints_check(const RunbookCheckpoints *checkpoints, const char *chain_id,
+                                          int64_t sequence, const char *hash, RunbookClientError *ret_error);
+
+/** A head as a checkpoint attests it. */
+typedef struct RunbookAttested {
+        int64_t sequence;
+        char hash[65];
+        const char *engine; /* who attests it; borrowed, valid as long as the verifier */
+        int64_t checkpoint; /* the number of its checkpoint */
+} RunbookAttested;
+
+/** The newest attested event of a chain. A history that ends before it was cut off; what comes after it no
+ * checkpoint speaks of. False: nothing of this chain is remembered. */
+RUNBOOK_API bool runbook_checkpoints_newest(const RunbookCheckpoints *checkpoints, const char *chain_id,
+                                            RunbookAttested *ret);
 
 /* ── Names ─────────────────────────────────────────────────────────────────────────────────────── */
 

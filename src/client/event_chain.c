@@ -3,7 +3,7 @@
  *
  * Each event names its predecessor's hash and carries its own, so nobody can change, drop, add or reorder
  * events without breaking the chain from there on. Cutting off the *end* is not visible in the chain itself:
- * compare runbook_event_chain_sequence and _hash with what was kept elsewhere for that.
+ * signed checkpoints (checkpoint.c) tell that.
  *
  * After a fault the checker takes the event's own `sequence` and `hash` for granted, so that one altered
  * event gives one fault and not one for every event behind it.
@@ -13,9 +13,8 @@
 #include "base/cleanup.h"
 #include "base/uuid.h"
 #include "client/client_error.h"
-#include "json/digest.h"
+#include "client/event_seal.h"
 #include "json/json_read.h"
-#include "json/json_write.h"
 
 #define EVENT_BYTES_MAX  (16 * 1024 * 1024)
 #define SUBJECT_TEXT_MAX 64 /* bytes of an execution id that are compared and shown */
@@ -51,14 +50,10 @@ int64_t runbook_event_chain_sequence(const RunbookEventChain *c) { return c->seq
 
 const char *runbook_event_chain_hash(const RunbookEventChain *c) { return c->hash; }
 
-static bool is_hash(Slice s) {
-        Digest ignored;
-
-        return s.n == DIGEST_TEXT_SIZE && digest_parse(s, &ignored);
-}
+const char *runbook_event_chain_execution(const RunbookEventChain *c) { return c->execution; }
 
 int runbook_event_chain_resume(RunbookEventChain *c, int64_t sequence, const char *hash) {
-        if (sequence < 0 || !hash || !is_hash(slice_from_str(hash)))
+        if (sequence < 0 || !hash || !event_is_hash(slice_from_str(hash)))
                 return RUNBOOK_CLIENT_E_INVALID;
         c->sequence = sequence;
         memcpy(c->hash, hash, DIGEST_TEXT_SIZE);
@@ -83,19 +78,8 @@ static bool read_link(const json_t *json, ChainLink *ret) {
                         .hash = string_member(json, "hash"),
                         .execution = {subject.data, slash ? (size_t)(slash - subject.data) : subject.n},
         };
-        return json_is_object(json) && ret->sequence > 0 && is_hash(ret->prevhash) && is_hash(ret->hash);
-}
-
-/** The digest of @json without its hash member (which is taken out). Negative when out of memory. */
-static int digest_event(json_t *json, char ret[DIGEST_TEXT_SIZE + 1]) {
-        _cleanup_(buf_deinit) Buf canonical = {0};
-        Digest digest;
-
-        json_object_del(json, "hash");
-        if (json_canonical(json, &canonical) < 0 || digest_slice(buf_slice(&canonical), &digest) < 0)
-                return RUNBOOK_CLIENT_E_MEMORY;
-        digest_format(&digest, ret);
-        return 0;
+        return json_is_object(json) && ret->sequence > 0 && event_is_hash(ret->prevhash) &&
+               event_is_hash(ret->hash);
 }
 
 static bool other_execution(RunbookEventChain *c, Slice execution) {
@@ -143,6 +127,7 @@ int runbook_event_chain_add(RunbookEventChain *c, const char *event, size_t size
         _cleanup_(report_deinit) Report report = {0};
         char digest[DIGEST_TEXT_SIZE + 1], claimed[DIGEST_TEXT_SIZE + 1] = "";
         json_t *json = json_parse((Slice){event, size}, EVENT_BYTES_MAX, &report);
+        Digest content;
         ChainLink link;
         int r;
 
@@ -159,9 +144,11 @@ int runbook_event_chain_add(RunbookEventChain *c, const char *event, size_t size
         /* The link borrows from the tree, whose hash member is about to go. */
         memcpy(claimed, link.hash.data, DIGEST_TEXT_SIZE);
         link.hash = slice_from_str(claimed);
-        r = digest_event(json, digest);
-        if (r == 0)
+        r = event_digest(json, &content);
+        if (r == 0) {
+                digest_format(&content, digest);
                 r = judge(c, &link, digest, e);
+        }
         if (r > 0)
                 c->n_faults++;
         if (r >= 0 && r != RUNBOOK_CHAIN_ORDER && r != RUNBOOK_CHAIN_EXECUTION) {

@@ -26,7 +26,7 @@ typedef struct EventBox {
 struct RunbookSubscription {
         List node; /* in the client's list */
         RunbookClient *client;
-        LinkSubscription *links[2]; /* lifecycle, log */
+        LinkSubscription *links[3]; /* as in `families` */
         RunbookEventHandler handler;
         void *userdata;
         pthread_mutex_t delivering; /* the handler runs on several NATS threads, one call at a time */
@@ -37,10 +37,16 @@ struct RunbookSubscription {
         bool gap_at_end; /* the queue's last event is a gap: one is enough */
 };
 
+static void on_message(void *userdata, const char *subject, const char *body, size_t body_size);
+static void on_checkpoint(void *userdata, const char *subject, const char *body, size_t body_size);
+
 static const struct {
         RunbookEventKind kind;
         const char *family;
-} families[2] = {{RUNBOOK_EVENT_LIFECYCLE, "lifecycle"}, {RUNBOOK_EVENT_LOG, "log"}};
+        LinkHandler handler;
+} families[3] = {{RUNBOOK_EVENT_LIFECYCLE, "lifecycle", on_message},
+                 {RUNBOOK_EVENT_LOG, "log", on_message},
+                 {RUNBOOK_EVENT_CHECKPOINT, "checkpoint", on_checkpoint}};
 
 static void box_free(EventBox *box) {
         if (!box)
@@ -53,7 +59,8 @@ static void box_free(EventBox *box) {
 void runbook_event_free(RunbookEvent *event) { box_free((EventBox *)event); }
 
 /** Make an event of a message. NULL when out of memory, or when the subject is not one of ours. */
-static EventBox *box_new(RunbookClient *c, const char *subject, const char *body, size_t size) {
+static EventBox *box_new(RunbookClient *c, bool is_checkpoint, const char *subject, const char *body,
+                         size_t size) {
         _cleanup_(buf_deinit) Buf id = {0};
         Slice rest = slice_from_str(subject), family;
         EventBox *box = calloc(1, sizeof *box + size + 1);
@@ -63,9 +70,12 @@ static EventBox *box_new(RunbookClient *c, const char *subject, const char *body
                 return NULL;
         list_init(&box->node);
         rest = rest.n > n_prefix ? (Slice){rest.data + n_prefix, rest.n - n_prefix} : SLICE_NULL;
-        subject_next(&rest); /* tenant */
+        if (!is_checkpoint)
+                subject_next(&rest); /* tenant */
         family = subject_next(&rest);
-        box->event.kind = slice_eq_str(family, "log") ? RUNBOOK_EVENT_LOG : RUNBOOK_EVENT_LIFECYCLE;
+        box->event.kind = is_checkpoint                 ? RUNBOOK_EVENT_CHECKPOINT
+                          : slice_eq_str(family, "log") ? RUNBOOK_EVENT_LOG
+                                                        : RUNBOOK_EVENT_LIFECYCLE;
         if (subject_get_token(&id, subject_next(&rest)))
                 box->execution_id = buf_steal_str(&id);
         box->type = slice_dup(rest);
@@ -135,14 +145,22 @@ static void deliver_gap(RunbookSubscription *s) {
                 deliver(s, gap);
 }
 
-static void on_message(void *userdata, const char *subject, const char *body, size_t body_size) {
-        RunbookSubscription *s = userdata;
-        EventBox *box = box_new(s->client, subject, body, body_size);
+static void take_message(RunbookSubscription *s, bool is_checkpoint, const char *subject, const char *body,
+                         size_t body_size) {
+        EventBox *box = box_new(s->client, is_checkpoint, subject, body, body_size);
 
         if (box)
                 deliver(s, box);
         else
                 deliver_gap(s);
+}
+
+static void on_message(void *userdata, const char *subject, const char *body, size_t body_size) {
+        take_message(userdata, false, subject, body, body_size);
+}
+
+static void on_checkpoint(void *userdata, const char *subject, const char *body, size_t body_size) {
+        take_message(userdata, true, subject, body, body_size);
 }
 
 /*
@@ -162,17 +180,22 @@ static int subscribe_family(RunbookSubscription *s, size_t i, const char *execut
                             RunbookClientError *e) {
         _cleanup_(buf_deinit) Buf subject = {0};
 
-        client_put_subject(s->client, families[i].family, false, &subject);
-        buf_put_char(&subject, '.');
-        if (execution_id)
-                subject_put_token(&subject, slice_from_str(execution_id));
-        else
-                buf_put_char(&subject, '*');
-        buf_put_str(&subject, ".>");
+        if (families[i].kind == RUNBOOK_EVENT_CHECKPOINT) {
+                buf_put_str(&subject, s->client->settings.prefix);
+                buf_put_str(&subject, ".checkpoint.*");
+        } else {
+                client_put_subject(s->client, families[i].family, false, &subject);
+                buf_put_char(&subject, '.');
+                if (execution_id)
+                        subject_put_token(&subject, slice_from_str(execution_id));
+                else
+                        buf_put_char(&subject, '*');
+                buf_put_str(&subject, ".>");
+        }
         buf_put_char(&subject, 0);
         if (subject.error)
                 return client_error_memory(e);
-        return link_subscribe(s->client->link, subject.data, on_message, s, &s->links[i], e);
+        return link_subscribe(s->client->link, subject.data, families[i].handler, s, &s->links[i], e);
 }
 
 static RunbookSubscription *subscription_new(RunbookClient *c, RunbookEventHandler handler, void *userdata) {
@@ -210,8 +233,9 @@ int runbook_client_subscribe(RunbookClient *c, unsigned kinds, const char *execu
         RunbookSubscription *s;
         int r = 0;
 
-        if (!(kinds & (RUNBOOK_EVENT_LIFECYCLE | RUNBOOK_EVENT_LOG)))
-                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "subscribe to lifecycle, log or both");
+        if (!(kinds & (RUNBOOK_EVENT_LIFECYCLE | RUNBOOK_EVENT_LOG | RUNBOOK_EVENT_CHECKPOINT)))
+                return client_error_set(e, RUNBOOK_CLIENT_E_INVALID,
+                                        "subscribe to lifecycle, log or checkpoint events");
         if (execution_id && !*execution_id)
                 return client_error_set(e, RUNBOOK_CLIENT_E_INVALID, "the execution id is empty");
         s = subscription_new(c, handler, userdata);

@@ -98,6 +98,34 @@ Test(live, handler_gets_the_whole_tenant) {
         cr_expect_eq(n[RUNBOOK_EVENT_GAP], 0);
 }
 
+/** Checkpoints have no tenant: a tenant of that name makes none. */
+Test(live, checkpoints_of_all_engines) {
+        static const char *const subjects[] = {"runbook.v1.checkpoint.lifecycle.x.y",
+                                               "runbook.v1.acme.lifecycle.x.y", "runbook.v1.checkpoint.e-1",
+                                               "runbook.v1.checkpoint.e-2"};
+        RunbookSubscription *s = NULL;
+        RunbookEvent *event = NULL;
+        natsConnection *nc = NULL;
+
+        cr_assert_eq(runbook_client_subscribe(client, RUNBOOK_EVENT_CHECKPOINT, NULL, NULL, NULL, &s, &error),
+                     0, "%s", error.message);
+        cr_assert_eq(natsConnection_ConnectTo(&nc, server.url), NATS_OK);
+        for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+                natsConnection_PublishString(nc, subjects[i], "{}");
+        natsConnection_Flush(nc);
+        for (int i = 1; i <= 2; i++) {
+                cr_assert_eq(runbook_subscription_next(s, 2000, &event), 0);
+                cr_expect_eq(event->kind, RUNBOOK_EVENT_CHECKPOINT);
+                cr_expect_str_eq(event->execution_id, i == 1 ? "e-1" : "e-2");
+                cr_expect_str_eq(event->type, "");
+                cr_expect_str_eq(event->body, "{}");
+                runbook_event_free(event);
+        }
+        cr_expect_eq(runbook_subscription_next(s, 50, &event), RUNBOOK_CLIENT_E_TIMEOUT);
+        runbook_subscription_free(s);
+        natsConnection_Destroy(nc);
+}
+
 Test(live, reconnect_is_told_as_a_gap) {
         RunbookSubscription *s = NULL;
         RunbookEvent *event = NULL;

@@ -1,0 +1,15 @@
+#pragma once
+/* Made by Node (crypto.sign) with the key of seed 00 01 02 … 1f. */
+"{\"data\":{\"algorithm\":\"Ed25519\",\"publicKey\":\"A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyG"
+"ZBJVMbg=\",\"signature\":\"kv+50l5uCfptFKF5Mcu/jbNPVYA2oZRfvodwfhp5Lzt1IdOZQK4POm+ua"
+"aVvE5qXrF6Csg0MemR/G0cCcwlqAw==\",\"statement\":{\"engine\":\"01900000-0000-7000-8000-"
+"00000000e001\",\"heads\":[{\"hash\":\"dddddddddddddddddddddddddddddddddddddddddddddddd"
+"dddddddddddddddd\",\"id\":\"01900000-0000-7000-8000-00000000000a\",\"sequence\":12,\"ten"
+"ant\":\"acme-é\"}],\"prevhash\":\"0000000000000000000000000000000000000000000000000000"
+"000000000000\",\"sequence\":1,\"time\":\"2026-01-02T03:04:05.678Z\"}},\"datacontenttype\""
+":\"application/json\",\"hash\":\"5df9f32a1ca0c41d0f3614d125e963ca42eec3599c78093d712b"
+"3bc3743a0813\",\"id\":\"01900000-0000-7000-8000-00000000e001/1\",\"prevhash\":\"00000000"
+"00000000000000000000000000000000000000000000000000000000\",\"sequence\":1,\"source\":"
+"\"runbookd/01900000-0000-7000-8000-00000000e001\",\"specversion\":\"1.0\",\"subject\":\"0"
+"1900000-0000-7000-8000-00000000e001\",\"time\":\"2026-01-02T03:04:05.678Z\",\"type\":\"r"
+"unbook.checkpoint\"}"
