@@ -171,7 +171,8 @@ static void show_approvals(Cli *cli, const json_t *json) {
                         put_approval(&b, cli, approval);
         }
         if (json_array_size(json_object_get(json, "approvals")) == 0 && !cli->quiet)
-                buf_printf(&b, "nothing waits for %s\n", runbook_client_user(cli->client));
+                buf_printf(&b, "nothing waits for %s in tenant %s\n", runbook_client_user(cli->client),
+                           runbook_client_tenant(cli->client));
         cli_put_more(cli, json, &b);
         cli_write(&b);
 }

@@ -136,7 +136,8 @@ static void show_runbooks(Cli *cli, const json_t *json) {
         if (cli->quiet)
                 return;
         if (json_array_size(json_object_get(json, "runbooks")) == 0)
-                buf_put_str(&b, "nothing is registered yet: runbook register FILE\n");
+                buf_printf(&b, "nothing is registered yet in tenant %s: runbook register FILE\n",
+                           runbook_client_tenant(cli->client));
         else
                 table_render(&t, &cli->term, cli_width(cli), &b);
         cli_put_more(cli, json, &b);

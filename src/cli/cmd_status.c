@@ -74,7 +74,8 @@ static void show_list(Cli *cli, const json_t *json) {
         }
         if (!cli->quiet) {
                 if (t.n_cells == 0)
-                        buf_put_str(&b, "no executions\n");
+                        buf_printf(&b, "no executions found in tenant %s\n",
+                                   runbook_client_tenant(cli->client));
                 else
                         table_render(&t, &cli->term, cli_width(cli), &b);
                 cli_put_more(cli, json, &b);

@@ -100,7 +100,7 @@ Test(program, from_registration_to_the_end) {
         cr_expect_not_null(strstr(r->out, "info  call called the service"), "%s", r->out);
         r = run("list --status completed");
         cr_expect_not_null(strstr(r->out, "completed"), "%s", r->out);
-        cr_expect_not_null(strstr(run("list --status failed")->out, "no executions"));
+        cr_expect_not_null(strstr(run("list --status failed")->out, "no executions found in tenant acme\n"));
         r = run("evidence %s", id);
         cr_expect_not_null(strstr(r->out, "http://localhost/"), "%s", r->out);
 }
@@ -327,7 +327,7 @@ Test(program, nats_context_is_read) {
         cr_expect_eq(run("stats --nats-context lab")->exit, 0);
         write_file(".config/nats/context.txt", "lab");
         cr_expect_eq(run("stats")->exit, 0);
-        cr_expect_str_eq(run("approvals")->out, "nothing waits for dora\n");
+        cr_expect_str_eq(run("approvals")->out, "nothing waits for dora in tenant acme\n");
         cr_expect_eq(run("stats --nats-context nowhere")->exit, 2);
 }
 
