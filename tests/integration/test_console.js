@@ -60,6 +60,8 @@ browserTest('a runbook is written with the checker beside, and registered', asyn
   assert.equal(await text.evaluate((el) => el.value.slice(el.selectionStart, el.selectionEnd)), 'nobody');
   assert.ok((await page.locator('.code-marks .mark').count()) >= 2, 'underlined');
   assert.ok(await page.getByRole('button', { name: 'Register' }).isDisabled());
+  await page.getByText('As it was last understood.').waitFor();
+  assert.equal(await page.locator('.node.tone-bad').count(), 0, 'the graph is of what was before');
   await text.fill(`${WRITTEN}\n  - bad: [`);
   await problems.getByRole('button', { name: /^Line \d+ (?!\/)/ }).waitFor();
   await text.fill(WRITTEN);

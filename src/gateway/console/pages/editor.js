@@ -191,9 +191,10 @@ export function editorPage(ctx) {
   }
 
   /** Steps with problems are marked in the graph too. */
+  /** In the graph too, as long as it is of this text: in an older one the numbers mean other steps. */
   function paintProblems() {
     const count = new Map();
-    for (const p of state.problems) {
+    for (const p of state.graphNote ? [] : state.problems) {
       const m = /^\/steps\/(\d+)/.exec(p.path || '');
       const node = m && graph?.nodes.find((n) => n.index === Number(m[1]));
       if (node) count.set(node.id, (count.get(node.id) || 0) + 1);
@@ -207,7 +208,7 @@ export function editorPage(ctx) {
 
   function goToStep(id) {
     const node = graph?.byId.get(id);
-    if (node) editor.goTo(placeOf(editor.value, `/steps/${node.index}/id`));
+    if (node && !state.graphNote) editor.goTo(placeOf(editor.value, `/steps/${node.index}/id`));
   }
 
   async function register() {

@@ -19,7 +19,7 @@ export function startPage(ctx) {
     busy: false,
     duplicate: null,
     pristine: '',
-    isStarted: false,
+    isDone: false,
   };
   const options = { dryRun: false, pauseAt: '', idempotencyKey: '', skipIdempotencyCheck: false };
   let input;
@@ -27,7 +27,7 @@ export function startPage(ctx) {
   let steps = [];
 
   const filledIn = () => JSON.stringify([input?.raw, context?.raw]);
-  const isDirty = () => state.definition !== null && !state.isStarted && filledIn() !== state.pristine;
+  const isDirty = () => state.definition !== null && !state.isDone && filledIn() !== state.pristine;
 
   async function load() {
     state.error = null;
@@ -96,7 +96,7 @@ export function startPage(ctx) {
           skipIdempotencyCheck: options.skipIdempotencyCheck || undefined,
         },
       });
-      state.isStarted = true;
+      state.isDone = true;
       if (answer.duplicate) state.duplicate = answer.executionId;
       else ctx.go(linkExecution(answer.executionId));
     } catch (e) {
@@ -239,7 +239,10 @@ export function startPage(ctx) {
               h(
                 'div',
                 { class: 'actions is-main' },
-                button('Cancel', () => ctx.go(linkRunbook(id, ctx.query.version))),
+                button('Cancel', () => {
+                  state.isDone = true;
+                  ctx.go(linkRunbook(id, ctx.query.version));
+                }),
                 h(
                   'button',
                   { class: 'button is-primary', type: 'submit', disabled: state.busy },
