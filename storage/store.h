@@ -258,5 +258,7 @@ int store_outbox_trim(StoreTxn *t, uint64_t row, int64_t before_ms, uint32_t max
 
 /* ---- small named values (cursors, the last time told, audit key) ------------------------------ */
 
+/** u64 sequence and 32 bytes hash of the engine's own series, then its place in the outbox. */
+#define STORE_META_CHECKPOINT "checkpoint"
 int store_meta_get(StoreTxn *t, const char *name, Slice *ret);
 int store_meta_put(StoreTxn *t, const char *name, Slice value);

@@ -211,31 +211,37 @@ static int check_counters(Check *c) {
 
 /* ---- small named values and catalogs ---------------------------------------------------------- */
 
-static int check_catalog(Check *c, Slice tenant, Slice value) {
-        char key[FAULT_TEXT_MAX], last[DIGEST_TEXT_SIZE + 1] = "", head[DIGEST_TEXT_SIZE + 1];
+/** A series without an execution: @value, in the row @key, says how long it is and what its last hash is. */
+static int check_noted_series(Check *c, Uuid id, const char *key, Slice value, uint64_t *ret_n) {
+        char last[DIGEST_TEXT_SIZE + 1] = "", head[DIGEST_TEXT_SIZE + 1];
         Reader reader = reader_from_slice(value);
         uint64_t n = reader_u64(&reader);
         Digest hash = codec_digest(&reader);
-        Uuid id;
 
-        snprintf(key, sizeof(key), META_CATALOG "%.*s", SLICE_ARG(slice_cut_utf8(tenant, 200)));
         if (reader.failed) {
                 store_check_fault(c->told, check_table(TABLE_META), key, "the row is damaged");
                 return 0;
         }
-        int r = c->told->catalog_id(tenant, &id);
-        if (r == 0)
-                r = check_series(c, STORE_HISTORY, id, n, key, last);
+        int r = check_series(c, STORE_HISTORY, id, n, key, last);
         if (r)
                 return r;
         digest_format(&hash, head);
         if (strcmp(head, last) != 0)
                 store_check_fault(c->told, check_table(TABLE_META), key,
-                                  "the hash of the last registration is not the one that is noted");
+                                  "the hash of the last event is not the one that is noted");
         c->tally.announced += n;
-        c->tally.registrations += n;
         c->tally.catalogs--; /* one series that belongs to somebody */
+        *ret_n += n;
         return 0;
+}
+
+static int check_catalog(Check *c, Slice tenant, Slice value) {
+        char key[FAULT_TEXT_MAX];
+        Uuid id;
+
+        snprintf(key, sizeof(key), META_CATALOG "%.*s", SLICE_ARG(slice_cut_utf8(tenant, 200)));
+        int r = c->told->catalog_id(tenant, &id);
+        return r ? r : check_noted_series(c, id, key, value, &c->tally.registrations);
 }
 
 static int check_meta_row(Check *c, Slice key, Slice value) {
@@ -245,6 +251,9 @@ static int check_meta_row(Check *c, Slice key, Slice value) {
                 return check_catalog(c,
                                      (Slice){key.data + strlen(META_CATALOG), key.n - strlen(META_CATALOG)},
                                      value);
+        if (slice_eq(key, SLICE(STORE_META_CHECKPOINT)))
+                return check_noted_series(c, store_engine_id(c->t->store), STORE_META_CHECKPOINT, value,
+                                          &c->tally.checkpoints);
         if (slice_eq(key, SLICE(META_ORDER))) {
                 uint64_t order = reader_u64(&reader);
                 if (order < c->tally.order)
@@ -262,6 +271,7 @@ static void check_totals(Check *c) {
         check_count(c, "steps", t->steps);
         check_count(c, "journal records", t->journal);
         check_count(c, "lifecycle events", t->events + t->registrations);
+        check_count(c, "checkpoints", t->checkpoints);
         check_count(c, "log entries", t->logs);
         check_count(c, "evidence records", t->evidence);
         check_total(c, TABLE_OPEN, t->open);
@@ -277,8 +287,6 @@ static int check_all(Check *c) {
                 r = check_executions(c);
         check_count(c, "executions", c->tally.executions);
         if (r == 0)
-                check_totals(c);
-        if (r == 0)
                 r = check_walk(c, TABLE_IDEMPOTENCY, check_idempotency_row, NULL);
         if (r == 0)
                 r = check_expiring(c);
@@ -286,6 +294,8 @@ static int check_all(Check *c) {
                 r = check_counters(c);
         if (r == 0)
                 r = check_walk(c, TABLE_META, check_meta_row, NULL);
+        if (r == 0)
+                check_totals(c);
         if (r == 0 && c->tally.catalogs != 0)
                 store_check_fault(c->told, check_table(TABLE_EXECUTIONS), "",
                                   "%lld series belong to neither an execution nor a tenant's registrations",

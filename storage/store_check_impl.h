@@ -16,6 +16,7 @@ typedef struct CheckTally {
         uint64_t journal, events, logs, evidence; /* records */
         uint64_t announced;                       /* of them those of history and logs */
         uint64_t versions, registrations;         /* of runbooks; as the tenants' catalogs tell */
+        uint64_t checkpoints;
         uint64_t counted;                         /* by all rows of TABLE_COUNTERS */
         int64_t catalogs;                         /* series without an execution that nobody has claimed */
         uint64_t expiring[2];        /* keys of results and of events that are noted to expire, and there */

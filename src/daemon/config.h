@@ -14,6 +14,8 @@ typedef struct Config {
         /* store */
         const char *storage_backend, *data_dir;
         int64_t store_max_mb, store_high_percent, cache_mb, command_id_ttl_ms, outbox_ttl_ms;
+        int64_t checkpoint_interval_ms;
+        const char *checkpoint_key_file;
         /* engine */
         int64_t memory_max_mb;
         int64_t inbox_max, inbox_tenant_max, tasks_max, tenant_tasks_max, tenant_executions_max;

@@ -4,12 +4,14 @@
  * Settings → store → subjects (not started) → runtime → executors → run. Down the other way round: no new
  * messages, then the writer finishes what it has, then its answers go out, then the store is closed.
  */
+#include <assert.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/url.h"
@@ -20,7 +22,7 @@
 #include "daemon/offline.h"
 #include "daemon/secrets.h"
 #include "daemon/signals.h"
-#include "daemon/task_key.h"
+#include "daemon/stored_key.h"
 #include "executors/authz.h"
 #include "executors/grpc.h"
 #include "executors/http.h"
@@ -285,8 +287,25 @@ static RuntimeSettings runtime_settings(const Daemon *d) {
         };
 }
 
-static int make_runtime(Daemon *d) {
+/** Auditors hold checkpoints against the key that they know: here is its public half. */
+static void tell_checkpoint_key(const SigningKey *key) {
+        _cleanup_(buf_deinit) Buf text = {0};
+        base64_put(&text, slice_from_bytes(key->verifier, sizeof(key->verifier)));
+        _cleanup_free_ char *public = buf_steal_str(&text);
+        if (public)
+                log_event(LOG_INFO, "audit checkpoints are signed", "publicKey", public, NULL);
+}
+
+static int make_runtime(Daemon *d, Report *report) {
         RuntimeSettings settings = runtime_settings(d);
+        settings.checkpoint_ms = d->config.checkpoint_interval_ms;
+        if (settings.checkpoint_ms > 0) {
+                int r = checkpoint_key_load(d->store, d->config.checkpoint_key_file, ids_system(&d->ids),
+                                            &settings.checkpoint_key, report);
+                if (r < 0)
+                        return r;
+                tell_checkpoint_key(&settings.checkpoint_key);
+        }
         return runtime_new(&settings, d->store, clock_system(&d->clock), ids_system(&d->ids),
                            subjects_audit_stream(d->subjects), &d->runtime);
 }
@@ -314,7 +333,9 @@ static int make_outgoing(Daemon *d, const ExecutorHost *host, Report *report) {
         WorkerSettings workers = {.prefix = c->subject_prefix,
                                   .timeout_default_ms = c->worker_timeout_ms,
                                   .heartbeat_ms = c->worker_heartbeat_ms > 0 ? c->worker_heartbeat_ms : -1};
-        int r = task_key_load(d->store, ids_system(&d->ids), workers.key, report);
+        static_assert(sizeof(workers.key) == STORED_KEY_SIZE, "both are 32 bytes");
+        int r = stored_key_load(d->store, "worker.task_key", "the key of task tokens", ids_system(&d->ids), workers.key,
+                                report);
         if (r == 0)
                 r = worker_executor_new(&workers, host, outlet, report, &d->workers);
         if (r < 0)
@@ -481,7 +502,7 @@ static int start(Daemon *d, Report *report) {
         if (!r)
                 r = make_subjects(d, report);
         if (!r)
-                r = make_runtime(d);
+                r = make_runtime(d, report);
         if (!r)
                 r = make_executors(d, report);
         if (!r)

@@ -28,8 +28,7 @@ static bool is_name(Slice name) {
         return true;
 }
 
-/** The file's bytes as a string; NULL with errno. */
-static char *read_secret(const char *path) {
+char *secret_read(const char *path) {
         struct stat st;
         char *text = NULL;
         size_t n = 0;
@@ -72,7 +71,7 @@ char *secrets_get(void *userdata, Slice tenant, Slice name) {
                 buf_put_char(&path, 0);
                 if (path.error)
                         return NULL;
-                char *text = read_secret(path.data);
+                char *text = secret_read(path.data);
                 if (text)
                         return text;
                 if (errno != ENOENT && errno != ENOTDIR)

@@ -14,3 +14,8 @@
  * (NULL: no secrets).
  */
 char *secrets_get(void *userdata, Slice tenant, Slice name);
+/**
+ * The text of the file @path, without one line break at its end; owned, to be wiped. NULL with errno: it can't be
+ * read, is no regular file, or larger than SECRET_BYTES_MAX.
+ */
+char *secret_read(const char *path);

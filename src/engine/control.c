@@ -214,9 +214,9 @@ static void reopen_iterations(Move *m, uint32_t loop) {
                 }
 }
 
-/* What the failure had stopped goes on, and what had failed in iterations that are open again: within one all that failed
- * runs again, since it can't end well while something stays failed. Owners have smaller numbers than what is in
- * them, so one pass does. */
+/* What the failure had stopped goes on, and what had failed in iterations that are open again: within one all that
+ * failed runs again, since it can't end well while something stays failed. Owners have smaller numbers than what is
+ * in them, so one pass does. */
 static void revive_stopped(Move *m) {
         Execution *x = m->x;
         for (uint32_t i = 0; i < x->n_instances && !x->broken; i++) {
@@ -300,8 +300,8 @@ static void refuse_borne(Move *m, uint32_t loop) {
         _cleanup_(buf_deinit) Buf path = {0};
         execution_put_path(m->x, loop, &path);
         refuse(m, RUNBOOK_WRONG_STATE,
-               "step \"%.*s\" failed in an iteration of \"%.*s\", which is %s%s; only a step that failed the execution can "
-               "be retried",
+               "step \"%.*s\" failed in an iteration of \"%.*s\", which is %s%s; only a step that failed the "
+               "execution can be retried",
                SLICE_ARG(m->in->path), SLICE_ARG(buf_slice(&path)),
                runbook_step_status_name((RunbookStepStatus)s->status), s->continued ? " and was let pass" : "");
 }

@@ -61,6 +61,12 @@ int engine_catalog_id(Slice tenant, Uuid *ret);
  */
 int engine_catalog_event(EventChain *chain, const EngineSettings *settings, const Input *in,
                          const Runbook *runbook, Update *out);
+/**
+ * Record `runbook.checkpoint` with @data (canonical JSON) in the engine's own series, whose id is the engine's: as
+ * above. 0 or -ENOMEM.
+ */
+int engine_checkpoint_event(EventChain *chain, const EngineSettings *settings, int64_t now_ms, Slice data,
+                            Update *out);
 
 /** The step's idempotency key: hex of H(execution id, step path), the same for every attempt. */
 int engine_idempotency_key(const Execution *x, uint32_t instance, char ret[DIGEST_TEXT_SIZE + 1]);

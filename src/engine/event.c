@@ -85,6 +85,10 @@ static void put_strings(JsonWriter *w, const char *key, const Slice *texts, size
 
 static bool put_data(JsonWriter *w, const EventData *d) {
         bool ok = true;
+        if (d->whole.n > 0) {
+                json_put_raw(w, d->whole);
+                return true;
+        }
         json_begin_object(w);
         put_strings(w, "approvers", d->approvers, d->n_approvers);
         put_number(w, "attempt", d->attempt > 0, d->attempt);
@@ -234,5 +238,14 @@ int engine_catalog_event(EventChain *chain, const EngineSettings *settings, cons
                                 .tenant_id = in->tenant};
         event_render(chain, id_text, settings, in->now_ms, in->traceparent, "runbook.registered", SLICE_NULL,
                      &data, out);
+        return out->oom ? -ENOMEM : 0;
+}
+
+int engine_checkpoint_event(EventChain *chain, const EngineSettings *settings, int64_t now_ms, Slice data,
+                            Update *out) {
+        char id_text[UUID_TEXT_SIZE + 1];
+        uuid_format(chain->id, id_text);
+        event_render(chain, id_text, settings, now_ms, SLICE_NULL, "checkpoint", SLICE_NULL,
+                     &(EventData){.whole = data}, out);
         return out->oom ? -ENOMEM : 0;
 }

@@ -50,6 +50,7 @@ typedef struct EventData {
         Slice step_type;
         Slice tenant_id;
         int64_t until_ms;
+        Slice whole; /* canonical JSON of an object: the data as it stands; then nothing above counts */
 } EventData;
 
 /** Member @key with raw JSON as its value; nothing when @raw is empty. */

@@ -463,6 +463,7 @@ static int run_once(Batch *b, Item *items, size_t n, int64_t now_ms, size_t *ret
                 rc = batch_flush(b);
         if (rc == 0)
                 rc = upkeep_run(b, &upkept);
+        upkept = upkept || b->outbox_row; /* a checkpoint */
         if (rc == 0)
                 rc = next_timer(b, &timer_ms);
         if (rc || (n == 0 && !upkept)) {

@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "runtime/cache.h"
+#include "runtime/checkpoint.h"
 #include "runtime/outbox.h"
 #include "runtime/task.h"
 #include "storage/store.h"
@@ -61,6 +62,7 @@ typedef struct TaskCancel {
 typedef struct Upkeep {
         bool time, mark, looked, more;
         OutboxMark wanted;
+        Checkpoint checkpoint;
 } Upkeep;
 
 /** What the engine told about @entry's execution. */

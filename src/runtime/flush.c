@@ -57,8 +57,9 @@ int batch_flush(Batch *b) {
                 if (r)
                         return r;
         }
-        if (b->n_entries == 0)
-                return 0;
+        r = checkpoint_run(b);
+        if (r || b->n_entries == 0)
+                return r;
         b->outbox_row = b->r->outbox_row + 1;
         return store_outbox_append(b->txn, b->outbox_row, b->now_ms, b->entries, b->n_entries);
 }

@@ -3,6 +3,7 @@
  *
  *     <prefix>.<tenant>.lifecycle.<executionId>.<type>    Nats-Msg-Id <executionId>/<sequence>
  *     <prefix>.<tenant>.log.<executionId>.<level>         Nats-Msg-Id <executionId>/log/<number>
+ *     <prefix>.checkpoint.<engineId>                      Nats-Msg-Id <engineId>/<sequence>; the row has no tenant
  *
  * The text was rendered when it was recorded and is sent as it is stored, byte for byte: it is what the hash
  * chain covers.
@@ -32,7 +33,10 @@ static bool add_message(Filling *f, const StoreOutboxEntry *e, const char *id, u
         AuditMessage *m = &o->messages[o->n_messages];
         size_t n_head = f->subject.n;
 
-        buf_put_slice(&f->subject, type);
+        if (e->tenant.n > 0) {
+                buf_put_char(&f->subject, '.');
+                buf_put_slice(&f->subject, type);
+        }
         m->subject = f->subject.error ? SLICE_NULL : arena_dup(&o->arena, buf_slice(&f->subject));
         char *text = arena_printf(&o->arena, "%s/%s%llu", id, e->series == STORE_LOGS ? "log/" : "",
                                   (unsigned long long)number);
@@ -56,11 +60,14 @@ static int add_records(Filling *f, const StoreOutboxEntry *e, Slice frames) {
         uuid_format(e->id, id);
         buf_reset(&f->subject);
         buf_put_str(&f->subject, f->o->prefix);
-        buf_put_char(&f->subject, '.');
-        quote_token(&f->subject, e->tenant);
-        buf_put_str(&f->subject, e->series == STORE_LOGS ? ".log." : ".lifecycle.");
+        if (e->tenant.n > 0) {
+                buf_put_char(&f->subject, '.');
+                quote_token(&f->subject, e->tenant);
+                buf_put_str(&f->subject, e->series == STORE_LOGS ? ".log." : ".lifecycle.");
+        } else {
+                buf_put_str(&f->subject, ".checkpoint.");
+        }
         buf_put_str(&f->subject, id);
-        buf_put_char(&f->subject, '.');
         for (uint32_t i = 0; i < e->n && !f->full; i++) {
                 if (!frame_next(frames, &offset, &type, &json))
                         return -EBADMSG;

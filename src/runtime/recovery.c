@@ -50,6 +50,8 @@ static int recover_clocks(Runtime *r) {
                 return rc;
         rc = recover_time(r, t);
         r->stored_now_ms = r->last_now_ms;
+        if (rc == 0)
+                rc = checkpoint_recover(r, t);
         if (rc == 0) {
                 rc = store_timer_next(t, NULL, &timer);
                 r->next_timer_ms = rc == 0 ? timer.at_ms : INT64_MAX;

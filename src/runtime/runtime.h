@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "engine/engine.h"
+#include "json/signature.h"
 #include "runtime/ports.h"
 #include "storage/store.h"
 
@@ -31,6 +32,8 @@ typedef struct RuntimeSettings {
         uint32_t early_events_max; /* of one tenant; default LIMIT_EARLY_EVENTS_PER_TENANT */
         int64_t early_event_ttl_ms; /* how long an event waits for its step; default LIMIT_EARLY_EVENT_TTL_MS */
         int64_t outbox_ttl_ms;  /* how long published outbox rows are kept; default RUNTIME_OUTBOX_TTL_MS */
+        int64_t checkpoint_ms;  /* a change is attested this much later at most; 0: there are no checkpoints */
+        SigningKey checkpoint_key;
         unsigned store_high_percent; /* of the map's maximum: starts are refused beyond; default
                                         RUNTIME_STORE_HIGH_PERCENT */
         /** The store failed (-EIO) and nothing more can be recorded: the process must end and recover from

@@ -7,6 +7,7 @@
 
 #include "runtime/batch.h"
 #include "runtime/cache.h"
+#include "runtime/checkpoint.h"
 #include "runtime/inbox.h"
 #include "runtime/measures.h"
 #include "runtime/outbox.h"
@@ -37,6 +38,7 @@
 /** The names of small values in the store. */
 #define META_TIME "runtime.time"      /* u64: the last time told */
 #define META_STREAM "outbox.stream"   /* u64: created_ms of the audit stream that the marks speak of */
+#define META_CHECKPOINT STORE_META_CHECKPOINT
 #define META_CATALOG "catalog."       /* + tenant: u64 seq, 32 bytes hash */
 
 struct Runtime {
@@ -72,6 +74,7 @@ struct Runtime {
         int64_t mark_ms;         /* last time the outbox's mark was written */
         int64_t mark_wanted_ms;  /* since when there is one to be written; 0: none */
         bool upkeep_more;        /* the last look did not find everything */
+        Checkpointer checkpointer;
         int64_t high_check_ms;
         size_t high_left;        /* bytes to the high-water mark at the last look */
         size_t high_spent;       /* of them perhaps taken since */

@@ -253,6 +253,8 @@ static int run_upkeep(Runtime *r, int64_t now_ms) {
         size_t n_run;
 
         int rc = batch_run(&r->batch, NULL, 0, now_ms, &n_run);
+        if (rc == 0)
+                batch_dispatch(&r->batch);
         if (rc == 0 || rc == -EIO)
                 return rc;
         r->upkeep_ms = now_ms;

@@ -69,7 +69,7 @@ static int expire(Batch *b, bool *ret_wrote) {
         if (r == 0)
                 r = store_early_expire(b->txn, b->now_ms, RUNTIME_UPKEEP_ROWS, &n_early);
         if (r == 0)
-                r = store_outbox_trim(b->txn, outbox_published_row(&b->r->outbox),
+                r = store_outbox_trim(b->txn, checkpoint_row_kept(b->r, outbox_published_row(&b->r->outbox)),
                                       b->now_ms - s->outbox_ttl_ms, RUNTIME_UPKEEP_ROWS, &n_rows);
         b->upkeep.more = n_results == RUNTIME_UPKEEP_ROWS || n_events == RUNTIME_UPKEEP_ROWS ||
                          n_early == RUNTIME_UPKEEP_ROWS || n_rows == RUNTIME_UPKEEP_ROWS;
@@ -96,6 +96,7 @@ void upkeep_committed(Batch *b) {
                 r->stored_now_ms = b->now_ms;
         if (b->outbox_row)
                 r->outbox_row = b->outbox_row;
+        checkpoint_committed(b);
         if (b->upkeep.mark) {
                 r->mark_ms = b->now_ms;
                 r->mark_wanted_ms = 0;
@@ -109,11 +110,13 @@ void upkeep_committed(Batch *b) {
 
 bool upkeep_is_due(Runtime *r, int64_t now_ms) {
         OutboxMark mark;
-        return mark_due_ms(r, true, &mark) <= now_ms || expiry_due_ms(r, true) <= now_ms;
+        return mark_due_ms(r, true, &mark) <= now_ms || expiry_due_ms(r, true) <= now_ms ||
+               checkpoint_due_ms(r) <= now_ms;
 }
 
 int64_t upkeep_due_ms(Runtime *r) {
         OutboxMark mark;
         int64_t mark_due = mark_due_ms(r, true, &mark), expiry_due = expiry_due_ms(r, true);
-        return mark_due < expiry_due ? mark_due : expiry_due;
+        int64_t due = mark_due < expiry_due ? mark_due : expiry_due, checkpoint_due = checkpoint_due_ms(r);
+        return checkpoint_due < due ? checkpoint_due : due;
 }

@@ -24,6 +24,7 @@ typedef struct StepModel {
         int64_t since_ms; /* when the status began */
         int64_t until_ms; /* retrying, waiting: not before */
         int64_t delay_until_ms;
+        uint32_t n_doubtful; /* attempts that may not have been made: they count for no retry */
         bool revivable; /* failed or stopped, and the execution was retried since */
         bool continued, compensated, escalated, expired;
         uint32_t done_order; /* 1… in order of completion */

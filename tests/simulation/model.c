@@ -50,6 +50,7 @@ static void enter(StepModel *m, const EventView *e, uint8_t status) {
         if (m->revivable) {
                 m->revivable = false;
                 m->retries_from = m->attempt;
+                m->n_doubtful = 0;
                 m->continued = false;
         }
         m->status = status;
@@ -113,7 +114,9 @@ static void on_waiting(Sim *s, Case *c, StepModel *m, const EventView *e) {
 static void on_retrying(Sim *s, Case *c, StepModel *m, const EventView *e) {
         const RetryPolicy *p = &m->step->retry;
         uint32_t n_failed = m->attempt - m->retries_from;
-        int64_t until = event_time(e, "until"), whole = rule_retry_delay(p, n_failed);
+        uint32_t n_least = n_failed > m->n_doubtful ? n_failed - m->n_doubtful : 1;
+        int64_t until = event_time(e, "until"), least = rule_retry_delay(p, n_least);
+        int64_t whole = rule_retry_delay(p, n_failed);
         const json_t *error = json_object_get(e->data, "error");
         const char *code = json_string_value(json_object_get(error, "code"));
 
@@ -121,7 +124,7 @@ static void on_retrying(Sim *s, Case *c, StepModel *m, const EventView *e) {
                 wrong(s, c, e, "an attempt is repeated that was not made");
         if (n_failed >= p->max_attempts && m->step->n_required_permissions == 0)
                 wrong(s, c, e, "more attempts than the policy allows");
-        if ((double)(until - e->at_ms) + 1 < (double)whole * (1 - p->jitter))
+        if ((double)(until - e->at_ms) + 1 < (double)least * (1 - p->jitter))
                 wrong(s, c, e, "a retry's delay is too short");
         int64_t asked_ms = workers_retry_after(s, c->id, m->path, m->attempt);
         if (until - e->at_ms > (whole > asked_ms ? whole : asked_ms))
@@ -298,15 +301,17 @@ static void on_resumed(Sim *s, Case *c, const EventView *e) {
         c->begun_ms = e->at_ms;
         for (size_t i = 0; i < c->n_steps; i++) {
                 StepModel *m = &c->steps[i];
-                if ((m->status == RUNBOOK_STEP_FAILED && !m->continued) ||
-                    m->status == RUNBOOK_STEP_CANCELLED || m->status == RUNBOOK_STEP_READY)
+                if ((m->status == RUNBOOK_STEP_FAILED && !m->continued) || m->status == RUNBOOK_STEP_CANCELLED)
                         m->revivable = true;
-                if (m->status != RUNBOOK_STEP_RETRYING)
+                if (m->status != RUNBOOK_STEP_RETRYING && m->status != RUNBOOK_STEP_READY)
                         continue;
-                /* Its pause was over and it stood in line, of which no event tells: else it would have been
-                 * cancelled. It goes on, with the tries that it has left. */
-                if (m->until_ms > e->at_ms)
+                /* It stood in line, and goes on with the tries that it has left. That the pause of a retry is over
+                 * no event tells; were it not, the step would have been cancelled. */
+                if (m->status == RUNBOOK_STEP_RETRYING && m->until_ms > e->at_ms)
                         wrong(s, c, e, "a retry that was not due outlived the failure");
+                /* A question that was out is withdrawn: its number is used up, its try is not. Whether one was out,
+                 * or its answer already in, can't be seen. */
+                m->n_doubtful += m->status == RUNBOOK_STEP_READY && m->step->n_required_permissions > 0;
                 m->status = RUNBOOK_STEP_PENDING;
         }
 }

@@ -75,7 +75,7 @@ FLOORS = {
 THIRD_PARTY = {
     r"openssl/": [
         r"src/gateway/(jwks|token_file)\.c",
-        r"src/json/digest\.c",
+        r"src/json/(digest|signature)\.c",
         r"src/client/(checkpoint_event|credentials)\.c",
     ],
     r"jansson\.h": [r"src/(?!base/).*", r"storage/.*", r"subjects/.*", r"deploy/examples/.*"],
@@ -89,7 +89,7 @@ THIRD_PARTY = {
     r"dlfcn\.h": [r"src/base/allocation\.c", r"src/executors/plugin[^/]*"],
     r"pcre2\.h": [r"src/expr/[^/]*", r"src/schema/pattern\.c"],
     r"uuid/": [r"src/base/uuid\.c"],
-    r"pthread\.h": [r"(?!src/(json|schema|model|expr|engine)/).*", r"src/json/digest\.c"],
+    r"pthread\.h": [r"(?!src/(json|schema|model|expr|engine)/).*", r"src/json/(digest|signature)\.c"],
     r"sys/socket\.h": [r"src/(client|executors|daemon|gateway)/.*", r"subjects/.*", r"deploy/.*"],
 }
 
