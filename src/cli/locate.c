@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "cli/locate.h"
+#include "json/json_scan.h"
 
 #define SEGMENT_BYTES_MAX 1024
 
@@ -57,41 +58,6 @@ static size_t skip_blanks(Slice s, size_t i) {
         return i;
 }
 
-/** Behind the string that begins at @i. */
-static size_t skip_string(Slice s, size_t i) {
-        for (i++; i < s.n && s.data[i] != '"'; i++)
-                i += s.data[i] == '\\';
-        return i < s.n ? i + 1 : s.n;
-}
-
-/** Behind the value that begins at @i. */
-static size_t skip_value(Slice s, size_t i) {
-        size_t depth = 0;
-
-        while (i < s.n) {
-                char c = s.data[i];
-
-                if (c == '"') {
-                        i = skip_string(s, i);
-                } else if (c == '{' || c == '[') {
-                        depth++;
-                        i++;
-                } else if (c == '}' || c == ']') {
-                        if (depth == 0)
-                                return i;
-                        depth--;
-                        i++;
-                } else if (depth == 0 && (c == ',' || c == ' ' || c == '\n' || c == '\r' || c == '\t')) {
-                        return i;
-                } else {
-                        i++;
-                }
-                if (depth == 0 && (c == '"' || c == '}' || c == ']'))
-                        return i;
-        }
-        return i;
-}
-
 /** A key with escapes is compared as if it had none that matter: such keys are not ours. */
 static bool key_equals(Slice s, size_t from, size_t to, const char *key) {
         return to >= from + 2 && slice_eq_str((Slice){s.data + from + 1, to - from - 2}, key);
@@ -113,7 +79,7 @@ static bool json_enter(Slice s, size_t i, const char *segment, size_t *ret_mark,
                 bool found = !is_object && index++ == wanted;
 
                 if (is_object) {
-                        size_t end = skip_string(s, i);
+                        size_t end = json_scan_skip_string(s, i);
 
                         found = key_equals(s, i, end, segment);
                         value = skip_blanks(s, end);
@@ -124,7 +90,7 @@ static bool json_enter(Slice s, size_t i, const char *segment, size_t *ret_mark,
                         *ret_value = value;
                         return true;
                 }
-                i = skip_blanks(s, skip_value(s, value));
+                i = skip_blanks(s, json_scan_skip_value(s, value));
                 if (i < s.n && s.data[i] != ',')
                         return false;
                 i = skip_blanks(s, i + 1);

@@ -13,6 +13,7 @@
 #include "base/quote.h"
 #include "executors/http_json.h"
 #include "json/json_read.h"
+#include "json/json_write.h"
 #include "json/number.h"
 
 #define EXPONENT_MAX 100000 /* past any double, far from overflowing the sums below */
@@ -251,25 +252,9 @@ static Slice sort_key(const Parser *s, const HttpJsonEntry *e) {
         return (Slice){(e->in_scratch ? s->j->scratch.data : s->start) + e->sort, e->n_sort};
 }
 
-/**
- * UTF-16 code unit order, seen through UTF-8: characters past U+FFFF (F0…) come before U+E000…U+FFFF (EE,
- * EF).
- */
-static int key_cmp(Slice a, Slice b) {
-        size_t n = a.n < b.n ? a.n : b.n, i = 0;
-        while (i < n && a.data[i] == b.data[i])
-                i++;
-        if (i == n)
-                return (a.n > b.n) - (a.n < b.n);
-        unsigned char x = (unsigned char)a.data[i], y = (unsigned char)b.data[i];
-        if (x >= 0xee && y >= 0xee && (x >= 0xf0) != (y >= 0xf0))
-                return x >= 0xf0 ? -1 : 1;
-        return x < y ? -1 : 1;
-}
-
 static int entry_cmp(const void *a, const void *b, void *parser) {
         const HttpJsonEntry *x = a, *y = b;
-        int order = key_cmp(sort_key(parser, x), sort_key(parser, y));
+        int order = json_key_cmp(sort_key(parser, x), sort_key(parser, y));
         return order ? order : (x->order > y->order) - (x->order < y->order);
 }
 
@@ -299,7 +284,7 @@ static int rearrange(Parser *s, HttpJsonEntry *e, size_t *n, size_t at) {
                 return scratch->error;
         text->n = at;
         for (size_t i = 0; i < *n; i++) {
-                if (i + 1 < *n && key_cmp(sort_key(s, &e[i]), sort_key(s, &e[i + 1])) == 0)
+                if (i + 1 < *n && json_key_cmp(sort_key(s, &e[i]), sort_key(s, &e[i + 1])) == 0)
                         continue;
                 HttpJsonEntry kept = e[i];
                 HttpJsonMember m = kept.m;
@@ -366,7 +351,7 @@ static int parse_object(Parser *s, unsigned depth) {
                                 return r;
                         const HttpJsonEntry *last = &j->entries[j->n_entries - 1];
                         if (sorted && e.order > 0)
-                                sorted = key_cmp(sort_key(s, last - 1), sort_key(s, last)) < 0;
+                                sorted = json_key_cmp(sort_key(s, last - 1), sort_key(s, last)) < 0;
                 } while (take(s, ','));
                 if (!take(s, '}'))
                         return -EBADMSG;

@@ -1,9 +1,9 @@
-/* Canonical JSON has no blanks, so a value ends where its brackets balance outside of strings. */
+/* A value ends where its brackets balance outside of strings. */
 
 #include "json/json_scan.h"
 
-/* Index behind the string that begins at @i; n when it does not end. Few strings have escapes. */
-static size_t skip_string(Slice s, size_t i) {
+/* Few strings have escapes. */
+size_t json_scan_skip_string(Slice s, size_t i) {
         const char *begin = s.data + ++i, *quote = i < s.n ? memchr(begin, '"', s.n - i) : NULL;
         if (!quote)
                 return s.n;
@@ -14,13 +14,12 @@ static size_t skip_string(Slice s, size_t i) {
         return i < s.n ? i + 1 : s.n;
 }
 
-/* Index behind the value that begins at @i. */
-static size_t skip_value(Slice s, size_t i) {
+size_t json_scan_skip_value(Slice s, size_t i) {
         size_t depth = 0;
         while (i < s.n) {
                 char c = s.data[i];
                 if (c == '"') {
-                        i = skip_string(s, i);
+                        i = json_scan_skip_string(s, i);
                 } else if (c == '{' || c == '[') {
                         depth++;
                         i++;
@@ -29,7 +28,7 @@ static size_t skip_value(Slice s, size_t i) {
                                 return i; /* the end of what encloses a number or a literal */
                         depth--;
                         i++;
-                } else if (depth == 0 && (c == ',' || c == ':')) {
+                } else if (depth == 0 && (c == ',' || c == ':' || (unsigned char)c <= ' ')) {
                         return i;
                 } else {
                         i++;
@@ -46,7 +45,7 @@ bool json_scan_next(Slice array, size_t *at, Slice *ret_item) {
         size_t i = *at ? *at : 1;
         if (array.n < 2 || array.data[0] != '[' || i >= array.n - 1)
                 return false;
-        size_t end = skip_value(array, i);
+        size_t end = json_scan_skip_value(array, i);
         *ret_item = (Slice){array.data + i, end - i};
         *at = end + 1; /* over the comma, or past the end */
         return end > i;
@@ -59,8 +58,8 @@ size_t json_scan_members(Slice object, const char *const *keys, size_t n_keys, S
         if (object.n < 2 || object.data[0] != '{')
                 return 0;
         while (n_found < n_keys && i < object.n - 1 && object.data[i] == '"') {
-                size_t name = i + 1, colon = skip_string(object, i);
-                size_t end = colon < object.n ? skip_value(object, colon + 1) : object.n;
+                size_t name = i + 1, colon = json_scan_skip_string(object, i);
+                size_t end = colon < object.n ? json_scan_skip_value(object, colon + 1) : object.n;
                 Slice key = {object.data + name, colon - 1 - name};
                 for (size_t k = 0; k < n_keys; k++)
                         if (slice_eq_str(key, keys[k]) && end > colon + 1) {

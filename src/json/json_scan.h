@@ -17,3 +17,9 @@ bool json_scan_member(Slice object, const char *key, Slice *ret_value);
 size_t json_scan_members(Slice object, const char *const *keys, size_t n_keys, Slice *ret_values);
 /** The text of a raw string without escapes, "" included; false for other values and strings with escapes. */
 bool json_scan_plain_string(Slice raw, Slice *ret_text);
+
+/* The steps of it, for JSON with blanks too. @i is where a string or value begins; what is no JSON ends somewhere. */
+/** Behind the string; @s.n when it does not end. */
+size_t json_scan_skip_string(Slice s, size_t i);
+/** Behind the value. */
+size_t json_scan_skip_value(Slice s, size_t i);

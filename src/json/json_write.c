@@ -131,11 +131,7 @@ static int sorter_push(Sorter *s, Member m) {
         return 0;
 }
 
-/**
- * Order of UTF-16 code units, seen through UTF-8. Both orders agree but for one thing: characters past
- * U+FFFF (lead bytes F0…F4) are surrogates in UTF-16 and so come before U+E000…U+FFFF (EE, EF).
- */
-static int key_cmp(Slice a, Slice b) {
+int json_key_cmp(Slice a, Slice b) {
         size_t n = a.n < b.n ? a.n : b.n, i = 0;
         while (i < n && a.data[i] == b.data[i])
                 i++;
@@ -148,7 +144,7 @@ static int key_cmp(Slice a, Slice b) {
 }
 
 static int member_cmp(const void *a, const void *b) {
-        return key_cmp(((const Member *)a)->key, ((const Member *)b)->key);
+        return json_key_cmp(((const Member *)a)->key, ((const Member *)b)->key);
 }
 
 static void sort_members(Member *m, size_t n) {
@@ -159,7 +155,7 @@ static void sort_members(Member *m, size_t n) {
         for (size_t i = 1; i < n; i++) {
                 Member one = m[i];
                 size_t at = i;
-                for (; at > 0 && key_cmp(m[at - 1].key, one.key) > 0; at--)
+                for (; at > 0 && json_key_cmp(m[at - 1].key, one.key) > 0; at--)
                         m[at] = m[at - 1];
                 m[at] = one;
         }

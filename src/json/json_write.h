@@ -37,3 +37,8 @@ void json_put_tree(JsonWriter *w, const json_t *value);
 
 /** Append @value in canonical form (RFC 8785); integers keep all digits. 0 or the buffer's sticky error. */
 int json_canonical(const json_t *value, Buf *b);
+/**
+ * The order of its keys: UTF-16 code units, seen through UTF-8. Both orders agree but for one thing: characters past
+ * U+FFFF (lead bytes F0…F4) are surrogates in UTF-16 and so come before U+E000…U+FFFF (EE, EF). As memcmp.
+ */
+int json_key_cmp(Slice a, Slice b);

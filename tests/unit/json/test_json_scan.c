@@ -87,3 +87,26 @@ Test(json_scan, agrees_with_the_tree) {
         buf_deinit(&again);
         json_decref(tree);
 }
+
+Test(json_scan, steps_over_blanks_too) {
+        static const struct {
+                const char *text;
+                size_t end;
+        } values[] = {{"12 , 3", 2},         {"true\n}", 4},        {"{ \"a\" : [ 1, 2 ] } x", 18},
+                      {"\"a \\\" b\" , c", 8}, {"[ \"]\", { } ]\t", 12}, {"\"open", 5}};
+        for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+                cr_assert_eq(json_scan_skip_value(slice_from_str(values[i].text), 0), values[i].end, "%s: %zu",
+                             values[i].text, json_scan_skip_value(slice_from_str(values[i].text), 0));
+        cr_assert_eq(json_scan_skip_string(SLICE("x \"ab\" y"), 2), 6);
+        cr_assert_eq(json_scan_skip_string(SLICE("\"\\"), 0), 2);
+}
+
+Test(json_scan, keys_are_in_the_order_of_utf16) {
+        static const char *const keys[] = {"", "a", "aa", "b", "\xc3\xa4", "\xed\x9f\xbf",
+                                           "\xf0\x9f\x98\x80", "\xef\xbf\xbd"};
+        for (size_t i = 0; i < 8; i++)
+                for (size_t k = 0; k < 8; k++) {
+                        int order = json_key_cmp(slice_from_str(keys[i]), slice_from_str(keys[k]));
+                        cr_assert_eq((order > 0) - (order < 0), (i > k) - (i < k), "%zu %zu", i, k);
+                }
+}
