@@ -26,12 +26,15 @@ typedef struct Engine {
 } Engine;
 extern Engine e; /* one test, one process, one engine */
 
+/* Asked no more once it is true: the server says for a moment now and then that nobody is there. */
 #define UNTIL(condition)                                                                                     \
         do {                                                                                                 \
-                int left_ = WAIT_MS / 10;                                                                    \
-                while (!(condition) && left_-- > 0)                                                          \
+                bool met_ = (condition);                                                                     \
+                for (int left_ = WAIT_MS / 10; !met_ && left_ > 0; left_--) {                                \
                         test_sleep_ms(10);                                                                   \
-                cr_assert(condition, "did not come: " #condition);                                           \
+                        met_ = (condition);                                                                  \
+                }                                                                                            \
+                cr_assert(met_, "did not come: " #condition);                                                \
         } while (0)
 
 /** Start what e.server and e.settings say; e.server must be running, or have been. */
