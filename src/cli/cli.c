@@ -9,13 +9,13 @@
 #include "cli/text.h"
 
 const CliCommand *const cli_commands[] = {
-                &command_approvals,  &command_approve,  &command_backup,   &command_cancel,
-                &command_completion, &command_event,    &command_evidence, &command_graph,
-                &command_help,       &command_history,  &command_list,     &command_logs,
-                &command_pause,      &command_register, &command_reject,   &command_replay,
-                &command_resume,     &command_retry,    &command_runbooks, &command_show,
-                &command_start,      &command_stats,    &command_status,   &command_validate,
-                &command_version,    &command_watch,
+                &command_approvals,   &command_approve,    &command_backup,   &command_cancel,
+                &command_checkpoints, &command_completion, &command_event,    &command_evidence,
+                &command_graph,       &command_help,       &command_history,  &command_list,
+                &command_logs,        &command_pause,      &command_register, &command_reject,
+                &command_replay,      &command_resume,     &command_retry,    &command_runbooks,
+                &command_show,        &command_start,      &command_stats,    &command_status,
+                &command_validate,    &command_version,    &command_watch,
 };
 const size_t n_cli_commands = N_ELEMENTS(cli_commands);
 

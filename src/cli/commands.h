@@ -5,6 +5,7 @@
 
 extern const CliCommand command_approvals, command_approve, command_reject; /* cmd_approve.c */
 extern const CliCommand command_backup;                                     /* cmd_backup.c */
+extern const CliCommand command_checkpoints;                                /* cmd_checkpoints.c */
 extern const CliCommand command_completion;                                 /* cmd_completion.c */
 extern const CliCommand command_cancel, command_pause, command_replay, command_resume,
                 command_retry;                                       /* cmd_control.c */

@@ -84,6 +84,11 @@ Test(offline, wrong_command_lines) {
                         {"help strat", "there is no command strat; did you mean start?"},
                         {"list --color sometimes", "--color is auto, always or never"},
                         {"history", "give an execution, or --file"},
+                        {"history x --checkpoints y", "--checkpoints goes with --verify"},
+                        {"history x --verify --key y", "--key goes with --checkpoints"},
+                        {"history --verify -f - --checkpoints -", "only one of the files can be stdin"},
+                        {"checkpoints", "give files of checkpoints to verify, or --follow"},
+                        {"checkpoints x --key AAAA", "--key: a public key is 32 bytes in base64"},
                         {"completion csh", "bash, zsh and fish"},
         };
 
