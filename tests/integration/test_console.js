@@ -401,6 +401,12 @@ browserTest('loops and child executions unfold', async (open) => {
   assert.match(decodeURIComponent(page.url()), /step=body\[3\]/);
   await table.getByRole('button', { name: 'Show what is inside kid' }).click();
   await table.getByRole('link', { name: 'inner' }).waitFor();
+  // Finding looks into what is folded.
+  await browser.open(page, '#/executions');
+  await browser.open(page, link(id, '?tab=steps'));
+  await page.getByPlaceholder('Id, name or status').fill('body[4]');
+  await table.getByRole('link', { name: 'body' }).click();
+  await page.getByRole('complementary').getByText('5 of 5').waitFor();
 });
 
 browserTest(
@@ -617,6 +623,18 @@ browserTest('at phone width nothing hangs over the edge', async (open) => {
     await settled(page);
     assert.equal(await overhang(page), 0, to);
   }
+  // A table of which only a part is drawn keeps its columns.
+  const many = runbook(
+    'many',
+    Array.from({ length: 200 }, (_, i) => wait(`s${i}`, 1)),
+    { idempotency: 'none', maxConcurrentSteps: 100 },
+  );
+  await alice.register(many);
+  await browser.open(page, link(await alice.startId(many.id, {}), '?tab=steps'));
+  const name = page.getByRole('table', { name: 'Steps of the execution' }).getByRole('link', { name: 's3', exact: true });
+  const box = await name.locator('xpath=ancestor::td').boundingBox();
+  assert.ok(box.width > 180, `the name has its room: ${box.width}`);
+  assert.equal(await overhang(page), 0);
   // What a tap opens is below the graph: the page goes there.
   await browser.open(page, link(id));
   await node(page, 'ask').click();

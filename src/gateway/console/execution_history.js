@@ -207,7 +207,6 @@ export function historyTab(page) {
           : null,
         rows.table({
           label: 'History',
-          columns: 5,
           items,
           row,
           head: h(

@@ -133,7 +133,7 @@ export function stepsTab(page) {
       { key: row.key, class: 'row' },
       h(
         'td',
-        { colspan: 5 },
+        { colspan: 2 },
         h(
           'div',
           { class: 'tree-cell faint', style: indent(row) },
@@ -147,10 +147,16 @@ export function stepsTab(page) {
   const KINDS = { step: stepRow, iteration: iterationRow, note: noteRow };
 
   function shown() {
-    const all = treeRows(page.graph, page.execution, isOpen, childOf);
     const needle = filter.trim().toLowerCase();
-    if (!needle) return all;
-    return all.filter(
+    if (!needle) return treeRows(page.graph, page.execution, isOpen, childOf);
+    // What is folded is looked through too; children as far as they have been fetched.
+    const everything = treeRows(
+      page.graph,
+      page.execution,
+      () => true,
+      (id) => children.get(id),
+    );
+    return everything.filter(
       (r) =>
         r.kind === 'step' && `${r.path} ${r.node.name} ${r.result.status}`.toLowerCase().includes(needle),
     );
@@ -178,13 +184,12 @@ export function stepsTab(page) {
         ),
         rows.table({
           label: 'Steps of the execution',
-          columns: 5,
           items,
           head: h(
             'tr',
             null,
             h('th', { scope: 'col' }, 'Step'),
-            h('th', { scope: 'col' }, 'Status'),
+            h('th', { scope: 'col', class: 'col-status' }, 'Status'),
             h('th', { scope: 'col', class: 'number hide-phone' }, 'Attempts'),
             h('th', { scope: 'col', class: 'hide-phone' }, 'Started'),
             h('th', { scope: 'col', class: 'number hide-phone' }, 'Duration'),

@@ -93,7 +93,6 @@ export function timelineTab(page) {
       rows.table({
         label: 'Timeline of the attempts',
         className: 'timeline',
-        columns: 2,
         items,
         head: h(
           'tr',

@@ -36,7 +36,7 @@ export class VirtualRows {
   }
 
   /** The table's tree. @row(item, index) gives a keyed `tr`. */
-  table({ label, head, items, row, columns, className = '' }) {
+  table({ label, head, items, row, className = '' }) {
     this.count = items.length;
     const isWhole = items.length <= ALL_BELOW;
     const first = isWhole ? 0 : Math.min(this.first, Math.max(0, items.length - 1));
@@ -46,7 +46,8 @@ export class VirtualRows {
         ? h(
             'tr',
             { key, class: 'room', 'aria-hidden': 'true' },
-            h('td', { colspan: columns, style: { height: `${n * this.rowHeight}px` } }),
+            // One cell only: with columns hidden at phone width more would make new ones.
+            h('td', { style: { height: `${n * this.rowHeight}px` } }),
           )
         : null;
     const shown = items.slice(first, last).map((item, i) => {

@@ -175,13 +175,12 @@ export function executionsPage(ctx) {
     return [
       rows.table({
         label: 'Executions',
-        columns: 6,
         items: state.items,
         row,
         head: h(
           'tr',
           null,
-          h('th', { scope: 'col' }, 'Status'),
+          h('th', { scope: 'col', class: 'col-status' }, 'Status'),
           h('th', { scope: 'col' }, 'Execution'),
           h('th', { scope: 'col', class: 'hide-phone' }, 'Started by'),
           h('th', { scope: 'col', class: 'hide-phone' }, 'When'),

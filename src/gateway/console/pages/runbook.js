@@ -72,7 +72,6 @@ export function runbookPage(ctx) {
     return rows.table({
       label: 'Steps',
       items,
-      columns: 3,
       head: h(
         'tr',
         null,

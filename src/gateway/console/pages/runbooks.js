@@ -117,7 +117,6 @@ export function runbooksPage(ctx) {
       ),
       items,
       row,
-      columns: 5,
     });
   }
 
