@@ -631,7 +631,8 @@ browserTest('at phone width nothing hangs over the edge', async (open) => {
   );
   await alice.register(many);
   await browser.open(page, link(await alice.startId(many.id, {}), '?tab=steps'));
-  const name = page.getByRole('table', { name: 'Steps of the execution' }).getByRole('link', { name: 's3', exact: true });
+  const table = page.getByRole('table', { name: 'Steps of the execution' });
+  const name = table.getByRole('link', { name: 's3', exact: true });
   const box = await name.locator('xpath=ancestor::td').boundingBox();
   assert.ok(box.width > 180, `the name has its room: ${box.width}`);
   assert.equal(await overhang(page), 0);
