@@ -92,6 +92,10 @@ static bool committed(StoreTxn *t, const Entry *e, Slice *ret_type, Slice *ret) 
 static bool same_subject(const AuditMessage *m, const Entry *e, Slice type) {
         char id[UUID_TEXT_SIZE + 1], tail[256];
         uuid_format(e->id, id);
+        if (slice_eq_str(type, "checkpoint")) {
+                snprintf(tail, sizeof(tail), SIM_PREFIX ".checkpoint.%s", id);
+                return slice_eq_str(m->subject, tail);
+        }
         snprintf(tail, sizeof(tail), ".%s.%s.%.*s", e->is_log ? "log" : "lifecycle", id, SLICE_ARG(type));
         return slice_ends_with(m->subject, slice_from_str(tail)) &&
                slice_starts_with(m->subject, SLICE(SIM_PREFIX "."));

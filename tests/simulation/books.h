@@ -43,6 +43,9 @@ typedef struct Case {
         bool dry_run, retried;
         uint64_t seq, n_logs, n_journal;
         char hash[DIGEST_TEXT_SIZE + 1];
+        char (*hashes)[DIGEST_TEXT_SIZE]; /* of all events */
+        size_t n_hashes, cap_hashes;
+        uint64_t attested; /* by a checkpoint */
         uint8_t status;
         int64_t time_ms;  /* of the last event */
         int64_t begun_ms; /* the start, or the last retry */
@@ -106,6 +109,10 @@ const char *votes_may_complete(const Case *c, const StepModel *m);
 const char *votes_may_fail(const Case *c, const StepModel *m, const char *code);
 /** Has the step ended as soon as it could? NULL, or why it should have. */
 const char *votes_must_end(const Case *c, const StepModel *m);
+
+/* attest.c */
+/** The checkpoint @data, event c->seq of @c, against all that is known; NULL, or what is wrong with it. */
+const char *attest_apply(Sim *s, const Case *c, const json_t *data);
 
 /* tables.c */
 /** Timers, waits and approvals of one execution against its state. */

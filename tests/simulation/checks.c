@@ -26,6 +26,7 @@ void books_free(Books *b) {
                 free(c->initiator);
                 free(c->command_id);
                 free(c->steps);
+                free(c->hashes);
         }
         free(b->cases);
         free(b->event_ids);
@@ -131,6 +132,8 @@ static void check_chain(Sim *s, Case *c, Slice json, const json_t *tree) {
                 sim_fail(s, "chain broken", "event %llu says another hash than its own",
                          (unsigned long long)c->seq);
         memcpy(c->hash, hash, sizeof(hash));
+        SIM_GROW(c->hashes, c->n_hashes, c->cap_hashes);
+        memcpy(c->hashes[c->n_hashes++], hash, DIGEST_TEXT_SIZE);
 }
 
 static void apply(Sim *s, Case *c, Slice type, Slice json) {

@@ -344,8 +344,12 @@ void model_apply(Sim *s, Case *c, const EventView *e) {
         if (e->at_ms < c->time_ms)
                 wrong(s, c, e, "time goes back");
         c->time_ms = e->at_ms;
-        if (!c->runbook)
+        if (!c->runbook) {
+                const char *why = strcmp(e->type, "checkpoint") == 0 ? attest_apply(s, c, e->data) : NULL;
+                if (why)
+                        wrong(s, c, e, why);
                 return;
+        }
         if (strncmp(e->type, "execution.", 10) == 0)
                 apply_execution(s, c, e);
         else

@@ -99,4 +99,7 @@ void plan_draw(Plan *p, uint64_t seed) {
         p->clock_ms = rng_chance(&r, 500) ? 200 : rng_chance(&r, 500) ? 3000 : 30000;
         p->n_runbooks = 1 + rng_below(&r, 4);
         draw_limits(p, &r);
+        Rng c = rng_of(seed, UINT64_MAX - 5);
+        p->runtime.checkpoint_ms = rng_chance(&c, 333) ? 1 + rng_below(&c, 20000) : 0;
+        signing_key_from_seed((const uint8_t *)"a seed of thirty-two bytes, here", &p->runtime.checkpoint_key);
 }

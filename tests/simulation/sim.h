@@ -281,6 +281,10 @@ bool people_commanded(Sim *s, const char *verb, Uuid execution, Slice user);
 char *definition_draw(Rng *r, const char *id, const char *version, const char *const *others,
                       size_t n_others);
 
+/* attest.c */
+/** With a living engine, after the last checkpoint. */
+void attest_check_end(Sim *s);
+
 /* checks.c */
 Books *books_new(void);
 void books_free(Books *b);
