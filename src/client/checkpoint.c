@@ -35,7 +35,7 @@ typedef struct Engine {
         char hash_text[DIGEST_TEXT_SIZE + 1];
         uint32_t number;
         bool is_pinned; /* `key` is its key */
-        uint8_t key[CHECKPOINT_KEY_SIZE];
+        uint8_t key[SIGNATURE_KEY_SIZE];
         Digest last_hash;
         RecentCheckpoint recent[RECENT_MAX]; /* by sequence modulo RECENT_MAX */
 } Engine;
@@ -43,7 +43,7 @@ typedef struct Engine {
 struct RunbookCheckpoints {
         Engine *engines[RUNBOOK_CHECKPOINT_ENGINES_MAX];
         size_t n_engines;
-        uint8_t keys[RUNBOOK_CHECKPOINT_KEYS_MAX][CHECKPOINT_KEY_SIZE];
+        uint8_t keys[RUNBOOK_CHECKPOINT_KEYS_MAX][SIGNATURE_KEY_SIZE];
         size_t n_keys;
         CheckpointHeads heads;
         uint64_t n_events, n_faults;
@@ -71,7 +71,7 @@ void runbook_checkpoints_free(RunbookCheckpoints *c) {
 }
 
 int runbook_checkpoints_trust(RunbookCheckpoints *c, const char *public_key, RunbookClientError *e) {
-        uint8_t key[CHECKPOINT_KEY_SIZE];
+        uint8_t key[SIGNATURE_KEY_SIZE];
 
         if (!public_key || !checkpoint_key_parse(slice_from_str(public_key), key))
                 return client_error_set(
@@ -134,8 +134,8 @@ static bool is_trusted(const RunbookCheckpoints *c, const Engine *engine, const 
         bool found = c->n_keys == 0;
 
         for (size_t i = 0; i < c->n_keys; i++)
-                found |= !memcmp(c->keys[i], key, CHECKPOINT_KEY_SIZE);
-        return found && (!engine->is_pinned || !memcmp(engine->key, key, CHECKPOINT_KEY_SIZE));
+                found |= !memcmp(c->keys[i], key, SIGNATURE_KEY_SIZE);
+        return found && (!engine->is_pinned || !memcmp(engine->key, key, SIGNATURE_KEY_SIZE));
 }
 
 #define NAMED       "checkpoint %lld of engine %s"

@@ -9,9 +9,8 @@
  * checkpoint may be kept with other blanks than it was sent with.
  */
 
+#include <errno.h>
 #include <stdlib.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -261,42 +260,28 @@ int checkpoint_event_read(Slice text, CheckpointEvent *c, RunbookClientError *e)
 
 /* ── The signature ─────────────────────────────────────────────────────────────────────────────── */
 
-/** Ed25519 (RFC 8032, pure): 1, 0, or RUNBOOK_CLIENT_E_MEMORY. */
-static int verify(const CheckpointEvent *c, Slice statement) {
-        EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, c->key, sizeof c->key);
-        EVP_MD_CTX *context = EVP_MD_CTX_new();
-        int r = RUNBOOK_CLIENT_E_MEMORY;
-
-        if (key && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1)
-                r = EVP_DigestVerify(context, c->signature, sizeof c->signature,
-                                     (const unsigned char *)statement.data, statement.n) == 1;
-        EVP_MD_CTX_free(context);
-        EVP_PKEY_free(key);
-        ERR_clear_error();
-        return r;
-}
-
 int checkpoint_event_is_signed(const CheckpointEvent *c) {
         _cleanup_(buf_deinit) Buf statement = {0};
+        int r = json_canonical(c->statement, &statement);
 
-        if (json_canonical(c->statement, &statement) < 0)
-                return RUNBOOK_CLIENT_E_MEMORY;
-        return verify(c, buf_slice(&statement));
+        if (r == 0)
+                r = signature_check(c->key, buf_slice(&statement), c->signature);
+        return r == 0 ? 1 : r == -EBADMSG ? 0 : RUNBOOK_CLIENT_E_MEMORY;
 }
 
-bool checkpoint_key_parse(Slice text, uint8_t ret[CHECKPOINT_KEY_SIZE]) {
-        _cleanup_(buf_deinit) Buf bytes = {.limit = 2 * CHECKPOINT_KEY_SIZE};
+bool checkpoint_key_parse(Slice text, uint8_t ret[SIGNATURE_KEY_SIZE]) {
+        _cleanup_(buf_deinit) Buf bytes = {.limit = 2 * SIGNATURE_KEY_SIZE};
 
-        if (!base64_decode(text, &bytes) || bytes.n != CHECKPOINT_KEY_SIZE)
+        if (!base64_decode(text, &bytes) || bytes.n != SIGNATURE_KEY_SIZE)
                 return false;
-        memcpy(ret, bytes.data, CHECKPOINT_KEY_SIZE);
+        memcpy(ret, bytes.data, SIGNATURE_KEY_SIZE);
         return true;
 }
 
-void checkpoint_key_format(const uint8_t key[CHECKPOINT_KEY_SIZE], char ret[CHECKPOINT_KEY_TEXT_SIZE + 1]) {
+void checkpoint_key_format(const uint8_t key[SIGNATURE_KEY_SIZE], char ret[CHECKPOINT_KEY_TEXT_SIZE + 1]) {
         _cleanup_(buf_deinit) Buf text = {0};
 
-        base64_put(&text, slice_from_bytes(key, CHECKPOINT_KEY_SIZE));
+        base64_put(&text, slice_from_bytes(key, SIGNATURE_KEY_SIZE));
         ret[0] = 0;
         if (text.n == CHECKPOINT_KEY_TEXT_SIZE) {
                 memcpy(ret, text.data, text.n);

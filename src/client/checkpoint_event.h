@@ -4,12 +4,11 @@
 #include <runbook/client.h>
 #include "base/uuid.h"
 #include "client/event_seal.h"
+#include "json/signature.h"
 
-#define CHECKPOINT_ENGINE_MAX     64 /* bytes of an engine's id */
-#define CHECKPOINT_KEY_SIZE       32
-#define CHECKPOINT_SIGNATURE_SIZE 64
-#define CHECKPOINT_KEY_TEXT_SIZE  44  /* base64 */
-#define CHECKPOINT_HEADS_MAX      500 /* of one checkpoint */
+#define CHECKPOINT_ENGINE_MAX    64  /* bytes of an engine's id */
+#define CHECKPOINT_KEY_TEXT_SIZE 44  /* base64 */
+#define CHECKPOINT_HEADS_MAX     500 /* of one checkpoint */
 
 /** A chain's last event at that moment. */
 typedef struct CheckpointHead {
@@ -26,7 +25,7 @@ typedef struct CheckpointEvent {
         Digest prevhash;
         Digest claimed; /* the hash that it says */
         Digest content; /* the hash that its content gives */
-        uint8_t key[CHECKPOINT_KEY_SIZE], signature[CHECKPOINT_SIGNATURE_SIZE];
+        uint8_t key[SIGNATURE_KEY_SIZE], signature[SIGNATURE_SIZE];
         const json_t *statement;
         CheckpointHead *heads; /* owned */
         size_t n_heads;
@@ -42,5 +41,5 @@ void checkpoint_event_deinit(CheckpointEvent *c);
 /** Is the signature that of `key` over the canonical statement? 1, 0, or RUNBOOK_CLIENT_E_MEMORY. */
 int checkpoint_event_is_signed(const CheckpointEvent *c);
 /** A public key as people hand it on: base64 of 32 bytes. */
-bool checkpoint_key_parse(Slice text, uint8_t ret[CHECKPOINT_KEY_SIZE]);
-void checkpoint_key_format(const uint8_t key[CHECKPOINT_KEY_SIZE], char ret[CHECKPOINT_KEY_TEXT_SIZE + 1]);
+bool checkpoint_key_parse(Slice text, uint8_t ret[SIGNATURE_KEY_SIZE]);
+void checkpoint_key_format(const uint8_t key[SIGNATURE_KEY_SIZE], char ret[CHECKPOINT_KEY_TEXT_SIZE + 1]);

@@ -1,7 +1,7 @@
 'use strict';
 // Signed checkpoints as an auditor uses them: kept by the command line as they are published, verified, and a
-// real history held against them. The checkpoints here are signed by Node (lib/checkpoints.js), so that every
-// forgery can be made; the engine's own are off.
+// real history held against them. Most are signed by Node (lib/checkpoints.js), so that every forgery can be made,
+// while the engine's own are off; the last case has the engine sign, and Node check.
 
 const { spawn } = require('node:child_process');
 const { randomUUID } = require('node:crypto');
@@ -236,6 +236,37 @@ test('--follow tells faults on stderr and by its exit status', async () => {
   assert.match(follower.err, /which is not trusted/);
   assert.equal(follower.err.match(/not a checkpoint/g).length, 2);
   for (const line of follower.out.trim().split('\n')) JSON.parse(line);
+});
+
+test("the engine's own checkpoints, checked by Node and by the command line", async () => {
+  await house.restartEngine('SIGTERM', { CHECKPOINT_INTERVAL_MS: '100' });
+  const [, key] = await eventually(() => house.engine.logText().match(/"publicKey":"([^"]+)"/), { what: 'the key' });
+  const definition = runbook('signed', [wait('a', 300), wait('b', 300, ['a'])]);
+  await alice.register(definition);
+  const own = await alice.startId(definition.id, {});
+  await alice.until(own, 'completed');
+  const [, engine] = (await alice.all(`history.${own}`, 'events'))[0].source.match(/^runbookd\/(.+)$/);
+  const attests = (event, sequence) =>
+    event.data.statement.heads.some((head) => head.id === own && head.sequence === sequence);
+  const events = await alice.all(`history.${own}`, 'events');
+  const published = await eventually(
+    async () => {
+      const messages = await house.auditMessages(`${PREFIX}.checkpoint.${engine}`);
+      return messages.some((m) => attests(m.body, events.length)) && messages;
+    },
+    { what: 'a checkpoint of the last event' },
+  );
+  const checkpoints = published.map((m) => m.body);
+  assert.equal(checkpointFault(checkpoints, key), null);
+  for (const [i, m] of published.entries()) assert.equal(m.id, `${engine}/${i + 1}`);
+  assert.ok(checkpoints.filter((event) => event.data.statement.heads.some((head) => head.id === own)).length >= 2);
+  const kept = fileOf('own.jsonl', checkpoints);
+  assert.match((await cli(0, ['checkpoints', kept, '--key', key])).out, /none missing, none altered/);
+  const held = await cli(0, ['history', own, '--verify', '--checkpoints', kept, '--key', key]);
+  assert.ok(held.out.includes(`events 1 to ${events.length} are attested by checkpoint`), held.out);
+  assert.ok(held.out.includes(`of engine ${engine}, signed with ${key}`), held.out);
+  const file = fileOf('own-anew.jsonl', madeAnew(events, events.length));
+  assert.match((await cli(1, ['history', '-f', file, '--verify', '--checkpoints', kept])).err, /was altered/);
 });
 
 run(async () => {

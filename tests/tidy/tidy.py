@@ -76,7 +76,7 @@ THIRD_PARTY = {
     r"openssl/": [
         r"src/gateway/(jwks|token_file)\.c",
         r"src/json/(digest|signature)\.c",
-        r"src/client/(checkpoint_event|credentials)\.c",
+        r"src/client/credentials\.c",
     ],
     r"jansson\.h": [r"src/(?!base/).*", r"storage/.*", r"subjects/.*", r"deploy/examples/.*"],
     r"yaml\.h": [r"src/json/yaml\.c"],
