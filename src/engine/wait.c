@@ -86,13 +86,18 @@ void wait_event_start(Move *m, uint32_t instance) {
                 return;
         free(extra->correlation);
         free(extra->event_type);
-        extra->correlation = correlation_text(m, instance, &error);
+        extra->correlation = NULL;
         extra->event_type = slice_dup(step->event_type);
+        if (!extra->event_type) {
+                move_oom(m);
+                return;
+        }
+        extra->correlation = correlation_text(m, instance, &error);
         if (error) {
                 step_fail(m, instance, error);
                 return;
         }
-        if (!extra->correlation || !extra->event_type) {
+        if (!extra->correlation) {
                 move_oom(m);
                 return;
         }
