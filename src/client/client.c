@@ -9,11 +9,11 @@
  */
 
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 #include "base/cleanup.h"
 #include "base/uuid.h"
 #include "client/client.h"
+#include "client/random_bits.h"
 #include "client/subject.h"
 #include "json/json_read.h"
 
@@ -23,13 +23,10 @@
         8192 /* an error body that came without its headers is looked for in replies up to this size */
 
 void runbook_new_id(char ret[RUNBOOK_CLIENT_ID_SIZE]) {
-        uint64_t random[2] = {0};
+        uint64_t random[2];
         struct timespec now;
 
-        /* Never short and never failing for so few bytes, once the kernel's generator is up: it blocks until
-         * then. */
-        while (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-                continue;
+        random_bits(random);
         clock_gettime(CLOCK_REALTIME, &now);
         uuid_format(uuid_v7((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, random[0], random[1]), ret);
 }

@@ -88,7 +88,7 @@ THIRD_PARTY = {
     r"j[qv]\.h": [r"src/executors/jq_child/[^/]*"],
     r"dlfcn\.h": [r"src/base/allocation\.c", r"src/executors/plugin[^/]*"],
     r"pcre2\.h": [r"src/expr/[^/]*", r"src/schema/pattern\.c"],
-    r"uuid/": [r"src/base/uuid\.c"],
+    r"uuid/": [r"src/client/random_bits\.c"],
     r"pthread\.h": [r"(?!src/(json|schema|model|expr|engine)/).*", r"src/json/(digest|signature)\.c"],
     r"sys/socket\.h": [r"src/(client|executors|daemon|gateway)/.*", r"subjects/.*", r"deploy/.*"],
 }
