@@ -111,7 +111,8 @@ static int take_chunk(LineReader *l, Slice chunk) {
         return 0;
 }
 
-int checkpoint_file_read(Cli *cli, RunbookCheckpoints *checkpoints, const char *path, FaultList *faults) {
+int checkpoint_file_read(Cli *cli, RunbookCheckpoints *checkpoints, const char *path, FaultList *faults,
+                         bool *ret_is_open) {
         bool is_stdin = !strcmp(path, "-");
         LineReader l = {.cli = cli, .checkpoints = checkpoints, .faults = faults, .path = path};
         FILE *f = is_stdin ? stdin : fopen(path, "re");
@@ -128,6 +129,8 @@ int checkpoint_file_read(Cli *cli, RunbookCheckpoints *checkpoints, const char *
                 fclose(f);
         if (r == 0 && error)
                 r = cli_fail(cli, EXIT_REFUSED, "NO_FILE", "cannot read %s: %s", path, strerror(error));
+        if (r == 0 && l.line.n > 0 && ret_is_open)
+                *ret_is_open = true;
         if (r == 0)
                 r = take_line(&l);
         buf_deinit(&l.line);

@@ -20,5 +20,9 @@ json_t *fault_list_steal(FaultList *f);
 /** A verifier that trusts what --key says. 0 and an owned one, or a CliExit after having said why. */
 int checkpoint_verifier_new(Cli *cli, const CliArgs *args, RunbookCheckpointMemory memory,
                             RunbookCheckpoints **ret);
-/** Feed it @path ("-": stdin), one checkpoint a line; faults are told with file and line. 0 or a CliExit. */
-int checkpoint_file_read(Cli *cli, RunbookCheckpoints *checkpoints, const char *path, FaultList *faults);
+/**
+ * Feed it @path ("-": stdin), one checkpoint a line; faults are told with file and line. @ret_is_open (may be NULL)
+ * becomes true when the last line has no end, as after a crash in the midst of writing it. 0 or a CliExit.
+ */
+int checkpoint_file_read(Cli *cli, RunbookCheckpoints *checkpoints, const char *path, FaultList *faults,
+                         bool *ret_is_open);

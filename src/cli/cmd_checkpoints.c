@@ -17,6 +17,7 @@ typedef struct Checkpoints {
         RunbookCheckpoints *verifier;
         FaultList faults;
         bool has_keys;
+        bool is_open; /* a file ends within a line */
 } Checkpoints;
 
 /* ── What files hold ───────────────────────────────────────────────────────────────────────────── */
@@ -177,7 +178,7 @@ static int read_files(Checkpoints *c, const CliArgs *args) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < args_count(args); i++)
-                r = checkpoint_file_read(c->cli, c->verifier, args_at(args, i), &c->faults);
+                r = checkpoint_file_read(c->cli, c->verifier, args_at(args, i), &c->faults, &c->is_open);
         return r;
 }
 
@@ -198,6 +199,8 @@ static int run_follow(Checkpoints *c, const CliArgs *args) {
         c->cli->json = false; /* stdout is for checkpoints alone: all else is said on stderr */
         r = read_files(c, args);
         c->cli->json = wanted_json;
+        if (r == 0 && c->is_open)
+                cli_print("\n"); /* what is appended to it begins a line of its own */
         if (r == 0)
                 r = follow(c, s);
         runbook_subscription_free(s);

@@ -42,7 +42,7 @@ static int load_checkpoints(History *h, const char *id) {
                                 "%s",
                                 id);
         while (r == 0 && (path = args_each(h->args, "checkpoints", &it)))
-                r = checkpoint_file_read(h->cli, h->checkpoints, path, &h->faults);
+                r = checkpoint_file_read(h->cli, h->checkpoints, path, &h->faults, NULL);
         return r;
 }
 

@@ -88,7 +88,7 @@ void help_program(Cli *cli, FILE *to) {
                         "[ARGUMENTS] [OPTIONS]\n");
         put_title(&b, &cli->term, "Commands");
         for (size_t i = 0; i < n_cli_commands; i++)
-                buf_printf(&b, "  %-11s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+                buf_printf(&b, "  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
         put_options(&b, cli, "Options of every command", cli_global_options, n_cli_global_options);
         put_title(&b, &cli->term, "Where it connects");
         buf_put_str(&b, "  ");

@@ -174,6 +174,52 @@ test('the auditor reads the whole stream, and cannot change it', async () => {
   }
 });
 
+test('the auditor keeps checkpoints by the command line, and has the stored ones from the stream', async () => {
+  const { alice, auditor } = people;
+  const env = {
+    NATS_URL: house.natsUrl,
+    NATS_USER: 'auditor',
+    NATS_PASSWORD: 'pw-auditor',
+    NATS_INBOX_PREFIX: '_INBOX.auditor',
+    RUNBOOK_TENANT: '',
+    RUNBOOK_USER: '',
+  };
+  const definition = runbook('kept', [wait('w', 1)]);
+  await alice.register(definition);
+  let followed, id;
+  house.cli(['checkpoints', '--follow', '--timeout', '3s'], { env }).then((done) => (followed = done));
+  for (let n = 0; !followed; n++) {
+    id = await alice.startId(definition.id, { n }); // so that there are checkpoints to hear
+    await alice.until(id, 'completed');
+    await sleep(300);
+  }
+  assert.equal(followed.code, 4, followed.err);
+  assert.match(followed.out, /"type":"runbook.checkpoint"/);
+  const ask = (seq) =>
+    auditor.connection.request(
+      'audit.api.STREAM.MSG.GET.RUNBOOK_AUDIT',
+      Person.encode({ seq, next_by_subj: `${PREFIX}.checkpoint.*` }),
+      { timeout: 3000 },
+    );
+  const file = path.join(house.dir, 'stored.jsonl');
+  await eventually(
+    async () => {
+      let text = '';
+      for (let seq = 1, message; (message = JSON.parse(Buffer.from((await ask(seq)).data)).message); )
+        [seq, text] = [message.seq + 1, `${text}${Buffer.from(message.data, 'base64')}\n`];
+      fs.writeFileSync(file, text);
+      return text.includes(id);
+    },
+    { what: 'a stored checkpoint of the last execution' },
+  );
+  const history = path.join(house.dir, 'history.jsonl');
+  const events = await alice.all(`history.${id}`, 'events');
+  fs.writeFileSync(history, events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+  const done = await house.cli(['history', '--verify', '-f', history, '--checkpoints', file], { env });
+  assert.equal(done.code, 0, done.err);
+  assert.match(done.out, /are attested by checkpoint/);
+});
+
 test('a worker takes tasks and gives results under its own name, and hears what is published; no more', async () => {
   const { alice } = people;
   const worker = people['geo'];
@@ -263,7 +309,7 @@ run(async () => {
     receiver: false,
     connect: { user: 'alice', pass: 'pw-alice', inboxPrefix: '_INBOX.alice' },
     probeUser: 'alice',
-    env: { NATS_USER: 'engine', NATS_PASSWORD: 'pw-engine' },
+    env: { NATS_USER: 'engine', NATS_PASSWORD: 'pw-engine', CHECKPOINT_INTERVAL_MS: '200' },
   });
   for (const name of NAMES) if (name !== 'engine' && name !== 'gateway') people[name] = await enter(name);
 });

@@ -212,12 +212,15 @@ test('--follow keeps what is published, each once, and ends quietly', async () =
 
   // A day later it goes on from what was kept; one was missed meanwhile.
   a.next();
+  fs.appendFileSync(kept, '{"data":{"algo'); // and the machine went down in the midst of a line
   const again = follow(kept);
   const late = a.next();
   await heardBy(again, late);
   again.stop();
   assert.equal(await again.ended, 1);
   assert.match(again.err, /checkpoint 4 of engine .* is missing/);
+  assert.match(again.err, /followed\.jsonl:6: not a checkpoint/);
+  assert.equal(again.out, `\n${JSON.stringify(JSON.parse(again.out))}\n`, 'a line of its own');
   assert.deepEqual(JSON.parse(again.out), late, 'it is kept all the same');
 });
 
