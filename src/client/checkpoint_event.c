@@ -72,7 +72,7 @@ static bool get_sequence(const JsonAt *object, const char *key, int64_t *ret) {
 
         if (!at.value)
                 json_at_error(&at, "is required, and must be a whole number");
-        return json_get_i64(object, key, 1, INT64_MAX, ret) && at.value;
+        return json_get_i64(object, key, 1, EVENT_SEQUENCE_MAX, ret) && at.value;
 }
 
 static bool get_time(const JsonAt *object, const char *key, Slice *ret_text, int64_t *ret_ms) {

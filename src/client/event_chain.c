@@ -53,7 +53,7 @@ const char *runbook_event_chain_hash(const RunbookEventChain *c) { return c->has
 const char *runbook_event_chain_execution(const RunbookEventChain *c) { return c->execution; }
 
 int runbook_event_chain_resume(RunbookEventChain *c, int64_t sequence, const char *hash) {
-        if (sequence < 0 || !hash || !event_is_hash(slice_from_str(hash)))
+        if (sequence < 0 || sequence > EVENT_SEQUENCE_MAX || !hash || !event_is_hash(slice_from_str(hash)))
                 return RUNBOOK_CLIENT_E_INVALID;
         c->sequence = sequence;
         memcpy(c->hash, hash, DIGEST_TEXT_SIZE);
@@ -78,8 +78,8 @@ static bool read_link(const json_t *json, ChainLink *ret) {
                         .hash = string_member(json, "hash"),
                         .execution = {subject.data, slash ? (size_t)(slash - subject.data) : subject.n},
         };
-        return json_is_object(json) && ret->sequence > 0 && event_is_hash(ret->prevhash) &&
-               event_is_hash(ret->hash);
+        return json_is_object(json) && ret->sequence > 0 && ret->sequence <= EVENT_SEQUENCE_MAX &&
+               event_is_hash(ret->prevhash) && event_is_hash(ret->hash);
 }
 
 static bool other_execution(RunbookEventChain *c, Slice execution) {
