@@ -47,6 +47,7 @@ static bool get_base64(const JsonAt *object, const char *key, void *ret, size_t 
                         return true;
                 }
         }
+        object->report->oom |= bytes.error || again.error;
         json_at_error(&at, "must be %zu bytes in base64", n_bytes);
         return false;
 }
