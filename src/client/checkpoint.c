@@ -17,10 +17,10 @@
  */
 
 #include <stdlib.h>
-#include <sys/random.h>
 #include "base/cleanup.h"
 #include "client/checkpoint_heads.h"
 #include "client/client_error.h"
+#include "client/random_bits.h"
 
 #define RECENT_MAX 512 /* checkpoints of an engine that are known again */
 
@@ -51,12 +51,11 @@ struct RunbookCheckpoints {
 
 RunbookCheckpoints *runbook_checkpoints_new(RunbookCheckpointMemory memory) {
         RunbookCheckpoints *c = calloc(1, sizeof *c);
-        uint64_t seeds[2] = {0};
+        uint64_t seeds[2];
 
         if (!c)
                 return NULL;
-        while (getrandom(seeds, sizeof seeds, 0) != (ssize_t)sizeof seeds)
-                ;
+        random_bits(seeds);
         checkpoint_heads_init(&c->heads, memory, seeds[0], seeds[1]);
         return c;
 }
