@@ -67,7 +67,7 @@ test('cancel aborts what is in flight, and says who and why', async () => {
       wait('d', 1, ['a', 'b', 'c']),
     ]),
   );
-  await alice.stepStatus(id, 'a', 'running');
+  await alice.until(id, () => house.receiver.toPath('/hang').length === 1, { what: 'the request' });
   const begun = Date.now();
   const reply = await alice.cmd(`cancel.${id}`, { reason: 'no longer needed' });
   assert.ok(reply.ok, reply.text);

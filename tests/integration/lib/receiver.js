@@ -40,12 +40,22 @@ class Receiver {
 
   take(request, response) {
     const chunks = [];
+    let kept, closedMs;
+    const closed = () => {
+      kept.aborted = !response.writableFinished;
+      kept.closedMs = closedMs;
+    };
+    // A caller that gives up at once may be gone before what it sent has been read.
+    response.on('close', () => {
+      closedMs = Date.now();
+      if (kept) closed();
+    });
     request.on('error', () => {});
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', async () => {
       const path = request.url.split('?')[0];
       const text = Buffer.concat(chunks).toString();
-      const kept = {
+      kept = {
         method: request.method,
         path,
         url: request.url,
@@ -61,10 +71,7 @@ class Receiver {
         kept.body = undefined;
       }
       this.requests.push(kept);
-      response.on('close', () => {
-        kept.aborted = !response.writableFinished;
-        kept.closedMs = Date.now();
-      });
+      if (closedMs) closed();
       const answers = this.answers.get(path) ?? { status: 200, body: { ok: true } };
       const answer = typeof answers === 'function' ? await answers(kept, this.toPath(path).length) : answers;
       kept.status = answer.status ?? 200; // what it was or will be answered
