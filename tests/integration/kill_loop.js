@@ -17,6 +17,7 @@ const N = Number(process.argv[2] || process.env.RUNBOOK_TEST_KILLS || 200);
 const SEED = Number(process.argv[3] || process.env.RUNBOOK_TEST_SEED || Date.now() % 1000000);
 process.argv.length = 2; // the numbers are ours, not a case's title
 const KILL_AFTER_MS = [15, 400]; // how long an engine may live after it answers, at least and at most
+const KILLS_LEAST = 10; // where all is done before so many, there is more to do
 const OUTSTANDING = 10; // executions under way at once
 
 /** mulberry32: the same seed, the same moments. */
@@ -100,7 +101,7 @@ test(`${N} executions under kill -9 (seed ${SEED})`, { timeoutMs: 120000 + N * 1
   };
   let next = 0;
   const worker = async () => {
-    while (next < N) await one(next++);
+    while (next < N || kills < KILLS_LEAST) await one(next++);
   };
   try {
     await Promise.all(Array.from({ length: OUTSTANDING }, worker));
@@ -108,13 +109,14 @@ test(`${N} executions under kill -9 (seed ${SEED})`, { timeoutMs: 120000 + N * 1
     over = true;
     await killer;
   }
-  comment(`${kills} kills, ${house.receiver.requests.length} calls for ${3 * N} steps`);
+  const total = next;
+  comment(`${kills} kills, ${house.receiver.requests.length} calls for ${3 * total} steps`);
 
-  assert.equal(new Set(executions).size, N, 'each start gave an execution of its own');
+  assert.equal(new Set(executions).size, total, 'each start gave an execution of its own');
   const all = await alice.all('executions', 'executions', { runbookId: definition.id });
-  assert.equal(all.length, N, 'no execution too many');
+  assert.equal(all.length, total, 'no execution too many');
   assert.ok(all.every((x) => x.status === 'completed'));
-  assert.equal(house.receiver.keys('/step').size, 3 * N, 'each step has one key');
+  assert.equal(house.receiver.keys('/step').size, 3 * total, 'each step has one key');
   const perKey = new Map();
   for (const r of house.receiver.toPath('/step')) {
     const bodies = perKey.get(r.key) || perKey.set(r.key, new Set()).get(r.key);
@@ -138,7 +140,6 @@ test(`${N} executions under kill -9 (seed ${SEED})`, { timeoutMs: 120000 + N * 1
   }
   await house.engine.end();
   comment(await house.checkStore());
-  assert.ok(kills >= 5, `only ${kills} kills: this has shown nothing`);
 });
 
 run(async () => {

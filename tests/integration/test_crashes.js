@@ -162,6 +162,13 @@ test('a full disk: starts are refused, people go on, room brings it back', { tim
   await house.engineReady();
 });
 
+/** T: stopped. */
+const threadState = (pid, thread) =>
+  fs
+    .readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .charAt(0);
+
 // ---- stopped ---------------------------------------------------------------------------------------------------
 
 test('stopped past its deadlines it goes on: each fires once, none early', { timeoutMs: 60000 }, async () => {
@@ -181,6 +188,8 @@ test('stopped past its deadlines it goes on: each fires once, none early', { tim
   await alice.stepStatus(id, 'w', 'waiting');
   const { pid } = house.engine.child;
   process.kill(pid, 'SIGSTOP');
+  const states = () => fs.readdirSync(`/proc/${pid}/task`).map((t) => threadState(pid, t));
+  await eventually(() => states().every((s) => s === 'T'), { what: 'all of its threads to stop' });
   await assert.rejects(alice.request(alice.subject('query', 'stats'), undefined, { timeoutMs: 300 }));
   await sleep(3000);
   assert.equal(house.receiver.toPath('/after').length, 0, 'nothing happens while it stands');

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -142,9 +143,16 @@ EXPORT void free(void *p) {
 #define WRAP(set, type, failed, name, parameters, arguments)                                                 \
         EXPORT type name parameters { return fails(set, #name) ? (failed) : REAL(name) arguments; }
 
-/* What a program writes on its standard descriptors is its log: to lose a line is no failure to survive. */
+static bool is_file(int fd) {
+        struct stat st;
+        return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* What a program writes on its standard descriptors is its log: to lose a line is no failure to survive. What it
+ * writes into pipes and eventfds reaches no disk. */
 EXPORT ssize_t write(int fd, const void *data, size_t n) {
-        return fd > STDERR_FILENO && fails(SET_DISK, "write") ? -1 : REAL(write)(fd, data, n);
+        bool may_fail = failer.set == SET_DISK && fd > STDERR_FILENO && is_file(fd);
+        return may_fail && fails(SET_DISK, "write") ? -1 : REAL(write)(fd, data, n);
 }
 WRAP(SET_DISK, ssize_t, -1, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
 WRAP(SET_DISK, ssize_t, -1, pwrite64, (int fd, const void *p, size_t n, off64_t at), (fd, p, n, at))
