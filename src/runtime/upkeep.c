@@ -41,10 +41,11 @@ static int64_t mark_due_ms(Runtime *r, bool alone, OutboxMark *ret) {
         return alone ? r->mark_wanted_ms + RUNTIME_MARK_ALONE_MS : r->mark_ms + RUNTIME_MARK_JOIN_MS;
 }
 
-static int put_mark(Batch *b) {
+static int put_mark(Batch *b, bool now) {
         OutboxMark mark;
+        int64_t due_ms = mark_due_ms(b->r, b->n_inputs == 0, &mark);
 
-        if (mark_due_ms(b->r, b->n_inputs == 0, &mark) > b->now_ms)
+        if (b->upkeep.mark || due_ms == INT64_MAX || (!now && due_ms > b->now_ms))
                 return 0;
         b->upkeep.mark = true;
         b->upkeep.wanted = mark;
@@ -78,13 +79,14 @@ static int expire(Batch *b, bool *ret_wrote) {
                 b->upkeep.time = true; /* the row that carried it may be gone */
                 r = put_u64(b, META_TIME, (uint64_t)b->now_ms);
         }
-        return r;
+        /* With all rows gone it is the mark that says which number comes next. */
+        return r == 0 && n_rows ? put_mark(b, true) : r;
 }
 
 int upkeep_run(Batch *b, bool *ret_wrote) {
         int r = put_time(b);
         if (r == 0)
-                r = put_mark(b);
+                r = put_mark(b, false);
         *ret_wrote = b->upkeep.time || b->upkeep.mark;
         return r ? r : expire(b, ret_wrote);
 }

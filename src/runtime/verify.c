@@ -341,6 +341,10 @@ static void answer(Runtime *r, Request *q) {
         else if (rc == -ENOMEM)
                 runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE,
                                      "There was not enough memory to verify this execution.", false);
+        else if (rc == -EIO)
+                runtime_fail_request(r, q, RUNBOOK_UNAVAILABLE,
+                                     "The disk gave an error while the execution's records were read; try again.",
+                                     false);
         else
                 runtime_fail_request(r, q, RUNBOOK_INTERNAL,
                                      "The execution's records can't be read; the engine's log says why.",
