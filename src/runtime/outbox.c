@@ -64,14 +64,28 @@ static int stored_stream(StoreTxn *t, int64_t *ret_created_ms) {
         return reader.failed ? -EBADMSG : 0;
 }
 
+static int last_row_noted(StoreTxn *t, uint64_t *ret) {
+        Slice stored;
+
+        *ret = 0;
+        int r = store_meta_get(t, META_ROW, &stored);
+        if (r)
+                return r == STORE_E_NOT_FOUND ? 0 : r;
+        Reader reader = reader_from_slice(stored);
+        *ret = reader_u64(&reader);
+        return reader.failed ? -EBADMSG : 0;
+}
+
 int outbox_recover(Outbox *o) {
-        uint64_t row = 0;
+        uint64_t row = 0, noted = 0;
         StoreTxn *t;
 
         int r = store_begin_read(o->store, &t);
         if (r)
                 return r;
         r = store_outbox_last(t, &o->last_row);
+        if (r == 0)
+                r = last_row_noted(t, &noted);
         if (r == 0)
                 r = store_outbox_last_mark(t, &row, &o->stream_seq);
         if (r == 0)
@@ -80,7 +94,9 @@ int outbox_recover(Outbox *o) {
         if (r)
                 return r;
         if (row > o->last_row)
-                o->last_row = row; /* all rows have expired: numbers go on from where they were */
+                o->last_row = row;
+        if (noted > o->last_row)
+                o->last_row = row = noted; /* all rows have expired: numbers go on from where they were */
         o->published_row = row;
         o->at = o->after = (OutboxAt){.row = row + 1};
         return 0;

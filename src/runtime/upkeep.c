@@ -41,11 +41,10 @@ static int64_t mark_due_ms(Runtime *r, bool alone, OutboxMark *ret) {
         return alone ? r->mark_wanted_ms + RUNTIME_MARK_ALONE_MS : r->mark_ms + RUNTIME_MARK_JOIN_MS;
 }
 
-static int put_mark(Batch *b, bool now) {
+static int put_mark(Batch *b) {
         OutboxMark mark;
-        int64_t due_ms = mark_due_ms(b->r, b->n_inputs == 0, &mark);
 
-        if (b->upkeep.mark || due_ms == INT64_MAX || (!now && due_ms > b->now_ms))
+        if (mark_due_ms(b->r, b->n_inputs == 0, &mark) > b->now_ms)
                 return 0;
         b->upkeep.mark = true;
         b->upkeep.wanted = mark;
@@ -78,15 +77,16 @@ static int expire(Batch *b, bool *ret_wrote) {
         if (r == 0 && n_rows) {
                 b->upkeep.time = true; /* the row that carried it may be gone */
                 r = put_u64(b, META_TIME, (uint64_t)b->now_ms);
+                if (r == 0) /* and the one that says which number comes next */
+                        r = put_u64(b, META_ROW, b->outbox_row ? b->outbox_row : b->r->outbox_row);
         }
-        /* With all rows gone it is the mark that says which number comes next. */
-        return r == 0 && n_rows ? put_mark(b, true) : r;
+        return r;
 }
 
 int upkeep_run(Batch *b, bool *ret_wrote) {
         int r = put_time(b);
         if (r == 0)
-                r = put_mark(b, false);
+                r = put_mark(b);
         *ret_wrote = b->upkeep.time || b->upkeep.mark;
         return r ? r : expire(b, ret_wrote);
 }
