@@ -109,10 +109,12 @@ static int tell_verdict(Checkpoints *c) {
         if (n == 0)
                 output_error(c->cli, "runbook: there are no checkpoints to verify");
         else if (n_faults > 0)
-                output_error(c->cli, "NOT verified: %llu fault%s in %llu checkpoints",
-                             (unsigned long long)n_faults, n_faults == 1 ? "" : "s", (unsigned long long)n);
+                output_error(c->cli, "NOT verified: %llu fault%s in %llu checkpoint%s",
+                             (unsigned long long)n_faults, n_faults == 1 ? "" : "s", (unsigned long long)n,
+                             n == 1 ? "" : "s");
         else if (!c->cli->quiet)
-                cli_print("verified: %llu checkpoints, none missing, none altered\n", (unsigned long long)n);
+                cli_print("verified: %llu checkpoint%s, none missing, none altered\n", (unsigned long long)n,
+                          n == 1 ? "" : "s");
         return fine ? EXIT_FINE : EXIT_REFUSED;
 }
 
