@@ -190,6 +190,24 @@ int store_meta_put(StoreTxn *t, const char *name, Slice value) {
         return store_put_slice(t, TABLE_META, &key, value);
 }
 
+int store_meta_get_u64(StoreTxn *t, const char *name, uint64_t *ret) {
+        Slice stored;
+
+        *ret = 0;
+        int r = store_meta_get(t, name, &stored);
+        if (r)
+                return r == STORE_E_NOT_FOUND ? 0 : r;
+        Reader reader = reader_from_slice(stored);
+        *ret = reader_u64(&reader);
+        return reader.failed ? -EBADMSG : 0;
+}
+
+int store_meta_put_u64(StoreTxn *t, const char *name, uint64_t value) {
+        buf_reset(&t->value);
+        buf_put_u64(&t->value, value);
+        return t->value.error ? t->value.error : store_meta_put(t, name, buf_slice(&t->value));
+}
+
 /* ---- opening
  * ---------------------------------------------------------------------------------------------------------
  */

@@ -260,5 +260,10 @@ int store_outbox_trim(StoreTxn *t, uint64_t row, int64_t before_ms, uint32_t max
 
 /** u64 sequence and 32 bytes hash of the engine's own series, then its place in the outbox. */
 #define STORE_META_CHECKPOINT "checkpoint"
+/** + tenant: u64 sequence and 32 bytes hash of its registrations. */
+#define STORE_META_CATALOG "catalog."
 int store_meta_get(StoreTxn *t, const char *name, Slice *ret);
 int store_meta_put(StoreTxn *t, const char *name, Slice value);
+/** The same for one number. *ret is 0 when there is none; -EBADMSG: it is something else. */
+int store_meta_get_u64(StoreTxn *t, const char *name, uint64_t *ret);
+int store_meta_put_u64(StoreTxn *t, const char *name, uint64_t value);

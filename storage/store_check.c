@@ -19,7 +19,6 @@
 #include "model/execution_codec.h"
 
 #define FAULT_TEXT_MAX 512
-#define META_CATALOG   "catalog." /* + tenant: u64 sequence, 32 bytes hash */
 
 void store_check_fault(StoreCheck *c, const char *table, const char *key, const char *format, ...) {
         char text[FAULT_TEXT_MAX];
@@ -239,7 +238,7 @@ static int check_catalog(Check *c, Slice tenant, Slice value) {
         char key[FAULT_TEXT_MAX];
         Uuid id;
 
-        snprintf(key, sizeof(key), META_CATALOG "%.*s", SLICE_ARG(slice_cut_utf8(tenant, 200)));
+        snprintf(key, sizeof(key), STORE_META_CATALOG "%.*s", SLICE_ARG(slice_cut_utf8(tenant, 200)));
         int r = c->told->catalog_id(tenant, &id);
         return r ? r : check_noted_series(c, id, key, value, &c->tally.registrations);
 }
@@ -247,9 +246,9 @@ static int check_catalog(Check *c, Slice tenant, Slice value) {
 static int check_meta_row(Check *c, Slice key, Slice value) {
         Reader reader = reader_from_slice(value);
 
-        if (slice_starts_with(key, SLICE(META_CATALOG)))
+        if (slice_starts_with(key, SLICE(STORE_META_CATALOG)))
                 return check_catalog(c,
-                                     (Slice){key.data + strlen(META_CATALOG), key.n - strlen(META_CATALOG)},
+                                     (Slice){key.data + strlen(STORE_META_CATALOG), key.n - strlen(STORE_META_CATALOG)},
                                      value);
         if (slice_eq(key, SLICE(STORE_META_CHECKPOINT)))
                 return check_noted_series(c, store_engine_id(c->t->store), STORE_META_CHECKPOINT, value,

@@ -8,11 +8,10 @@
 void random_bits(uint64_t ret[2]) {
         uuid_t uuid;
 
-        uuid_generate_random(uuid);
-        /* Four bits of byte 6 and two of byte 8 say what kind of UUID it is: neither word has them. */
-        memcpy(&ret[0], uuid, 6);
-        memcpy((char *)&ret[0] + 6, uuid + 14, 2);
-        uuid_generate_random(uuid);
-        memcpy(&ret[1], uuid + 9, 7);
-        memcpy((char *)&ret[1] + 7, uuid, 1);
+        for (int i = 0; i < 2; i++) {
+                uuid_generate_random(uuid);
+                /* Not its bytes 6 and 8: some of their bits say what kind of UUID it is. */
+                memcpy(&ret[i], uuid + 9, 7);
+                memcpy((char *)&ret[i] + 7, uuid, 1);
+        }
 }

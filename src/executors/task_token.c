@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "base/base64.h"
 #include "executors/task_token.h"
 
 #define NAME_SIZE   24
@@ -63,34 +64,11 @@ int task_token_write(const uint8_t key[TASK_KEY_SIZE], Slice tenant, const TaskN
         return 0;
 }
 
-static int digit_value(char c) {
-        const char *p = c ? memchr(digits, c, 64) : NULL;
-        return p ? (int)(p - digits) : -1;
-}
-
-static bool decode(Slice token, uint8_t ret[BYTES_SIZE]) {
-        unsigned held = 0, n_bits = 0;
-        size_t n = 0;
-        if (token.n != TASK_TOKEN_SIZE)
-                return false;
-        for (size_t i = 0; i < token.n; i++) {
-                int v = digit_value(token.data[i]);
-                if (v < 0)
-                        return false;
-                held = (held << 6 | (unsigned)v) & 0xffff;
-                n_bits += 6;
-                if (n_bits >= 8) {
-                        n_bits -= 8;
-                        ret[n++] = (uint8_t)(held >> n_bits);
-                }
-        }
-        return (held & ((1u << n_bits) - 1)) == 0; /* one spelling only */
-}
-
 int task_token_read(const uint8_t key[TASK_KEY_SIZE], Slice tenant, Slice token, TaskName *ret) {
-        uint8_t bytes[BYTES_SIZE], different = 0;
+        uint8_t bytes[TASK_TOKEN_SIZE], different = 0;
+        size_t n;
         Digest d;
-        if (!decode(token, bytes))
+        if (token.n != TASK_TOKEN_SIZE || !base64url_decode(token, bytes, &n) || n != BYTES_SIZE)
                 return -EINVAL;
         int r = mac(key, bytes, tenant, &d);
         if (r < 0)

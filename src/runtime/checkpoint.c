@@ -65,7 +65,7 @@ static int put_state(Batch *b, const Checkpoint *made) {
         buf_put(scratch, made->chain.hash.bytes, DIGEST_SIZE);
         buf_put_u64(scratch, made->at.row);
         buf_put_u32(scratch, made->at.entry);
-        return scratch->error ? scratch->error : store_meta_put(b->txn, META_CHECKPOINT, buf_slice(scratch));
+        return scratch->error ? scratch->error : store_meta_put(b->txn, STORE_META_CHECKPOINT, buf_slice(scratch));
 }
 
 int checkpoint_recover(Runtime *r, StoreTxn *t) {
@@ -74,7 +74,7 @@ int checkpoint_recover(Runtime *r, StoreTxn *t) {
 
         *c = (Checkpointer){.chain.id = store_engine_id(r->store), .since_ms = r->last_now_ms};
         c->n_pending = 1; /* there may be something: looking tells */
-        int rc = store_meta_get(t, META_CHECKPOINT, &stored);
+        int rc = store_meta_get(t, STORE_META_CHECKPOINT, &stored);
         if (rc)
                 return rc == STORE_E_NOT_FOUND ? 0 : rc;
         Reader reader = reader_from_slice(stored);

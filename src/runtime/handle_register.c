@@ -39,7 +39,7 @@ static int reply_registered(Batch *b, Item *it, const char *status) {
  */
 
 static char *catalog_name(Batch *b, Slice tenant) {
-        return arena_printf(&b->arena, META_CATALOG "%.*s", SLICE_ARG(tenant));
+        return arena_printf(&b->arena, STORE_META_CATALOG "%.*s", SLICE_ARG(tenant));
 }
 
 static int catalog_get(Batch *b, const char *name, EventChain *chain) {

@@ -52,32 +52,8 @@ void outbox_deinit(Outbox *o) {
         pthread_mutex_destroy(&o->lock);
 }
 
-static int stored_stream(StoreTxn *t, int64_t *ret_created_ms) {
-        Slice stored;
-
-        *ret_created_ms = 0;
-        int r = store_meta_get(t, META_STREAM, &stored);
-        if (r)
-                return r == STORE_E_NOT_FOUND ? 0 : r;
-        Reader reader = reader_from_slice(stored);
-        *ret_created_ms = (int64_t)reader_u64(&reader);
-        return reader.failed ? -EBADMSG : 0;
-}
-
-static int last_row_noted(StoreTxn *t, uint64_t *ret) {
-        Slice stored;
-
-        *ret = 0;
-        int r = store_meta_get(t, META_ROW, &stored);
-        if (r)
-                return r == STORE_E_NOT_FOUND ? 0 : r;
-        Reader reader = reader_from_slice(stored);
-        *ret = reader_u64(&reader);
-        return reader.failed ? -EBADMSG : 0;
-}
-
 int outbox_recover(Outbox *o) {
-        uint64_t row = 0, noted = 0;
+        uint64_t row = 0, noted = 0, created_ms = 0;
         StoreTxn *t;
 
         int r = store_begin_read(o->store, &t);
@@ -85,14 +61,15 @@ int outbox_recover(Outbox *o) {
                 return r;
         r = store_outbox_last(t, &o->last_row);
         if (r == 0)
-                r = last_row_noted(t, &noted);
+                r = store_meta_get_u64(t, META_ROW, &noted);
         if (r == 0)
                 r = store_outbox_last_mark(t, &row, &o->stream_seq);
         if (r == 0)
-                r = stored_stream(t, &o->created_ms);
+                r = store_meta_get_u64(t, META_STREAM, &created_ms);
         store_abort(t);
         if (r)
                 return r;
+        o->created_ms = (int64_t)created_ms;
         if (row > o->last_row)
                 o->last_row = row;
         if (noted > o->last_row)

@@ -18,19 +18,13 @@ static bool stop_at_first(void *userdata, const StoreOutboxEntry *e) { return fa
 /** The last time told: a row of the outbox says when it was written, and batches without one wrote it down
  * themselves. */
 static int recover_time(Runtime *r, StoreTxn *t) {
-        uint64_t row;
+        uint64_t row, told_ms;
         int64_t at_ms;
-        Slice stored;
 
-        int rc = store_meta_get(t, META_TIME, &stored);
-        if (rc == 0) {
-                Reader reader = reader_from_slice(stored);
-                r->last_now_ms = (int64_t)reader_u64(&reader);
-                if (reader.failed)
-                        return -EBADMSG;
-        } else if (rc != STORE_E_NOT_FOUND) {
+        int rc = store_meta_get_u64(t, META_TIME, &told_ms);
+        if (rc)
                 return rc;
-        }
+        r->last_now_ms = (int64_t)told_ms;
         rc = store_outbox_last(t, &row);
         if (rc == 0 && row > 0)
                 rc = store_outbox_read(t, row, &row, &at_ms, stop_at_first, NULL);

@@ -39,8 +39,6 @@
 #define META_TIME "runtime.time"      /* u64: the last time told */
 #define META_ROW "outbox.row"         /* u64: the last row when rows were deleted last */
 #define META_STREAM "outbox.stream"   /* u64: created_ms of the audit stream that the marks speak of */
-#define META_CHECKPOINT STORE_META_CHECKPOINT
-#define META_CATALOG "catalog."       /* + tenant: u64 seq, 32 bytes hash */
 
 struct Runtime {
         RuntimeSettings settings;

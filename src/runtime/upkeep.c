@@ -14,17 +14,11 @@
 #include "base/buf.h"
 #include "runtime/runtime_private.h"
 
-static int put_u64(Batch *b, const char *name, uint64_t v) {
-        buf_reset(&b->scratch);
-        buf_put_u64(&b->scratch, v);
-        return b->scratch.error ? b->scratch.error : store_meta_put(b->txn, name, buf_slice(&b->scratch));
-}
-
 static int put_time(Batch *b) {
         if (b->outbox_row || b->n_inputs == 0 || b->now_ms <= b->r->stored_now_ms)
                 return 0;
         b->upkeep.time = true;
-        return put_u64(b, META_TIME, (uint64_t)b->now_ms);
+        return store_meta_put_u64(b->txn, META_TIME, (uint64_t)b->now_ms);
 }
 
 /** When the mark is to be written: with a batch that is written anyway, or (@alone) by itself, a while after
@@ -49,7 +43,7 @@ static int put_mark(Batch *b) {
         b->upkeep.mark = true;
         b->upkeep.wanted = mark;
         int r = store_outbox_mark(b->txn, mark.row, mark.stream_seq);
-        return r ? r : put_u64(b, META_STREAM, (uint64_t)mark.created_ms);
+        return r ? r : store_meta_put_u64(b->txn, META_STREAM, (uint64_t)mark.created_ms);
 }
 
 static int64_t expiry_due_ms(const Runtime *r, bool idle) {
@@ -76,9 +70,9 @@ static int expire(Batch *b, bool *ret_wrote) {
         *ret_wrote |= n_results || n_events || n_early || n_rows;
         if (r == 0 && n_rows) {
                 b->upkeep.time = true; /* the row that carried it may be gone */
-                r = put_u64(b, META_TIME, (uint64_t)b->now_ms);
+                r = store_meta_put_u64(b->txn, META_TIME, (uint64_t)b->now_ms);
                 if (r == 0) /* and the one that says which number comes next */
-                        r = put_u64(b, META_ROW, b->outbox_row ? b->outbox_row : b->r->outbox_row);
+                        r = store_meta_put_u64(b->txn, META_ROW, b->outbox_row ? b->outbox_row : b->r->outbox_row);
         }
         return r;
 }

@@ -1,53 +1,19 @@
 /*
  * Memory that runs out: every allocation on the road of a message, of a worker's word, and of the executors
  * themselves fails once, one after the other. Nothing crashes or leaks, every attempt ends once, every word is answered
- * once. (The linker puts our functions in the place of malloc and its likes, in our own code; what the test itself
- * allocates does not count.)
+ * once.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../failing.h"
 #include "../leaks.h"
 #include "executors/publish.h"
 #include "worker_world.h"
 
 #define ALLOCATIONS_MAX 500 /* of one road */
-
-static atomic_long countdown = -1; /* allocations until the one that fails; negative: none does */
-static atomic_bool has_failed;
-static _Thread_local int depth; /* inside of the test's own code */
-
-static bool fails(void) {
-        if (depth > 0 || atomic_load(&countdown) < 0 || atomic_fetch_sub(&countdown, 1) > 0)
-                return false;
-        has_failed = true;
-        return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
-void *__wrap_reallocarray(void *p, size_t n, size_t size) {
-        return fails() ? NULL : __real_reallocarray(p, n, size);
-}
-
-static void aside(bool inside) { depth += inside ? 1 : -1; }
-
-static void fail_after(long n) {
-        has_failed = false;
-        countdown = n;
-}
 
 TestSuite(errand_memory, .fini = check_leaks, .timeout = 120);
 
@@ -58,12 +24,12 @@ static bool is_out_of_memory(const TaskResult *r) {
 /** False: it did not come to so many allocations. */
 static bool publish_failing(long n) {
         static const RunbookStep step = {.type = STEP_TYPE_PUBLISH_EVENT};
-        Mailbox m = {.aside = aside};
+        Mailbox m = {.aside = failing_aside};
         mailbox_init(&m);
         cr_assert_eq(publish_executor_new("p.v1", &m.host, &m.outlet, &m.h.executor), 0);
         Task *t = harness_task_of(&m.h, &step,
                                   json_pack("{s:s,s:{s:s}}", "subject", "a", "headers", "X-A", "1"), NULL);
-        fail_after(n);
+        failing_begin(n, 1);
         m.h.executor->vtable->submit(m.h.executor, t);
         if (m.h.n_results == 0) {
                 cr_assert(mailbox_wait(&m, 1));
@@ -73,13 +39,13 @@ static bool publish_failing(long n) {
                 cr_assert_not_null(strstr(m.letters[0].headers, "Runbook-Execution-Id: 07"));
                 mailbox_confirm(&m, 0, 1);
         }
-        countdown = -1;
+        failing_end();
         cr_assert(harness_wait(&m.h, 1));
         cr_assert_eq(m.h.n_results, 1);
         cr_assert(m.h.results[0].ok || is_out_of_memory(&m.h.results[0]), "allocation %ld", n);
         cr_assert_eq(errand_n_open(m.h.executor), 0);
         mailbox_deinit(&m);
-        return has_failed;
+        return failing_reached();
 }
 
 Test(errand_memory, publish) {
@@ -91,11 +57,11 @@ Test(errand_memory, publish) {
 
 /** A worker takes a task, sends a heartbeat with a log, and its result, until it was heard. */
 static bool work_failing(long n) {
-        world = (World){.mail.aside = aside};
+        world = (World){.mail.aside = failing_aside};
         world_open(0);
         Task *t = harness_task(&world.mail.h, "{}", NULL);
         uint32_t instance = t->instance;
-        fail_after(n);
+        failing_begin(n, 1);
         world.mail.h.executor->vtable->submit(world.mail.h.executor, t);
         if (world.mail.h.n_results == 0) {
                 cr_assert(mailbox_wait(&world.mail, 1));
@@ -124,12 +90,12 @@ static bool work_failing(long n) {
                         cr_assert_leq(n_said, 3);
                 }
         }
-        countdown = -1;
+        failing_end();
         cr_assert_eq(world.mail.h.n_results, 1, "allocation %ld", n);
         cr_assert(world.mail.h.results[0].ok || is_out_of_memory(&world.mail.h.results[0]));
         cr_assert_eq(errand_n_open(world.mail.h.executor), 0);
         world_close();
-        return has_failed;
+        return failing_reached();
 }
 
 Test(errand_memory, a_worker_at_work) {
@@ -142,13 +108,13 @@ Test(errand_memory, a_worker_at_work) {
 /** The step's time is up while every allocation fails: it ends all the same. */
 Test(errand_memory, time_out) {
         for (long n = 0; n < 12; n++) {
-                world = (World){.mail.aside = aside};
+                world = (World){.mail.aside = failing_aside};
                 world_open(0);
                 world.mail.h.timeout_ms = 250;
                 world_stored_task("{}");
-                fail_after(n);
+                failing_begin(n, 1);
                 cr_assert(harness_wait(&world.mail.h, 1));
-                countdown = -1;
+                failing_end();
                 const TaskResult *r = &world.mail.h.results[0];
                 cr_assert(is_out_of_memory(r) || !strcmp(harness_string(r->error, "code"), "TIMEOUT"));
                 world_close();
@@ -163,19 +129,19 @@ Test(errand_memory, executors) {
         mailbox_init(&m);
         long n = 0;
         for (int r = -ENOMEM; r < 0; n++) {
-                fail_after(n);
+                failing_begin(n, 1);
                 r = publish_executor_new("p.v1", &m.host, &m.outlet, &executor);
-                countdown = -1;
-                cr_assert_eq(r, has_failed ? -ENOMEM : 0, "allocation %ld", n);
+                failing_end();
+                cr_assert_eq(r, failing_reached() ? -ENOMEM : 0, "allocation %ld", n);
         }
         executor->vtable->stop(executor);
         cr_assert_gt(n, 3);
         n = 0;
         for (int r = -ENOMEM; r < 0; n++) {
-                fail_after(n);
+                failing_begin(n, 1);
                 r = worker_executor_new(&settings, &m.host, &m.outlet, &report, &executor);
-                countdown = -1;
-                cr_assert_eq(r, has_failed ? -ENOMEM : 0, "allocation %ld", n);
+                failing_end();
+                cr_assert_eq(r, failing_reached() ? -ENOMEM : 0, "allocation %ld", n);
         }
         executor->vtable->stop(executor);
         cr_assert_gt(n, 4);

@@ -4,50 +4,19 @@
  * and a store in which nothing is half done.
  */
 
+#include "../failing.h"
 #include "../leaks.h"
 #include "world.h"
-
-#include <stdlib.h>
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static long fail_after = -1; /* allocations until one fails; negative: none does */
-static long fail_run;        /* how many then fail in a row */
-static long n_failed;
-
-static bool fails(void) {
-        if (fail_after < 0)
-                return false;
-        if (fail_after > 0) {
-                fail_after--;
-                return false;
-        }
-        n_failed++;
-        if (--fail_run <= 0)
-                fail_after = -1;
-        return true;
-}
-
-void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
 
 TestSuite(oom, .fini = check_leaks, .timeout = 300);
 
 static void turn_with_failures(World *w, long after, long run) {
         int64_t next_ms;
         int rc;
-        fail_after = after;
-        fail_run = run;
-        n_failed = 0;
+        failing_begin(after, run);
         for (int i = 0; (rc = runtime_turn(w->rt, &next_ms)) == 0 && i < 100; i++)
                 ;
-        fail_after = -1;
+        failing_end();
         cr_assert_geq(rc, 0);
 }
 
@@ -66,7 +35,7 @@ static bool scenario(World *w, long after, long run) {
         q->input.tenant = SLICE("acme");
         r[3] = world_send(w, q);
         turn_with_failures(w, after, run);
-        bool reached = n_failed > 0;
+        bool reached = failing_reached();
         for (int i = 0; i < 4; i++) {
                 cr_assert_eq(r[i]->n_done, 1, "request %d has %d answers", i, r[i]->n_done);
                 cr_assert(r[i]->code == RUNBOOK_OK || (r[i]->code == RUNBOOK_UNAVAILABLE && !r[i]->durable),

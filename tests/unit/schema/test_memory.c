@@ -1,38 +1,13 @@
 /*
  * Memory that runs out: every allocation of compiling and of validating fails once, one after the other. Nothing
- * crashes or leaks, and the outcome is the usual one or says what happened. (The linker puts our functions in the
- * place of malloc and its likes, in our own code; jansson and PCRE2 keep theirs.)
+ * crashes or leaks, and the outcome is the usual one or says what happened.
  */
 #include <errno.h>
 
+#include "../failing.h"
 #include "cases.h"
 
 #define ALLOCATIONS_MAX 5000 /* of one call */
-
-static long countdown = -1; /* allocations until the one that fails; negative: none does */
-static bool has_failed;
-
-static bool fails(void) {
-        if (countdown < 0 || countdown-- > 0)
-                return false;
-        has_failed = true;
-        return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
-void *__wrap_reallocarray(void *p, size_t n, size_t size) {
-        return fails() ? NULL : __real_reallocarray(p, n, size);
-}
 
 TestSuite(memory, .fini = check_leaks);
 
@@ -57,15 +32,15 @@ static const char bad_text[] = "{\"list\":[2,\"two\",{\"three\":[3]},\"two\"],\"
 Test(memory, compiling) {
         json_t *schema = parse(schema_text);
         long n = 0;
-        for (has_failed = true; has_failed && n < ALLOCATIONS_MAX; n++) {
+        for (bool more = true; more && n < ALLOCATIONS_MAX; n++) {
                 _cleanup_(report_deinit) Report report = {0};
                 JsonAt at = json_at_root(schema, &report);
-                has_failed = false;
-                countdown = n;
+                failing_begin(n, 1);
                 Schema *s = schema_compile(&at);
-                countdown = -1;
-                cr_expect_eq(!s, has_failed, "allocation %ld", n);
-                cr_expect_eq(report.oom, has_failed, "allocation %ld", n);
+                failing_end();
+                more = failing_reached();
+                cr_expect_eq(!s, more, "allocation %ld", n);
+                cr_expect_eq(report.oom, more, "allocation %ld", n);
                 cr_expect_eq(report.n_details, 0, "allocation %ld: %s", n,
                              report.n_details ? report.details[0].message : "");
                 schema_unref(s);
@@ -80,15 +55,15 @@ Test(memory, compiling_with_faults) {
                         "no\",\"allOf\":[{\"pattern\":\"(\"},{\"$anchor\":\"a\"},"
                         "{\"$anchor\":\"a\"}],\"$defs\":{\"a\":{\"$id\":\"b\"},\"c\":{\"$id\":\"b\"}}}");
         long n = 0;
-        for (has_failed = true; has_failed && n < ALLOCATIONS_MAX; n++) {
+        for (bool more = true; more && n < ALLOCATIONS_MAX; n++) {
                 _cleanup_(report_deinit) Report report = {0};
                 JsonAt at = json_at_root(schema, &report);
-                has_failed = false;
-                countdown = n;
+                failing_begin(n, 1);
                 Schema *s = schema_compile(&at);
-                countdown = -1;
+                failing_end();
+                more = failing_reached();
                 cr_expect_null(s);
-                cr_expect(has_failed ? report.oom : report.n_details == 5, "allocation %ld: %zu", n,
+                cr_expect(more ? report.oom : report.n_details == 5, "allocation %ld: %zu", n,
                           report.n_details);
         }
         cr_expect(n > 5 && n < ALLOCATIONS_MAX);
@@ -99,13 +74,13 @@ static void validate_failing(const char *text, int wanted) {
         Schema *s = compile_good(schema_text);
         json_t *value = parse(text);
         long n = 0;
-        for (has_failed = true; has_failed && n < ALLOCATIONS_MAX; n++) {
+        for (bool more = true; more && n < ALLOCATIONS_MAX; n++) {
                 _cleanup_(report_deinit) Report report = {0};
-                has_failed = false;
-                countdown = n;
+                failing_begin(n, 1);
                 int r = schema_validate(s, value, &report);
-                countdown = -1;
-                cr_expect(r == wanted || (r == -ENOMEM && has_failed), "allocation %ld: %d", n, r);
+                failing_end();
+                more = failing_reached();
+                cr_expect(r == wanted || (r == -ENOMEM && more), "allocation %ld: %d", n, r);
                 cr_expect(r != -ENOMEM || report.oom, "allocation %ld", n);
                 cr_expect(r != 1 || report.n_details > 0 || report.oom, "allocation %ld", n);
         }

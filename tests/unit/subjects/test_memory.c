@@ -1,53 +1,22 @@
 /*
  * Memory that runs out: every allocation of a message's road fails once, one after the other. Nothing
- * crashes or leaks, and there is one outcome: the request, or an error. (The linker puts our functions in
- * the place of malloc and its likes, in our own code. jansson's allocations don't fail here: its parser,
- * 2.14, crashes by itself when they do.)
+ * crashes or leaks, and there is one outcome: the request, or an error.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../failing.h"
 #include "../leaks.h"
 #include "house.h"
 
 #define ID              "0190a0b0-1234-7abc-8def-0123456789ab"
 #define ALLOCATIONS_MAX 5000 /* of one message */
 
-static long countdown = -1; /* allocations until the one that fails; negative: none does */
-static bool has_failed;
-
-static bool fails(void) {
-        if (countdown < 0 || countdown-- > 0)
-                return false;
-        has_failed = true;
-        return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
-
-static void in_bus(bool inside) {
-        static long kept;
-        if (inside) {
-                kept = countdown;
-                countdown = -1;
-        } else {
-                countdown = kept;
-        }
-}
-
 static House *h;
 
 static void open_house(bool with_runtime) {
-        house_in_bus = in_bus;
+        house_in_bus = failing_aside;
         h = house_new(with_runtime);
 }
 
@@ -55,11 +24,10 @@ TestSuite(memory, .fini = check_leaks);
 
 /** Send, with the allocation after @n others failing. False: it did not come to so many. */
 static bool send_failing(long n, const char *tail, const char *body) {
-        has_failed = false;
-        countdown = n;
+        failing_begin(n, 1);
         house_send(h, tail, INBOX, body, strlen(body), NULL);
-        countdown = -1;
-        return has_failed;
+        failing_end();
+        return failing_reached();
 }
 
 static void check_one_outcome(long n, const char *tail) {
